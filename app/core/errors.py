@@ -1,0 +1,245 @@
+"""Every error that a client can be told of: one class each, with a stable code, an HTTP status and a title."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One fault of one field; `field` is a dotted path such as `body.email`."""
+
+    field: str
+    message: str
+
+
+class AppError(Exception):
+    """The base of all of them.
+
+    `detail` is one or two sentences for the person who sees it. `retry_after` is in seconds.
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+    default_detail: ClassVar[str] = ""
+
+    def __init__(
+        self, detail: str | None = None, *, retry_after: int | None = None, errors: Sequence[FieldError] = ()
+    ) -> None:
+        self.detail = detail or self.default_detail or self.title
+        self.retry_after = retry_after
+        self.errors = tuple(errors)
+        super().__init__(self.detail)
+
+
+# Who is asking
+
+
+class TokenMissing(AppError):
+    code, status, title = "token_missing", 401, "Token missing"
+    default_detail = "Send an access token in the header Authorization: Bearer <token>."
+
+
+class TokenInvalid(AppError):
+    code, status, title = "token_invalid", 401, "Token invalid"
+    default_detail = "The access token was not issued for this service, or was changed."
+
+
+class TokenExpired(AppError):
+    code, status, title = "token_expired", 401, "Token expired"
+    default_detail = "The access token has expired. Get a new one with your refresh token."
+
+
+class CredentialsInvalid(AppError):
+    code, status, title = "credentials_invalid", 401, "Sign-in failed"
+    default_detail = "The e-mail address or the password is wrong."
+
+
+class RefreshTokenInvalid(AppError):
+    code, status, title = "refresh_token_invalid", 401, "Refresh token invalid"
+    default_detail = "The refresh token is unknown, used or expired. Sign in again."
+
+
+class AccountDisabled(AppError):
+    code, status, title = "account_disabled", 403, "Account disabled"
+    default_detail = "This account was disabled by an administrator."
+
+
+class RegistrationClosed(AppError):
+    code, status, title = "registration_closed", 403, "Registration closed"
+    default_detail = "Signing up with e-mail and password is not enabled for this service."
+
+
+class EmailTaken(AppError):
+    code, status, title = "email_taken", 409, "E-mail address taken"
+    default_detail = "There is an account with this e-mail address already."
+
+
+class EmailInvalid(AppError):
+    code, status, title = "email_invalid", 422, "E-mail address invalid"
+    default_detail = "This is not an e-mail address."
+
+
+class PasswordWeak(AppError):
+    code, status, title = "password_weak", 422, "Password too weak"
+
+
+class TooManyAttempts(AppError):
+    code, status, title = "too_many_attempts", 429, "Too many attempts"
+    default_detail = "Too many attempts. Wait a moment, then try again."
+
+
+# The request
+
+
+class RouteMissing(AppError):
+    code, status, title = "not_found", 404, "Not found"
+    default_detail = "There is nothing at this address."
+
+
+class MethodNotAllowed(AppError):
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+    default_detail = "This address does not take that method."
+
+
+class JsonInvalid(AppError):
+    code, status, title = "json_invalid", 400, "JSON invalid"
+    default_detail = "The body is not valid JSON."
+
+
+class RequestInvalid(AppError):
+    code, status, title = "request_invalid", 422, "Request invalid"
+    default_detail = "Something in the request is missing or not as it should be; see errors."
+
+
+class RequestMalformed(AppError):
+    code, status, title = "request_malformed", 400, "Request malformed"
+    default_detail = "The request could not be read."
+
+
+class BodyTooLarge(AppError):
+    code, status, title = "body_too_large", 413, "Body too large"
+    default_detail = "The body of this request is larger than this address takes."
+
+
+class CursorInvalid(AppError):
+    code, status, title = "cursor_invalid", 400, "Cursor invalid"
+    default_detail = "The cursor is not one that this list gave out. Begin again without it."
+
+
+class MultipartRequired(AppError):
+    code, status, title = "multipart_required", 415, "Multipart form required"
+    default_detail = "Send the file as multipart/form-data with a boundary, in a part named file."
+
+
+class MultipartInvalid(AppError):
+    code, status, title = "multipart_invalid", 400, "Multipart body malformed"
+    default_detail = "The multipart body is malformed or ends too early."
+
+
+class FileMissing(AppError):
+    code, status, title = "file_missing", 422, "No file"
+    default_detail = "The form has no file in a part named file."
+
+
+class FileRepeated(AppError):
+    code, status, title = "file_repeated", 422, "More than one file"
+    default_detail = "Send one file in each request."
+
+
+class FileEmpty(AppError):
+    code, status, title = "file_empty", 422, "File empty"
+    default_detail = "The file has no content."
+
+
+class UploadTooLarge(AppError):
+    code, status, title = "upload_too_large", 413, "Upload too large"
+
+
+# The image
+
+
+class FormatUnsupported(AppError):
+    code, status, title = "format_unsupported", 415, "Format not supported"
+
+
+class ImageCorrupt(AppError):
+    code, status, title = "image_corrupt", 422, "Image damaged"
+    default_detail = "The image is damaged or incomplete and cannot be read."
+
+
+class ImageTooLarge(AppError):
+    code, status, title = "image_too_large", 422, "Image has too many pixels"
+
+
+class ImageTooExpensive(AppError):
+    code, status, title = "image_too_expensive", 422, "Image too expensive"
+    default_detail = "Reading this image takes more time or memory than is allowed."
+
+
+class QuotaExceeded(AppError):
+    code, status, title = "quota_exceeded", 403, "Quota exceeded"
+    default_detail = "Your storage is full. Delete something, then try again."
+
+
+class ImageMissing(AppError):
+    code, status, title = "image_missing", 404, "No such image"
+    default_detail = "You have no image with this id."
+
+
+class ThumbnailMissing(AppError):
+    code, status, title = "thumbnail_missing", 404, "No such thumbnail"
+    default_detail = "This image has no thumbnail of that size."
+
+
+# URLs that the service signs and serves itself
+
+
+class UrlInvalid(AppError):
+    code, status, title = "url_invalid", 403, "URL invalid"
+    default_detail = "This URL was not made by this service, or was changed."
+
+
+class UrlExpired(AppError):
+    code, status, title = "url_expired", 403, "URL expired"
+    default_detail = "This URL has expired. Ask for the image again to get a new one."
+
+
+class ObjectMissing(AppError):
+    code, status, title = "object_missing", 404, "File gone"
+    default_detail = "The file behind this URL is no longer there."
+
+
+# The service
+
+
+class Overloaded(AppError):
+    code, status, title = "overloaded", 503, "Overloaded"
+    default_detail = "Too much is going on at once. Try again in a moment."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class DependencyUnavailable(AppError):
+    """A store, table or provider that the service needs did not answer in time, retries included.
+
+    `dependency` is `store`, `table` or `accounts`: it is logged, and named in the detail.
+    """
+
+    code, status, title = "dependency_unavailable", 503, "Temporarily unavailable"
+
+    def __init__(self, dependency: str, *, retry_after: int = 5) -> None:
+        self.dependency = dependency
+        super().__init__(
+            f"Something this service depends on ({dependency}) is not answering. Nothing was changed; try again.",
+            retry_after=retry_after,
+        )
+
+
+class Internal(AppError):
+    code, status, title = "internal", 500, "Internal error"
+    default_detail = "Something went wrong on our side. The request id helps us find it."

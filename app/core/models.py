@@ -1,0 +1,189 @@
+"""What the service knows about: people, images, thumbnails and what they use; plain values without behaviour of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.core.formats import FORMATS_BY_CONTENT_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whoever a request's token stands for.
+
+    `id` is safe as one part of an object key: letters, digits, `-`, `_` and `.` only, never `.` or `..`.
+    """
+
+    id: str
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an account's owner may see of it."""
+
+    id: str
+    email: str
+    display_name: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    """Seconds until `access_token` is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account kept by the service itself."""
+
+    id: str
+    email: str
+    """As its owner wrote it; unique by `core.emails.normalise`."""
+    password_hash: str
+    display_name: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One signed-in device: the chain of refresh tokens that began with one sign-in."""
+
+    id: str
+    account_id: str
+    token_hash: str
+    """SHA-256 (hex) of the only refresh token that is good now."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """How often something was tried in the window that is running."""
+
+    count: int
+    resets_at: datetime
+
+
+class ThumbnailStatus(StrEnum):
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """One size of an image; `size` is the longest side asked for, in pixels."""
+
+    size: int
+    status: ThumbnailStatus
+    content_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    reason: str | None = None
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The record of an image whose original is in the object store."""
+
+    id: str
+    owner_id: str
+    filename: str
+    description: str | None
+    content_type: str
+    size: int
+    """Bytes of the original."""
+    sha256: str
+    width: int
+    height: int
+    """As shown: EXIF orientation applied."""
+    uploaded_at: datetime
+    placeholder: str
+    """Thumbhash, base64."""
+    thumbnails: tuple[Thumbnail, ...]
+
+    @property
+    def folder(self) -> str:
+        """The prefix of every object that belongs to this image."""
+        return image_folder(self.owner_id, self.id)
+
+    @property
+    def original_key(self) -> str:
+        return f"{self.folder}original.{_extension(self.content_type)}"
+
+    def thumbnail_key(self, thumbnail: Thumbnail) -> str:
+        return f"{self.folder}{thumbnail.size}.{_extension(thumbnail.content_type)}"
+
+    @property
+    def object_keys(self) -> tuple[str, ...]:
+        """The key of every object that this record says is there."""
+        ready = (t for t in self.thumbnails if t.status is ThumbnailStatus.READY)
+        return (self.original_key, *(self.thumbnail_key(t) for t in ready))
+
+
+IMAGES_PREFIX = "images/"
+
+
+def image_folder(owner_id: str, image_id: str) -> str:
+    return f"{IMAGES_PREFIX}{owner_id}/{image_id}/"
+
+
+def _extension(content_type: str | None) -> str:
+    return FORMATS_BY_CONTENT_TYPE[content_type or ""].extensions[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one user keeps; `bytes` counts the originals."""
+
+    images: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one user may keep; 0 is without limit."""
+
+    images: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedThumbnail:
+    size: int
+    width: int
+    height: int
+    content_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What the renderer found out about an image, and made of it."""
+
+    content_type: str
+    width: int
+    height: int
+    placeholder: str
+    thumbnails: tuple[RenderedThumbnail, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """A URL that needs no token; relative where this service itself serves it."""
+
+    url: str
+    expires_at: datetime

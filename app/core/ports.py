@@ -1,0 +1,204 @@
+"""What the use cases need of the world outside: each Protocol's docstrings are the contract its adapters keep.
+
+Every method may raise DependencyUnavailable once its retries are used up; that is not said again below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from app.core.models import (
+    Account,
+    Attempts,
+    Image,
+    Profile,
+    Quota,
+    Rendering,
+    Session,
+    SignedUrl,
+    StoredObject,
+    Tokens,
+    Usage,
+    User,
+)
+
+
+class ObjectStore(Protocol):
+    """Keeps bytes under a key; overwriting is allowed, partial objects are not.
+
+    Keys are `/`-separated parts of letters, digits, `-`, `_` and `.`; every adapter refuses
+    any other with ValueError, so that a key cannot name something outside the store.
+    """
+
+    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
+        """Store `size` bytes of the open `file` from its beginning; durable when this returns.
+
+        Reads with positioned reads only, so that others may read the same file at the same time.
+        `sha256` (hex) is that of the content; a store that can, verifies it.
+        """
+        ...
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        """Store `data`; durable when this returns."""
+        ...
+
+    async def delete(self, keys: Collection[str]) -> None:
+        """Remove each of `keys`; one that is not there is no error."""
+        ...
+
+    async def exists(self, key: str) -> bool: ...
+
+    def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
+        """Yield every object whose key begins with `prefix`, in the order of keys (bytewise)."""
+        ...
+
+    async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        """Return a URL that reads `key` without a token.
+
+        Within one signing window the URL of a key is the same to the letter; it stays valid for at
+        least the configured lifetime after this call. With `filename` the answer is a download under
+        that name (RFC 6266), otherwise it is shown inline. Needs no call to the store.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Return if the store answers and its bucket or folder is there and can be used."""
+        ...
+
+
+class ImageTable(Protocol):
+    """The records of images and, in step with them, each owner's usage.
+
+    Reads see every write that has returned.
+    """
+
+    async def add(self, image: Image, *, quota: Quota) -> None:
+        """Add the record and count it to its owner's usage, both or neither.
+
+        Raises QuotaExceeded if the owner would then have more than `quota`, however many are added
+        at once. Adding a record that is there already changes nothing.
+        """
+        ...
+
+    async def get(self, owner_id: str, image_id: str) -> Image:
+        """Raises ImageMissing, for another owner's image too."""
+        ...
+
+    async def page(self, owner_id: str, *, before: str | None, limit: int) -> Sequence[Image]:
+        """Return at most `limit` images, newest first, beginning after the id `before`; one query."""
+        ...
+
+    async def edit(self, owner_id: str, image_id: str, *, filename: str, description: str | None) -> Image:
+        """Set both and return the record as it is then. Raises ImageMissing."""
+        ...
+
+    async def remove(self, owner_id: str, image_id: str) -> Image:
+        """Remove the record and its share of the usage, both or neither; return what was removed.
+
+        Raises ImageMissing; of two at once one succeeds.
+        """
+        ...
+
+    async def replace(self, image: Image) -> None:
+        """Overwrite the thumbnails of the record with those of `image`. Raises ImageMissing."""
+        ...
+
+    async def usage(self, owner_id: str) -> Usage: ...
+
+    def owners(self) -> AsyncIterator[str]:
+        """Yield the id of each owner with at least one image, in any order; reads the whole table."""
+        ...
+
+    def walk(self, owner_id: str) -> AsyncIterator[Image]:
+        """Yield every image of the owner, oldest first (the order of ids)."""
+        ...
+
+    async def check(self) -> None:
+        """Return if the table answers and is there."""
+        ...
+
+
+class AccountTable(Protocol):
+    """Accounts kept by the service, their sessions, and counters of attempts."""
+
+    async def add_account(self, account: Account) -> None:
+        """Raises EmailTaken if an account has the same normalised e-mail address, also when both come at once."""
+        ...
+
+    async def find_account(self, account_id: str) -> Account | None: ...
+
+    async def find_account_by_email(self, email: str) -> Account | None:
+        """Look `email` up in its normalised form."""
+        ...
+
+    async def set_password_hash(self, account_id: str, password_hash: str) -> None:
+        """Replace the hash, as when the hashing parameters were raised. An account that is gone is no error."""
+        ...
+
+    async def add_session(self, session: Session) -> None: ...
+
+    async def rotate_session(
+        self, account_id: str, session_id: str, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime
+    ) -> bool:
+        """Put `new_hash` in the place of `old_hash` and extend the session; of two at once one succeeds.
+
+        Returns False, having changed nothing, if the session is missing, over at `now`, or has another hash.
+        """
+        ...
+
+    async def remove_session(self, account_id: str, session_id: str) -> None:
+        """A session that is not there is no error."""
+        ...
+
+    async def count_attempt(self, key: str, *, now: datetime, window_seconds: int) -> Attempts:
+        """Count one more attempt under `key` and return all of the window that is running.
+
+        The first attempt opens a window of `window_seconds`; once it is over the next opens another.
+        No attempt is lost when many come at once.
+        """
+        ...
+
+    async def clear_attempts(self, key: str) -> None: ...
+
+
+class Accounts(Protocol):
+    """Who may use the service: signs people up and in, and tells whom a token stands for."""
+
+    async def register(self, *, email: str, password: str, display_name: str | None) -> tuple[Profile, Tokens]:
+        """Raises EmailInvalid, EmailTaken, PasswordWeak, RegistrationClosed, Overloaded or TooManyAttempts."""
+        ...
+
+    async def sign_in(self, *, email: str, password: str, client: str) -> Tokens:
+        """Check the password; `client` is the caller's network address, for throttling.
+
+        Raises CredentialsInvalid, with the same words and after the same time whether the account
+        exists or not, AccountDisabled, Overloaded or TooManyAttempts with `retry_after`.
+        """
+        ...
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """Exchange the refresh token for new tokens. Raises RefreshTokenInvalid or AccountDisabled."""
+        ...
+
+    async def authenticate(self, access_token: str) -> User:
+        """Raises TokenInvalid or TokenExpired."""
+        ...
+
+    async def profile(self, access_token: str) -> Profile:
+        """Return the profile of the token's account. Raises TokenInvalid or TokenExpired."""
+        ...
+
+
+class Renderer(Protocol):
+    """Checks an image and makes its thumbnails, apart from this process and within limits."""
+
+    async def render(self, file: BinaryIO) -> Rendering:
+        """Decide about the image in the open `file`, read from its beginning whatever its position.
+
+        Raises FormatUnsupported, ImageCorrupt, ImageTooLarge (from the header, before pixels are
+        decoded), ImageTooExpensive when a limit on time or memory stopped it, and Overloaded at once
+        when the queue is full.
+        """
+        ...

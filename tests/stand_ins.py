@@ -1,0 +1,87 @@
+"""The stand-ins for AWS that the tests run against: moto's server unless the environment names another.
+
+`STAND_IN=ministack STAND_IN_URL=http://127.0.0.1:4566 pytest` runs the same tests against a server
+that is already there. Each gets the project's own template deployed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from infra.deploy import deploy
+
+REGION = "eu-west-1"
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "test")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "test")
+
+
+@dataclass(frozen=True)
+class StandIn:
+    name: str
+    """moto, ministack or localstack."""
+    url: str
+    region: str
+    bucket: str
+    table: str
+    queue: str
+
+
+@contextmanager
+def stand_in() -> Iterator[StandIn]:
+    name = os.environ.get("STAND_IN", "moto")
+    if name != "moto":
+        yield _deployed(name, os.environ["STAND_IN_URL"])
+        return
+    with moto_server() as url:
+        yield _deployed(name, url)
+
+
+def _deployed(name: str, url: str) -> StandIn:
+    outputs = deploy(endpoint_url=url, region=REGION, stack="image-upload-service", parameters={})
+    return StandIn(
+        name, url, REGION, outputs["BucketName"], outputs["TableName"], outputs["QueueUrl"].rsplit("/", 1)[-1]
+    )
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(f"{url}/moto-api/")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for(url: str, *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url, timeout=1).status_code < 500:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise TimeoutError(url)
