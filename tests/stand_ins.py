@@ -55,7 +55,7 @@ def _deployed(name: str, url: str) -> StandIn:
 @contextmanager
 def moto_server() -> Iterator[str]:
     port = free_port()
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # our own interpreter, our own arguments
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

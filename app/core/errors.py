@@ -213,6 +213,11 @@ class ObjectMissing(AppError):
     default_detail = "The file behind this URL is no longer there."
 
 
+class RangeUnsatisfiable(AppError):
+    code, status, title = "range_unsatisfiable", 416, "Range not satisfiable"
+    default_detail = "The file ends before the range that was asked for."
+
+
 # The service
 
 
@@ -238,6 +243,10 @@ class DependencyUnavailable(AppError):
             f"Something this service depends on ({dependency}) is not answering. Nothing was changed; try again.",
             retry_after=retry_after,
         )
+
+
+class NotReady(AppError):
+    code, status, title = "not_ready", 503, "Not ready"
 
 
 class Internal(AppError):

@@ -1,10 +1,11 @@
-"""What the service knows about: people, images, thumbnails and what they use; plain values without behaviour of their own."""
+"""What the service knows about: people, images, thumbnails and what they use, as plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 from app.core.formats import FORMATS_BY_CONTENT_TYPE
 
@@ -25,9 +26,11 @@ class Profile:
     """What an account's owner may see of it."""
 
     id: str
-    email: str
+    email: str | None
+    """None where there is none, as after signing in by phone with another provider."""
     display_name: str | None
-    created_at: datetime
+    created_at: datetime | None
+    """None where the provider cannot be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +119,11 @@ class Image:
 
     @property
     def original_key(self) -> str:
-        return f"{self.folder}original.{_extension(self.content_type)}"
+        return original_key(self.owner_id, self.id, self.content_type)
 
     def thumbnail_key(self, thumbnail: Thumbnail) -> str:
-        return f"{self.folder}{thumbnail.size}.{_extension(thumbnail.content_type)}"
+        """Of a thumbnail that is ready."""
+        return thumbnail_key(self.owner_id, self.id, thumbnail.size, thumbnail.content_type or "")
 
     @property
     def object_keys(self) -> tuple[str, ...]:
@@ -135,8 +139,16 @@ def image_folder(owner_id: str, image_id: str) -> str:
     return f"{IMAGES_PREFIX}{owner_id}/{image_id}/"
 
 
-def _extension(content_type: str | None) -> str:
-    return FORMATS_BY_CONTENT_TYPE[content_type or ""].extensions[0]
+def original_key(owner_id: str, image_id: str, content_type: str) -> str:
+    return f"{image_folder(owner_id, image_id)}original.{_extension(content_type)}"
+
+
+def thumbnail_key(owner_id: str, image_id: str, size: int, content_type: str) -> str:
+    return f"{image_folder(owner_id, image_id)}{size}.{_extension(content_type)}"
+
+
+def _extension(content_type: str) -> str:
+    return FORMATS_BY_CONTENT_TYPE[content_type].extensions[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +199,14 @@ class SignedUrl:
 
     url: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LocalObject:
+    """An object that this machine has as a file."""
+
+    path: Path
+    size: int
+    content_type: str
+    etag: str
+    """Strong, with its quotes."""

@@ -13,6 +13,7 @@ from app.core.models import (
     Account,
     Attempts,
     Image,
+    LocalObject,
     Profile,
     Quota,
     Rendering,
@@ -65,6 +66,20 @@ class ObjectStore(Protocol):
 
     async def check(self) -> None:
         """Return if the store answers and its bucket or folder is there and can be used."""
+        ...
+
+
+class LocalObjects(Protocol):
+    """What a store can do besides whose URLs this service serves itself."""
+
+    async def open_signed(
+        self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime
+    ) -> LocalObject:
+        """Return the file behind a URL of `sign_url`, given that URL's parts.
+
+        `expires` is in seconds since 1970. Raises UrlInvalid unless all of them are as they were signed,
+        then UrlExpired, then ObjectMissing. A delete may take the file away at any moment after.
+        """
         ...
 
 
@@ -166,15 +181,21 @@ class AccountTable(Protocol):
 class Accounts(Protocol):
     """Who may use the service: signs people up and in, and tells whom a token stands for."""
 
-    async def register(self, *, email: str, password: str, display_name: str | None) -> tuple[Profile, Tokens]:
-        """Raises EmailInvalid, EmailTaken, PasswordWeak, RegistrationClosed, Overloaded or TooManyAttempts."""
+    async def register(
+        self, *, email: str, password: str, display_name: str | None, client: str
+    ) -> tuple[Profile, Tokens]:
+        """Open an account; `client` is the caller's network address, for throttling.
+
+        Raises EmailInvalid, EmailTaken, PasswordWeak, RegistrationClosed, Overloaded or TooManyAttempts.
+        """
         ...
 
     async def sign_in(self, *, email: str, password: str, client: str) -> Tokens:
         """Check the password; `client` is the caller's network address, for throttling.
 
         Raises CredentialsInvalid, with the same words and after the same time whether the account
-        exists or not, AccountDisabled, Overloaded or TooManyAttempts with `retry_after`.
+        exists or not, AccountDisabled, Overloaded, TooManyAttempts with `retry_after`, or
+        RegistrationClosed where signing in by password is not enabled.
         """
         ...
 
@@ -183,7 +204,7 @@ class Accounts(Protocol):
         ...
 
     async def authenticate(self, access_token: str) -> User:
-        """Raises TokenInvalid or TokenExpired."""
+        """Raises TokenInvalid, TokenExpired or Overloaded."""
         ...
 
     async def profile(self, access_token: str) -> Profile:

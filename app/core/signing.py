@@ -1,4 +1,4 @@
-"""Message authentication for what the service hands out and gets back: one secret, a key of its own for each purpose."""
+"""Message authentication for what the service hands out and gets back: one secret, a key for each purpose."""
 
 from __future__ import annotations
 

@@ -1,0 +1,92 @@
+"""Accounts: sign up, sign in, stay signed in, and who am I."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Form, Request
+from pydantic import ValidationError
+
+from app.api.deps import AccessToken, AppServices, ClientAddress, CurrentUser
+from app.api.errors import TOKEN_ERRORS, problems
+from app.api.schemas import MeView, RefreshBody, RegisterBody, RegisteredView, TokenForm, TokenView
+from app.core.errors import (
+    AccountDisabled,
+    CredentialsInvalid,
+    EmailInvalid,
+    EmailTaken,
+    FieldError,
+    JsonInvalid,
+    PasswordWeak,
+    RefreshTokenInvalid,
+    RegistrationClosed,
+    RequestInvalid,
+    TooManyAttempts,
+)
+
+router = APIRouter(prefix="/auth", tags=["accounts"])
+
+_REFRESH_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            media_type: {"schema": {"$ref": "#/components/schemas/RefreshBody"}}
+            for media_type in ("application/json", "application/x-www-form-urlencoded")
+        },
+    }
+}
+
+
+@router.post(
+    "/register",
+    status_code=201,
+    responses=problems(JsonInvalid, EmailTaken, EmailInvalid, PasswordWeak, RegistrationClosed, TooManyAttempts),
+)
+async def register(body: RegisterBody, services: AppServices, client: ClientAddress) -> RegisteredView:
+    """Make an account and sign in to it."""
+    profile, tokens = await services.accounts.register(
+        email=body.email, password=body.password, display_name=body.display_name, client=client
+    )
+    return RegisteredView.of_new(profile, tokens)
+
+
+@router.post("/token", responses=problems(CredentialsInvalid, AccountDisabled, TooManyAttempts))
+async def sign_in(form: Annotated[TokenForm, Form()], services: AppServices, client: ClientAddress) -> TokenView:
+    """Exchange e-mail address and password for an access token and a refresh token."""
+    tokens = await services.accounts.sign_in(email=form.username, password=form.password, client=client)
+    return TokenView.of(tokens)
+
+
+@router.post(
+    "/refresh",
+    openapi_extra=_REFRESH_BODY,
+    responses=problems(JsonInvalid, RefreshTokenInvalid, AccountDisabled),
+)
+async def refresh(request: Request, services: AppServices) -> TokenView:
+    """Exchange a refresh token, as a form or as JSON, for new tokens.
+
+    A refresh token is good once: presented again it ends the session, for it may have been stolen.
+    """
+    return TokenView.of(await services.accounts.refresh(await _refresh_token(request)))
+
+
+async def _refresh_token(request: Request) -> str:
+    body = await request.body()
+    is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    try:
+        if is_json:
+            return RefreshBody.model_validate_json(body).refresh_token
+        return RefreshBody.model_validate(dict(parse_qsl(body.decode("ascii", "replace")))).refresh_token
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise JsonInvalid from None
+        raise RequestInvalid(errors=[FieldError("body.refresh_token", "Field required")]) from None
+
+
+@router.get("/me", responses=problems(*TOKEN_ERRORS))
+async def read_me(user: CurrentUser, token: AccessToken, services: AppServices) -> MeView:
+    """The account that the token stands for, and what it uses of its quota."""
+    profile = await services.accounts.profile(token)
+    usage = await services.library.usage(user)
+    return MeView.of(profile, usage, services.library.quota)

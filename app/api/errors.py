@@ -1,0 +1,145 @@
+"""The one shape of every error, RFC 9457 problem details, and how whatever was raised gets into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app.core.errors import (
+    AppError,
+    BodyTooLarge,
+    DependencyUnavailable,
+    FieldError,
+    Internal,
+    JsonInvalid,
+    MethodNotAllowed,
+    Overloaded,
+    RequestInvalid,
+    RequestMalformed,
+    RouteMissing,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+)
+
+DOCS = "/docs/api.md"
+"""Where each code is explained; a part of `type`, which need not be fetched (RFC 9457 section 3.1.1)."""
+MEDIA_TYPE = "application/problem+json"
+
+_BY_STATUS: dict[int, type[AppError]] = {
+    400: RequestMalformed,
+    404: RouteMissing,
+    405: MethodNotAllowed,
+    413: BodyTooLarge,
+}
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class ProblemField(BaseModel):
+    field: str = Field(examples=["body.email"])
+    message: str = Field(examples=["Field required"])
+
+
+class Problem(BaseModel):
+    """What went wrong: `code` for programs, `detail` for people."""
+
+    type: str = Field(examples=[f"{DOCS}#image_missing"])
+    title: str = Field(examples=["No such image"])
+    status: int = Field(examples=[404])
+    code: str = Field(examples=["image_missing"])
+    detail: str = Field(examples=["You have no image with this id."])
+    request_id: str = Field(examples=["0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"])
+    errors: list[ProblemField] = Field(description="Each fault of a field; empty for most codes.")
+
+
+TOKEN_ERRORS: tuple[type[AppError], ...] = (TokenMissing, TokenInvalid, TokenExpired)
+COMMON_ERRORS: tuple[type[AppError], ...] = (
+    RequestMalformed,
+    RequestInvalid,
+    BodyTooLarge,
+    Overloaded,
+    DependencyUnavailable,
+    Internal,
+)
+
+
+def problems(*kinds: type[AppError]) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of a route that may answer with `kinds`, and with what any route may answer with."""
+    by_status: dict[int, list[type[AppError]]] = {}
+    for kind in (*kinds, *COMMON_ERRORS):
+        by_status.setdefault(kind.status, []).append(kind)
+    return {status: _described(same) for status, same in sorted(by_status.items())}
+
+
+def _described(kinds: Sequence[type[AppError]]) -> dict[str, Any]:
+    examples = {kind.code: {"summary": kind.title, "value": _example(kind)} for kind in kinds}
+    return {
+        "description": ", ".join(f"`{kind.code}`" for kind in kinds),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+    }
+
+
+def _example(kind: type[AppError]) -> dict[str, Any]:
+    error = AppError.__new__(kind)
+    AppError.__init__(error, kind.default_detail or kind.title)
+    return _body(error, "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10")
+
+
+def problem_response(error: AppError, request_id: str) -> Response:
+    headers = {}
+    if error.status == 401:  # noqa: PLR2004
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return JSONResponse(_body(error, request_id), error.status, headers, media_type=MEDIA_TYPE)
+
+
+def _body(error: AppError, request_id: str) -> dict[str, Any]:
+    return {
+        "type": f"{DOCS}#{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+        "request_id": request_id,
+        "errors": [{"field": fault.field, "message": fault.message} for fault in error.errors],
+    }
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(AppError, _handle_app_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(HTTPException, _handle_http_exception)
+
+
+async def _handle_app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)  # noqa: S101 - what it was registered for
+    if isinstance(error, DependencyUnavailable):
+        _log.warning("dependency.failed", dependency=error.dependency, cause=repr(error.__cause__))
+    return problem_response(error, request.state.request_id)
+
+
+async def _handle_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it was registered for
+    if any(fault["type"] == "json_invalid" for fault in error.errors()):
+        return problem_response(JsonInvalid(), request.state.request_id)
+    # Never the input itself: it may be a password.
+    faults = [FieldError(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+    return problem_response(RequestInvalid(errors=faults), request.state.request_id)
+
+
+async def _handle_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it was registered for
+    kind = _BY_STATUS.get(error.status_code, RequestMalformed if error.status_code < 500 else Internal)  # noqa: PLR2004
+    response = problem_response(kind(), request.state.request_id)
+    if allow := (error.headers or {}).get("Allow"):
+        response.headers["Allow"] = allow
+    return response

@@ -1,0 +1,108 @@
+"""What holds for every request: its id, its one log line, the cap on its body, and an answer whatever happens."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.errors import problem_response
+from app.core.errors import Internal
+from app.core.ids import new_id
+
+MAX_BODY_BYTES = 64 * 1024
+"""What a route takes unless it raises the cap for its own request with `allow_body`."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DEFAULT_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+_log = structlog.stdlib.get_logger("app.request")
+
+
+def allow_body(scope: Scope, *, max_bytes: int) -> None:
+    """Let the request of `scope` send up to `max_bytes`."""
+    scope["max_body_bytes"] = max_bytes
+
+
+class RequestMiddleware:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await _Exchange(scope, receive, send, request_id).run(self._app)
+
+
+class _Exchange:
+    """One request and its answer, as they pass by."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._status = 0
+        headers = Headers(scope=scope)
+        self._body_pending = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        scope["max_body_bytes"] = MAX_BODY_BYTES
+
+    async def run(self, app: ASGIApp) -> None:
+        began = time.perf_counter()
+        try:
+            await app(self._scope, self.receive, self.send)
+        except ClientDisconnect:
+            self._status = 499  # nobody is there to be answered; the number is nginx's, for the log
+        except Exception:  # noqa: BLE001 - whatever it is, its sender gets an answer
+            _log.exception("request.failed")
+            if not self._status:
+                await problem_response(Internal(), self._request_id)(self._scope, self.receive, self.send)
+        finally:
+            _log.info(
+                "request.completed",
+                method=self._scope["method"],
+                path=self._scope["path"],
+                status=self._status,
+                duration_ms=round((time.perf_counter() - began) * 1000, 1),
+                bytes_in=self._bytes_in,
+                bytes_out=self._bytes_out,
+            )
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._bytes_in += len(message.get("body", b""))
+            self._body_pending = message.get("more_body", False)
+            if self._bytes_in > self._scope["max_body_bytes"]:
+                raise HTTPException(413)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self._request_id
+            for name, value in _DEFAULT_HEADERS.items():
+                headers.setdefault(name, value)
+            if self._body_pending:
+                # The rest of the body will not be read: without this it would be taken in only to be dropped.
+                headers["Connection"] = "close"
+        elif message["type"] == "http.response.body":
+            self._bytes_out += len(message.get("body", b""))
+        await self._send(message)

@@ -1,0 +1,84 @@
+"""The folder in which the service keeps what must outlive it on this machine: its secret, and who is using it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+class DataDirInUse(RuntimeError):
+    """Another process serves from this folder."""
+
+
+class DataDir:
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.spool.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def spool(self) -> Path:
+        """Where uploads are written while they arrive, into files without a name."""
+        return self.path / "spool"
+
+    @property
+    def objects(self) -> Path:
+        return self.path / "objects"
+
+    @property
+    def database(self) -> Path:
+        return self.path / "service.db"
+
+    def secret(self) -> str:
+        """Return the secret kept here; the first call makes it, readable by this user alone."""
+        path = self.path / "secret"
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            # Written whole under another name first: two processes that start at once must end with one secret.
+            draft = self.path / f".secret-{os.getpid()}"
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(48))
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+            return path.read_text().strip()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Hold the folder for this process, as the one that serves from it. Raises DataDirInUse."""
+        with self._lock_path.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataDirInUse(
+                    f"Another process is serving from {self.path}. Stop it first, or set DATA_DIR to another folder."
+                ) from None
+            os.utime(lock.fileno())
+            yield
+
+    def served_since(self) -> datetime | None:
+        """Return when the process that serves from here began; None if there is none."""
+        try:
+            with self._lock_path.open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return datetime.fromtimestamp(os.fstat(lock.fileno()).st_mtime, UTC)
+        except FileNotFoundError:
+            pass
+        return None
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path / "serving.lock"

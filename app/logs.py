@@ -1,0 +1,59 @@
+"""One shape for every log line, the libraries' too: JSON for machines, or coloured text for a person at a terminal."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import sys
+
+import structlog
+
+_QUIET = {
+    # These tell whole URLs, which may be signed or carry a key, at INFO and below.
+    "httpx": "WARNING",
+    "httpcore": "WARNING",
+    "botocore": "WARNING",
+    "aiobotocore": "WARNING",
+    "urllib3": "WARNING",
+    # One line per request is written by the middleware; uvicorn's own has the query string in it.
+    "uvicorn.access": "CRITICAL",
+    # Warns of each malformed form, which its sender is told of.
+    "python_multipart": "CRITICAL",
+}
+
+
+def configure_logs(*, level: str, for_people: bool) -> None:
+    """Route structlog and the standard library through one handler on standard error."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(for_people=for_people)],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.captureWarnings(capture=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)
+
+
+def _renderers(*, for_people: bool) -> list[structlog.typing.Processor]:
+    if for_people:
+        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -1,0 +1,111 @@
+"""What a user does with the images that are there: list, show, rename, download, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from app.core import filenames, signing
+from app.core.errors import AppError, CursorInvalid, ImageMissing, ThumbnailMissing
+from app.core.ids import is_id
+from app.core.models import Image, Quota, SignedUrl, Thumbnail, Usage, User
+from app.core.ports import ImageTable, ObjectStore
+
+_DELETES_AT_ONCE = 8
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    items: Sequence[Image]
+    next_cursor: str | None
+
+
+class Library:
+    def __init__(self, *, store: ObjectStore, images: ImageTable, quota: Quota, cursor_key: bytes) -> None:
+        self.quota = quota
+        self._store = store
+        self._images = images
+        self._cursor_key = cursor_key
+
+    async def page(self, user: User, *, cursor: str | None, limit: int) -> ImagePage:
+        """Return `limit` images, newest first. Raises CursorInvalid, for another user's cursor too."""
+        before = self._open_cursor(user, cursor) if cursor else None
+        images = await self._images.page(user.id, before=before, limit=limit + 1)
+        if len(images) <= limit:
+            return ImagePage(images, None)
+        return ImagePage(images[:limit], self._make_cursor(user, images[limit - 1].id))
+
+    async def get(self, user: User, image_id: str) -> Image:
+        """Raises ImageMissing, for another user's image too."""
+        if not is_id(image_id):
+            raise ImageMissing
+        return await self._images.get(user.id, image_id)
+
+    async def thumbnail(self, user: User, image_id: str, size: int) -> tuple[Image, Thumbnail]:
+        """Raises ImageMissing or ThumbnailMissing."""
+        image = await self.get(user, image_id)
+        found = next((t for t in image.thumbnails if t.size == size), None)
+        if found is None:
+            raise ThumbnailMissing
+        return image, found
+
+    async def edit(self, user: User, image_id: str, *, changes: dict[str, str | None]) -> Image:
+        """Set `filename` or `description`, whichever `changes` names. Raises ImageMissing."""
+        image = await self.get(user, image_id)
+        edited = dataclasses.replace(image, **changes)  # type: ignore[arg-type]
+        return await self._images.edit(
+            user.id, image_id, filename=filenames.clean(edited.filename), description=edited.description
+        )
+
+    async def download_url(self, user: User, image_id: str) -> SignedUrl:
+        """Return a URL that saves the original under its filename. Raises ImageMissing."""
+        image = await self.get(user, image_id)
+        return await self._store.sign_url(image.original_key, filename=image.filename)
+
+    async def delete(self, user: User, image_id: str) -> None:
+        """Remove the image; when this returns it is gone for good. Raises ImageMissing.
+
+        The record goes first: an image whose record is gone cannot be asked for any more, and what a crash
+        leaves of its objects is found by reconciling, for it has no record.
+        """
+        if not is_id(image_id):
+            raise ImageMissing
+        image = await self._images.remove(user.id, image_id)
+        try:
+            await self._store.delete(image.object_keys)
+        except AppError as error:
+            _log.warning("objects.left_for_reconcile", image_id=image_id, cause=error.code)
+        _log.info("image.deleted", image_id=image_id)
+
+    async def delete_many(self, user: User, image_ids: Sequence[str]) -> dict[str, str]:
+        """Return `deleted` or an error's code for each id."""
+        places = asyncio.Semaphore(_DELETES_AT_ONCE)
+
+        async def delete_one(image_id: str) -> str:
+            async with places:
+                try:
+                    await self.delete(user, image_id)
+                except AppError as error:
+                    return error.code
+                return "deleted"
+
+        ids = list(dict.fromkeys(image_ids))
+        return dict(zip(ids, await asyncio.gather(*map(delete_one, ids)), strict=True))
+
+    async def usage(self, user: User) -> Usage:
+        return await self._images.usage(user.id)
+
+    def _make_cursor(self, user: User, image_id: str) -> str:
+        return signing.seal(self._cursor_key, f"{image_id}/{user.id}".encode())
+
+    def _open_cursor(self, user: User, cursor: str) -> str:
+        image_id, _, owner_id = (signing.unseal(self._cursor_key, cursor) or b"").decode().partition("/")
+        if owner_id != user.id or not image_id:
+            raise CursorInvalid
+        return image_id

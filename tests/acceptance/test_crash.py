@@ -1,0 +1,102 @@
+"""`kill -9` in the middle of many uploads: what was answered 201 is there, and nothing else is left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.data_dir import DataDir
+from app.settings import Settings
+from app.usecases.reconciling import Findings, Reconciler
+from app.wiring import open_storage
+from tests.acceptance.conftest import ROOT, Running, environment_for, started
+from tests.pictures import jpeg
+from tests.stand_ins import StandIn
+
+UPLOADS = 200
+AT_ONCE = 24
+KILLED_AFTER = 60
+
+
+async def upload_until_killed(running: Running, headers: dict[str, str]) -> dict[str, bytes]:
+    """Upload until the process dies in the middle of it; return what was acknowledged."""
+    kept: dict[str, bytes] = {}
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def upload_one(client: httpx.AsyncClient, number: int) -> None:
+        photo = jpeg(320 + number, 240, seed=number)
+        async with places:
+            try:
+                files = {"file": (f"{number}.jpg", photo)}
+                response = await client.post("/api/v1/images/upload", files=files, headers=headers)
+            except httpx.TransportError:
+                return
+            if response.status_code == 201:
+                kept[response.json()["id"]] = photo
+            if len(kept) == KILLED_AFTER:
+                running.process.send_signal(signal.SIGKILL)
+
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as client:
+        await asyncio.gather(*(upload_one(client, number) for number in range(UPLOADS)))
+    running.process.wait(10)
+    return kept
+
+
+def images_of(running: Running, headers: dict[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    cursor: str | None = None
+    with httpx.Client(base_url=running.url, headers=headers) as client:
+        while True:
+            page = client.get("/api/v1/images", params={"limit": 100, **({"cursor": cursor} if cursor else {})}).json()
+            found |= {item["id"]: item for item in page["items"]}
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return found
+
+
+def reconcile(environment: dict[str, str]) -> Findings:
+    command = [sys.executable, "-m", "app.reconcile"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    return Findings(**json.loads(done.stdout.splitlines()[-1]))
+
+
+async def reconcile_settled(environment: dict[str, str]) -> Findings:
+    """As the command does on AWS once it has waited for what may be under way elsewhere."""
+    settings = Settings(_env_file=None, **{k.lower(): v for k, v in environment.items()})  # type: ignore[arg-type]
+    async with open_storage(settings, DataDir(settings.data_dir)) as storage:
+        return await Reconciler(store=storage.store, images=storage.images).run(settled_before=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("backend", ["embedded", "aws"])
+def test_what_was_acknowledged_survives_and_leftovers_are_cleared(tmp_path: Path, backend: str, aws: StandIn):
+    environment = environment_for(tmp_path / "data", aws if backend == "aws" else None)
+    with started(environment) as running:
+        headers = running.register()
+        kept = asyncio.run(upload_until_killed(running, headers))
+    assert len(kept) >= KILLED_AFTER
+    with started(environment) as running:
+        found = images_of(running, headers)
+        assert kept.keys() <= found.keys()
+        with httpx.Client() as client:
+            for image_id, photo in kept.items():
+                assert client.get(found[image_id]["original_url"]).content == photo
+        first = reconcile(environment) if backend == "embedded" else asyncio.run(reconcile_settled(environment))
+        assert first.records_removed == first.thumbnails_failed == first.unsettled == 0
+        again = reconcile(environment) if backend == "embedded" else asyncio.run(reconcile_settled(environment))
+        assert again.objects == 4 * again.images
+        assert again.orphans_deleted == 0
+        assert images_of(running, headers).keys() == found.keys()
+    if backend == "embedded":
+        assert again.images == len(found)
+        left = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+        assert len([p for p in left if "objects" in p.parts]) == again.objects
+        names = {p.name for p in left if "objects" not in p.parts}
+        assert names <= {"secret", "serving.lock", "service.db", "service.db-wal", "service.db-shm"}

@@ -1,0 +1,117 @@
+"""Starting, stopping and refusing, as whoever runs the service sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.conftest import ROOT, Running, environment_for, started, upload
+from tests.pictures import jpeg
+from tests.stand_ins import StandIn
+
+
+def test_an_unauthenticated_upload_is_refused_after_64_kib(service: Running):
+    url = httpx.URL(service.url)
+    with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+        head = (
+            "POST /api/v1/images/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 52428800\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        connection.settimeout(0.2)
+        sent, answer = 0, b""
+        while not answer and sent <= 64 * 1024:
+            connection.sendall(bytes(8 * 1024))
+            sent += 8 * 1024
+            try:
+                answer = connection.recv(65536)
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 401")
+        assert b"connection: close" in answer.lower()
+        assert sent <= 64 * 1024
+
+
+def test_a_stop_lets_an_upload_under_way_finish(service: Running, tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    with started(environment) as running:
+        headers = running.register()
+        photo = jpeg(3000, 2000)
+
+        def body():
+            form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + photo
+            yield form[:5000]
+            running.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            yield form[5000:] + b"\r\n--x--\r\n"
+
+        content_type = {"Content-Type": "multipart/form-data; boundary=x"}
+        response = httpx.post(
+            f"{running.url}/api/v1/images/upload", content=body(), headers={**headers, **content_type}, timeout=30
+        )
+        assert response.status_code == 201
+        assert running.process.wait(30) == 0
+    with started(environment) as running:
+        assert len(httpx.get(f"{running.url}/api/v1/images", headers=headers).json()["items"]) == 1
+
+
+def test_uvicorn_starts_the_same_service_and_logs_no_signed_url(tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    with started(environment, command=("-m", "uvicorn", "main:app", "--port", environment["PORT"])) as running:
+        headers = running.register()
+        with httpx.Client(base_url=running.url) as client:
+            view = upload(client, headers, jpeg()).json()
+            assert client.get(view["original_url"]).status_code == 200
+        running.stop()
+    lines = running.log.read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert {"service.started", "request.completed", "service.stopped"} <= {event["event"] for event in events}
+    assert "signature" not in running.log.read_text()
+    assert not re.search(r"eyJ[\w-]+\.", running.log.read_text())
+
+
+def refused(environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode != 0
+    return done.stderr
+
+
+def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    with started(environment):
+        assert "Another process is serving" in refused({**environment, "PORT": "0"})
+
+
+@pytest.mark.parametrize(
+    "given, reason",
+    [
+        ({"BACKEND": "aws"}, "SECRET_KEY"),
+        ({"BACKEND": "aws", "SECRET_KEY": "s" * 40, "AWS_ACCESS_KEY_ID": "test"}, "AWS_ACCESS_KEY_ID"),
+        ({"AUTH": "firebase", "GOOGLE_CLOUD_PROJECT": "p", "FIREBASE_AUTH_EMULATOR_HOST": "x:1"}, "forged"),
+        ({"MAX_FILE_SIZE": "much"}, "MAX_FILE_SIZE"),
+    ],
+)
+def test_unsafe_or_senseless_settings_refuse_to_start_in_plain_words(
+    tmp_path: Path, given: dict[str, str], reason: str
+):
+    said = refused(environment_for(tmp_path / "data", **given))
+    assert reason in said
+    assert "Traceback" not in said
+
+
+def test_a_missing_bucket_stops_the_start_and_says_what_to_run(tmp_path: Path, aws: StandIn):
+    said = refused(environment_for(tmp_path / "data", aws, S3_BUCKET="no-such-bucket"))
+    assert "setup_localstack.sh" in said
+    said = refused(environment_for(tmp_path / "data", aws, DYNAMODB_TABLE_NAME="no-such-table"))
+    assert "setup_localstack.sh" in said

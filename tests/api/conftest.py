@@ -1,0 +1,125 @@
+"""The whole service in this process, over ASGI: on the embedded backend, and for `both` on the aws backend too."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+
+from app.api.app import create_app
+from app.settings import Settings
+from app.wiring import open_services
+from tests.pictures import jpeg
+from tests.stand_ins import StandIn, stand_in
+
+BASE_URL = "http://service.test"
+PASSWORD = "a long enough passphrase"
+_numbers = itertools.count()
+
+
+@dataclass
+class Person:
+    """Somebody with an account and an access token."""
+
+    client: httpx.AsyncClient
+    email: str
+    tokens: dict[str, Any]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens['access_token']}"}
+
+    async def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        headers = {**self.headers, **arguments.pop("headers", {})}
+        return await self.client.request(method, f"/api/v1{path}", headers=headers, **arguments)
+
+    async def get(self, path: str, **arguments: Any) -> httpx.Response:
+        return await self.request("GET", path, **arguments)
+
+    async def upload(self, data: bytes | None = None, *, filename: str = "photo.jpg", **form: str) -> httpx.Response:
+        files = {"file": (filename, jpeg() if data is None else data, "application/octet-stream")}
+        return await self.request("POST", "/images/upload", files=files, data=form)
+
+
+@dataclass
+class Service:
+    app: FastAPI
+    settings: Settings
+    client: httpx.AsyncClient
+
+    async def person(self) -> Person:
+        email = f"person-{next(_numbers)}@example.com"
+        response = await self.client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
+        assert response.status_code == 201, response.text
+        return Person(self.client, email, response.json())
+
+    async def fetch(self, url: str, **arguments: Any) -> httpx.Response:
+        """What an <img> would get: no token, whoever serves the URL."""
+        if url.startswith(BASE_URL):
+            return await self.client.get(url, **arguments)
+        async with httpx.AsyncClient() as outside:
+            return await outside.get(url, **arguments)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Service]:
+    app = create_app(settings, open_services)
+    transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 4711))
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
+        yield Service(app, settings, client)
+
+
+def embedded_settings(folder: Path, **changes: Any) -> Settings:
+    return Settings(_env_file=None, data_dir=folder, render_processes=2, **changes)  # type: ignore[call-arg]
+
+
+def aws_settings(folder: Path, aws: StandIn, **changes: Any) -> Settings:
+    return embedded_settings(
+        folder,
+        backend="aws",
+        environment="development",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        aws_default_region=aws.region,
+        s3_bucket=aws.bucket,
+        dynamodb_table_name=aws.table,
+        localstack_endpoint_url=aws.url,
+        **changes,
+    )
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    async with running(embedded_settings(tmp_path_factory.mktemp("data"))) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[StandIn]:
+    with stand_in() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "aws"])
+async def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """The same test on each backend."""
+    folder = tmp_path_factory.mktemp("data")
+    if request.param == "embedded":
+        settings = embedded_settings(folder)
+    else:
+        settings = aws_settings(folder, request.getfixturevalue("aws"))
+    async with running(settings) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def person(service: Service) -> Person:
+    return await service.person()

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.api.conftest import Person, Service
+from tests.pictures import jpeg
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PHOTO = jpeg(120, 90)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def url(person: Person) -> str:
+    return str((await person.upload(PHOTO)).json()["original_url"])
+
+
+async def test_an_object_is_served_with_the_headers_that_keep_it_harmless(service: Service, url: str):
+    response = await service.fetch(url)
+    assert response.content == PHOTO
+    headers = response.headers
+    assert headers["content-type"] == "image/jpeg"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in headers["content-security-policy"]
+    assert headers["content-disposition"] == "inline"
+    assert headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert re.fullmatch(r'"[^"]+"', headers["etag"])
+    head = await service.client.head(url)
+    assert (head.content, head.headers["content-length"]) == (b"", str(len(PHOTO)))
+
+
+@pytest.mark.parametrize(
+    "asked, status, expected",
+    [
+        ("bytes=0-0", 206, PHOTO[:1]),
+        ("bytes=10-", 206, PHOTO[10:]),
+        ("bytes=-7", 206, PHOTO[-7:]),
+        ("bytes=5-9999999", 206, PHOTO[5:]),
+        ("bytes=-9999999", 206, PHOTO),
+        ("bytes=9-5", 200, PHOTO),
+        ("bytes=-", 200, PHOTO),
+        ("bytes=0-1,4-5", 200, PHOTO),
+        ("lines=1-2", 200, PHOTO),
+    ],
+)
+async def test_ranges(service: Service, url: str, asked: str, status: int, expected: bytes):
+    response = await service.fetch(url, headers={"Range": asked})
+    assert (response.status_code, response.content) == (status, expected)
+
+
+@pytest.mark.parametrize("asked", ["bytes=9999999-", "bytes=-0"])
+async def test_a_range_past_the_end_is_told_the_size(service: Service, url: str, asked: str):
+    response = await service.fetch(url, headers={"Range": asked})
+    assert (response.status_code, response.json()["code"]) == (416, "range_unsatisfiable")
+    assert response.headers["content-range"] == f"bytes */{len(PHOTO)}"
+
+
+async def test_an_unchanged_object_is_not_sent_again(service: Service, url: str):
+    etag = (await service.fetch(url)).headers["etag"]
+    for condition in (etag, f'"other", W/{etag}'):
+        response = await service.fetch(url, headers={"If-None-Match": condition})
+        assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", etag)
+    assert (await service.fetch(url, headers={"If-None-Match": '"other"'})).status_code == 200
+    part = await service.fetch(url, headers={"Range": "bytes=0-1", "If-Range": '"other"'})
+    assert part.status_code == 200
+
+
+async def test_a_changed_url_is_refused(service: Service, url: str):
+    parts = httpx.URL(url)
+    changed = [
+        parts.copy_set_param("expires", int(parts.params["expires"]) + 1),
+        parts.copy_set_param("signature", "A" * 22),
+        parts.copy_add_param("filename", "evil.html"),
+        parts.copy_with(path=parts.path.replace("original.jpg", "200.jpg")),
+        parts.copy_with(raw_path=parts.raw_path.replace(b"original.jpg", b"..%2f..%2f..%2fsecret")),
+    ]
+    for one in changed:
+        response = await service.fetch(str(one))
+        assert (response.status_code, response.json()["code"]) == (403, "url_invalid"), one
+
+
+async def test_a_url_without_its_parts_is_refused(service: Service, url: str):
+    assert (await service.fetch(url.split("?", maxsplit=1)[0])).status_code == 422
+    assert (await service.fetch(str(httpx.URL(url).copy_set_param("expires", "soon")))).status_code == 422
+
+
+async def test_a_url_works_behind_a_path_prefix(service: Service, person: Person):
+    transport = httpx.ASGITransport(app=service.app, root_path="/photos")
+    async with httpx.AsyncClient(transport=transport, base_url="https://example.org") as client:
+        listed = await client.get("/photos/api/v1/images", headers=person.headers)
+        assert listed.status_code == 200
+        files = {"file": ("a.jpg", PHOTO)}
+        view = (await client.post("/photos/api/v1/images/upload", files=files, headers=person.headers)).json()
+        assert view["original_url"].startswith("https://example.org/photos/api/v1/objects/")
+        assert (await client.get(view["original_url"])).content == PHOTO

@@ -1,0 +1,118 @@
+"""What holds for every request: the error shape, ids, headers, logs, health."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from app.core.errors import DependencyUnavailable
+from tests.api.conftest import PASSWORD, Person, Service
+from tests.pictures import jpeg
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def problem(service: Service, method: str, path: str, **arguments: Any) -> tuple[int, dict[str, Any]]:
+    response = await service.client.request(method, path, **arguments)
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert set(body) == {"type", "title", "status", "code", "detail", "request_id", "errors"}
+    assert body["status"] == response.status_code
+    assert body["request_id"] == response.headers["x-request-id"]
+    assert body["type"].endswith(f"/docs/api.md#{body['code']}")
+    return response.status_code, body
+
+
+async def test_every_error_has_the_one_shape(service: Service):
+    register = "/api/v1/auth/register"
+    json = {"Content-Type": "application/json"}
+    assert (await problem(service, "GET", "/nowhere"))[1]["code"] == "not_found"
+    assert (await problem(service, "GET", "/api/v1/images/"))[1]["code"] == "not_found"
+    assert (await problem(service, "PUT", "/api/v1/images"))[1]["code"] == "method_not_allowed"
+    assert (await problem(service, "POST", register, content=b"{", headers=json))[1]["code"] == "json_invalid"
+    assert (await problem(service, "POST", register, content=b"\xff\xfe", headers=json))[0] in (400, 422)
+    assert (await problem(service, "POST", register, content=b"[" * 50_000, headers=json))[0] in (400, 422)
+    assert (await problem(service, "POST", register, content=bytes(1 << 20)))[1]["code"] == "body_too_large"
+    status, body = await problem(service, "POST", register, json={"email": 5, "password": "secret-secret"})
+    assert (status, body["code"]) == (422, "request_invalid")
+    assert body["errors"][0]["field"] == "body.email"
+    assert "secret-secret" not in str(body)
+
+
+async def test_a_request_id_is_taken_over_or_made(service: Service):
+    response = await service.client.get("/health/live", headers={"X-Request-ID": "from-the-client.1"})
+    assert response.headers["x-request-id"] == "from-the-client.1"
+    response = await service.client.get("/health/live", headers={"X-Request-ID": "bad id\x7f"})
+    assert len(response.headers["x-request-id"]) == 36
+
+
+async def test_a_fault_of_ours_is_told_without_a_trace(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr(service.app.state.services.library, "page", broken)
+    response = await person.get("/images")
+    assert (response.status_code, response.json()["code"]) == (500, "internal")
+    assert "secret of the house" not in response.text
+    assert "request.failed" in caplog.text
+
+
+async def test_nothing_secret_is_logged(service: Service, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    person = await service.person()
+    await service.client.post("/api/v1/auth/token", data={"username": person.email, "password": "wrong-passphrase-1"})
+    view = (await person.upload(jpeg(40, 40))).json()
+    await service.fetch(view["original_url"])
+    await service.client.get("/api/v1/images", headers={"Authorization": "Bearer broken-token-1"})
+    await service.client.post("/api/v1/auth/refresh", json={"refresh_token": "broken-refresh-1"})
+    log = caplog.text
+    assert "request.completed" in log
+    assert view["original_url"].split("?")[0].removeprefix("http://service.test") in log
+    secrets = [
+        PASSWORD,
+        "wrong-passphrase-1",
+        "broken-token-1",
+        "broken-refresh-1",
+        person.tokens["access_token"],
+        person.tokens["refresh_token"],
+        view["original_url"].split("signature=")[1][:16],
+    ]
+    assert [secret for secret in secrets if secret in log] == []
+
+
+async def test_a_request_has_one_line_with_its_id_and_user(
+    service: Service, person: Person, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    response = await person.get("/images")
+    lines = [r for r in caplog.records if isinstance(r.msg, dict) and r.msg["event"] == "request.completed"]
+    assert len(lines) == 1
+    line: Any = lines[0].msg
+    assert line["request_id"] == response.headers["x-request-id"]
+    assert line["user_id"] == person.tokens["user"]["id"]
+    assert (line["status"], line["path"]) == (200, "/api/v1/images")
+
+
+async def test_answers_are_not_cached_and_not_sniffed(service: Service, person: Person):
+    headers = (await person.get("/images")).headers
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1"])
+async def test_health_names_what_is_down(service: Service, monkeypatch: pytest.MonkeyPatch, prefix: str):
+    assert (await service.client.get(f"{prefix}/health/live")).json() == {"status": "ok"}
+    assert (await service.client.get(f"{prefix}/health/ready")).json() == {"status": "ok"}
+
+    async def down() -> None:
+        raise DependencyUnavailable("store")
+
+    monkeypatch.setitem(service.app.state.services.health_checks, "store", down)
+    response = await service.client.get(f"{prefix}/health/ready")
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert "store" in response.json()["detail"]
+    assert "table" not in response.json()["detail"]
+    assert response.headers["retry-after"]

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from app.core.ids import is_id
+from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
+from tests.pictures import jpeg, transparent_png
+from tests.stand_ins import StandIn
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BOUNDARY = "frontier"
+
+
+async def stored_keys(service: Service, user_id: str) -> list[str]:
+    store = service.app.state.services.views._store
+    return [stored.key async for stored in store.walk(f"images/{user_id}/")]
+
+
+def part(name: str, content: bytes, *, filename: str | None = None, extra: str = "") -> bytes:
+    shown = f'; filename="{filename}"' if filename is not None else ""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{shown}\r\n{extra}\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+async def send_form(person: Person, *parts: bytes, end: bytes = f"--{BOUNDARY}--\r\n".encode()) -> Any:
+    return await person.request(
+        "POST",
+        "/images/upload",
+        content=b"".join(parts) + end,
+        headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
+    )
+
+
+async def test_an_uploaded_photo_is_answered_with_its_facts_and_urls(both: Service):
+    person = await both.person()
+    photo = jpeg(1600, 1200)
+    began = datetime.now(UTC)
+    response = await person.upload(photo, filename="beach.jpg", description="At the sea")
+    assert response.status_code == 201, response.text
+    view = response.json()
+    assert is_id(view["id"])
+    assert (view["filename"], view["description"]) == ("beach.jpg", "At the sea")
+    assert (view["content_type"], view["size"], view["width"], view["height"]) == ("image/jpeg", len(photo), 1600, 1200)
+    assert view["sha256"] == hashlib.sha256(photo).hexdigest()
+    assert view["source"] is None
+    assert view["placeholder"]
+    assert datetime.fromisoformat(view["urls_expire_at"]) >= began + timedelta(hours=1)
+    assert view["thumbnail_url"] == view["thumbnails"][0]["url"]
+    sizes = [(t["size"], t["status"], t["width"], t["height"]) for t in view["thumbnails"]]
+    assert sizes == [(200, "ready", 200, 150), (500, "ready", 500, 375), (800, "ready", 800, 600)]
+    assert (await both.fetch(view["original_url"])).content == photo
+
+
+async def test_every_url_shows_what_its_view_says(both: Service):
+    person = await both.person()
+    view = (await person.upload(transparent_png())).json()
+    for thumbnail in view["thumbnails"]:
+        response = await both.fetch(thumbnail["url"])
+        assert response.headers["content-type"] == "image/webp"
+        assert response.headers["cache-control"] == "private, max-age=31536000, immutable"
+        assert len(response.content) == thumbnail["bytes"]
+        with Image.open(io.BytesIO(response.content)) as shown:
+            assert shown.size == (thumbnail["width"], thumbnail["height"])
+            assert shown.mode == "RGBA"
+    original = await both.fetch(view["original_url"])
+    assert original.headers["content-type"] == "image/png"
+
+
+async def test_a_url_repeats_to_the_letter(both: Service):
+    person = await both.person()
+    first = (await person.upload()).json()
+    again = (await person.get(f"/images/{first['id']}")).json()
+    if again["urls_expire_at"] == first["urls_expire_at"]:  # the same signing window, as nearly always
+        assert again == first
+
+
+async def test_a_file_beyond_eight_mebibytes_arrives_whole(both: Service):
+    person = await both.person()
+    # Noise behind the end of a JPEG belongs to no picture, and has to be kept all the same.
+    photo = jpeg(400, 300) + hashlib.shake_256(b"noise").digest(9 * 1024 * 1024)
+    view = (await person.upload(photo)).json()
+    assert hashlib.sha256((await both.fetch(view["original_url"])).content).hexdigest() == view["sha256"]
+    assert view["sha256"] == hashlib.sha256(photo).hexdigest()
+
+
+class Body:
+    """A request body that counts how much of it was asked for."""
+
+    def __init__(self, *chunks: bytes, repeat: int = 1) -> None:
+        self.taken = 0
+        self._chunks = [*chunks[:-1], *[chunks[-1]] * repeat]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            self.taken += len(chunk)
+            yield chunk
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic dXNlcjpwYXNz"])
+async def test_without_a_token_nothing_of_the_body_is_read(service: Service, authorization: str | None):
+    body = Body(bytes(16 * 1024), repeat=3200)
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    if authorization:
+        headers["Authorization"] = authorization
+    response = await service.client.post("/api/v1/images/upload", content=aiter(body), headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["connection"] == "close"
+    assert body.taken <= 64 * 1024
+
+
+async def test_reading_stops_at_the_limit_whatever_content_length_says(service: Service, person: Person):
+    limit = service.settings.max_file_size
+    head = part("file", b"", filename="a.jpg")[:-2] + jpeg(64, 64)
+    body = Body(head, bytes(64 * 1024), repeat=4 * limit // (64 * 1024))
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Content-Length": "1000"}
+    response = await person.request("POST", "/images/upload", content=aiter(body), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
+    assert body.taken <= limit + 128 * 1024
+    assert await stored_keys(service, person.tokens["user"]["id"]) == []
+
+
+async def test_a_content_length_over_the_limit_is_refused_unread(service: Service, person: Person):
+    body = Body(bytes(16))
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Content-Length": str(1 << 40)}
+    response = await person.request("POST", "/images/upload", content=aiter(body), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
+    assert body.taken <= 16
+
+
+async def test_a_file_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(service: Service, person: Person):
+    photo = jpeg(64, 64)
+    full = photo + bytes(service.settings.max_file_size - len(photo))
+    assert (await person.upload(full)).status_code == 201
+    response = await person.upload(full + b"x")
+    assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
+
+
+async def test_what_is_no_image_is_refused_from_its_first_bytes(person: Person):
+    head = part("file", b"", filename="a.jpg")[:-2] + b"%PDF-1.7 " + bytes(8192)
+    body = Body(head, bytes(64 * 1024), repeat=100)
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    response = await person.request("POST", "/images/upload", content=aiter(body), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (415, "format_unsupported")
+    assert "PDF" in response.json()["detail"]
+    assert "JPEG" in response.json()["detail"]
+    assert body.taken < 256 * 1024
+
+
+@pytest.mark.parametrize(
+    "parts, status, code",
+    [
+        ([part("file", b"", filename="")], 422, "file_empty"),
+        ([part("file", b"", filename="a.png")], 422, "file_empty"),
+        ([part("photo", jpeg(), filename="a.jpg")], 422, "file_missing"),
+        ([part("description", b"only words")], 422, "file_missing"),
+        ([part("file", jpeg(), filename="a.jpg"), part("file", jpeg(), filename="b.jpg")], 422, "file_repeated"),
+        ([part("file", jpeg(), filename="a.jpg"), part("description", b"\xff")], 422, "request_invalid"),
+        ([part("file", jpeg(), filename="a.jpg"), part("description", b"x" * 2001)], 422, "request_invalid"),
+        (
+            [part("file", b"QUJD", filename="a", extra="Content-Transfer-Encoding: base64\r\n")],
+            400,
+            "multipart_invalid",
+        ),
+        ([part("x", b"")] * 40, 400, "multipart_invalid"),
+        ([b"no part at all"], 400, "multipart_invalid"),
+        ([f"--{BOUNDARY}\r\n\r\nnameless\r\n".encode()], 400, "multipart_invalid"),
+        ([part("file", b"x" * 100, filename="a.jpg")], 415, "format_unsupported"),
+        ([part("file", jpeg()[:2000], filename="a.jpg")], 422, "image_corrupt"),
+    ],
+)
+async def test_a_bad_form_gets_a_code_of_its_own(person: Person, parts: list[bytes], status: int, code: str):
+    response = await send_form(person, *parts)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+async def test_a_form_that_ends_early_is_refused(service: Service, person: Person):
+    response = await send_form(person, part("file", jpeg(), filename="a.jpg"), end=b"")
+    assert (response.status_code, response.json()["code"]) == (400, "multipart_invalid")
+    assert await stored_keys(service, person.tokens["user"]["id"]) == []
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "multipart/form-data", "multipart/form-data; boundary=", "image/jpeg", None]
+)
+async def test_another_content_type_is_refused(person: Person, content_type: str | None):
+    headers = {"Content-Type": content_type} if content_type else {}
+    response = await person.request("POST", "/images/upload", content=jpeg(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (415, "multipart_required")
+
+
+async def test_a_form_may_arrive_byte_by_byte(person: Person):
+    photo = jpeg(32, 32)
+    form = part("description", "Grüße".encode()) + part("file", photo, filename="ü.jpg")
+    body = Body(*[bytes([byte]) for byte in form + f"--{BOUNDARY}--".encode()])
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    response = await person.request("POST", "/images/upload", content=aiter(body), headers=headers)
+    assert response.status_code == 201, response.text
+    view = response.json()
+    assert (view["description"], view["filename"], view["size"]) == ("Grüße", "ü.jpg", len(photo))
+
+
+async def test_a_file_part_without_a_filename_is_called_upload(person: Person):
+    response = await send_form(person, part("file", jpeg()))
+    assert (response.status_code, response.json()["filename"]) == (201, "upload")
+
+
+async def test_content_decides_the_type_whatever_is_claimed(person: Person):
+    response = await person.upload(transparent_png(), filename="picture.jpg")
+    assert response.json()["content_type"] == "image/png"
+
+
+async def test_a_refused_image_leaves_nothing(both: Service):
+    person = await both.person()
+    response = await person.upload(jpeg(800, 600)[:-2000])
+    assert (response.status_code, response.json()["code"]) == (422, "image_corrupt")
+    assert await stored_keys(both, person.tokens["user"]["id"]) == []
+    assert (await person.get("/images")).json()["items"] == []
+
+
+async def test_a_client_that_goes_away_leaves_nothing(service: Service, person: Person):
+    form = part("file", jpeg(), filename="a.jpg")
+    messages = iter([{"type": "http.request", "body": form, "more_body": True}, {"type": "http.disconnect"}])
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/images/upload",
+        "query_string": b"",
+        "headers": [
+            (b"content-type", f"multipart/form-data; boundary={BOUNDARY}".encode()),
+            (b"authorization", person.headers["Authorization"].encode()),
+        ],
+        "app": service.app,
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await service.app(scope, receive, send)
+    assert sent == []
+    assert await stored_keys(service, person.tokens["user"]["id"]) == []
+    assert list(service.app.state.services.spool.iterdir()) == []
+
+
+@pytest.mark.parametrize("backend", ["embedded", "aws"])
+async def test_of_a_hundred_uploads_at_once_a_quota_of_ten_lets_ten_in(aws: StandIn, tmp_path: Path, backend: str):
+    if backend == "aws" and aws.name == "moto":
+        pytest.skip("moto's transactions are not atomic under concurrency: run on MiniStack or LocalStack")
+    quota = {"user_quota_images": 10}
+    settings = embedded_settings(tmp_path, **quota) if backend == "embedded" else aws_settings(tmp_path, aws, **quota)
+    async with running(settings) as service:
+        person = await service.person()
+        photo = jpeg(64, 64)
+        responses = await asyncio.gather(*(person.upload(photo) for _ in range(100)))
+        outcomes = sorted(response.status_code for response in responses)
+        assert outcomes == [201] * 10 + [403] * 90
+        assert {r.json()["code"] for r in responses if r.status_code == 403} == {"quota_exceeded"}
+        assert len((await person.get("/images")).json()["items"]) == 10
+        assert len(await stored_keys(service, person.tokens["user"]["id"])) == 40
+        me = (await person.get("/auth/me")).json()
+        assert me["usage"] == {"images": 10, "bytes": 10 * len(photo), "limit": {"images": 10, "bytes": None}}
+
+
+async def test_a_byte_quota_is_exact(tmp_path: Path):
+    photo = jpeg(64, 64)
+    async with running(embedded_settings(tmp_path, user_quota_bytes=2 * len(photo))) as service:
+        person = await service.person()
+        assert [(await person.upload(photo)).status_code for _ in range(3)] == [201, 201, 403]
+
+
+async def test_a_full_render_queue_is_answered_at_once(service: Service, person: Person):
+    # More than may wait: two processes with 64 places each, and two at work.
+    photo = transparent_png(1200, 1200)
+    responses = await asyncio.gather(*(person.upload(photo) for _ in range(160)))
+    refused = [response for response in responses if response.status_code == 503]
+    assert {response.status_code for response in responses} == {201, 503}
+    assert {response.json()["code"] for response in refused} == {"overloaded"}
+    assert all(int(response.headers["retry-after"]) > 0 for response in refused)
+    accepted = len(responses) - len(refused)
+    assert len(await stored_keys(service, person.tokens["user"]["id"])) == 4 * accepted

@@ -1,0 +1,43 @@
+"""Pictures made for the tests: photo-like enough that codecs have something to do."""
+
+from __future__ import annotations
+
+import io
+import random
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+
+def picture(width: int, height: int, *, mode: str = "RGB", seed: int = 0) -> Image.Image:
+    """Return a gradient with shapes on it, the same for the same arguments."""
+    gradient = Image.merge(
+        "RGB",
+        (
+            Image.linear_gradient("L").resize((width, height)),
+            Image.linear_gradient("L").rotate(90).resize((width, height)),
+            Image.radial_gradient("L").resize((width, height)),
+        ),
+    )
+    draw, chance = ImageDraw.Draw(gradient), random.Random(seed)
+    for _ in range(12):
+        x, y, radius = chance.randrange(width), chance.randrange(height), chance.randrange(2, max(3, width // 6))
+        colour = (chance.randrange(256), chance.randrange(256), chance.randrange(256))
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    return gradient.convert(mode)
+
+
+def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def jpeg(width: int = 640, height: int = 480, *, seed: int = 0, **options: Any) -> bytes:
+    return encoded(picture(width, height, seed=seed), "JPEG", **options)
+
+
+def transparent_png(width: int = 300, height: int = 200) -> bytes:
+    image = picture(width, height, mode="RGBA")
+    image.putalpha(Image.radial_gradient("L").resize((width, height)))
+    return encoded(image, "PNG")

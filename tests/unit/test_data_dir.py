@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.data_dir import DataDir, DataDirInUse
+
+
+def test_the_secret_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path):
+    secret = DataDir(tmp_path / "data").secret()
+    assert len(secret) >= 32
+    assert DataDir(tmp_path / "data").secret() == secret
+    assert (tmp_path / "data" / "secret").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_many_that_start_at_once_end_with_one_secret(tmp_path: Path):
+    program = "import sys, pathlib, app.data_dir as d; print(d.DataDir(pathlib.Path(sys.argv[1])).secret())"
+
+    def run(_: int) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=True, text=True
+        ).stdout
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(run, range(4)))) == 1
+
+
+def test_one_process_serves_from_a_folder(tmp_path: Path):
+    folder = DataDir(tmp_path)
+    assert folder.served_since() is None
+    began = datetime.now(UTC)
+    with folder.serving():
+        with pytest.raises(DataDirInUse, match="DATA_DIR"), DataDir(tmp_path).serving():
+            pass
+        since = DataDir(tmp_path).served_since()
+        assert since is not None
+        assert abs(since - began) < timedelta(seconds=2)
+    assert folder.served_since() is None
+    with DataDir(tmp_path).serving():
+        pass
