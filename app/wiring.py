@@ -19,12 +19,12 @@ from app.adapters.sigv4 import Presigner
 from app.adapters.sqlite import SqliteAccountTable, SqliteImageTable, open_sqlite
 from app.core.models import Quota
 from app.core.ports import Accounts, AccountTable, ImageTable, LocalObjects, ObjectStore
+from app.core.render_options import RenderLimits, RenderOptions
 from app.core.signing import derive_key
 from app.data_dir import DataDir
 from app.services import Services
 from app.settings import Settings
 from app.usecases.library import Library
-from app.usecases.rendering import RenderLimits, RenderOptions
 from app.usecases.uploads import Uploads
 from app.usecases.views import Views
 

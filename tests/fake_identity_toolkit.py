@@ -48,7 +48,7 @@ class FakeIdentityToolkit:
     def certificate_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/certificates"
 
-    def id_token(self, *, headers: dict[str, Any] | None = None, **claims: Any) -> str:  # any JSON
+    def id_token(self, *, headers: dict[str, Any] | None = None, **claims: Any) -> str:
         now = int(time.time())
         standard = {
             "iss": f"https://securetoken.google.com/{self.project_id}",

@@ -87,6 +87,13 @@ def _boundary(request: Request) -> bytes:
     return boundary
 
 
+def _filename(given: bytes) -> str:
+    # Browsers write these three characters so in a form, and no others (WHATWG HTML, multipart/form-data encoding).
+    for written, meant in ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n")):
+        given = given.replace(written, meant)
+    return filenames.clean(given.decode("utf-8", "replace"))
+
+
 def _too_large(size: int | None, max_bytes: int) -> UploadTooLarge:
     limit = f"the limit is {_megabytes(max_bytes)}"
     return UploadTooLarge(f"The file is {_megabytes(size)}; {limit}." if size else f"The file is too large; {limit}.")
@@ -192,7 +199,7 @@ class _Form:
             size=self._sink.size,
             sha256=sha256,
             format=image_format,
-            filename=filenames.clean(self._filename.decode("utf-8", "replace")),
+            filename=_filename(self._filename),
             description=self._read_description(),
         )
 

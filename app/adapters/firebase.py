@@ -1,0 +1,207 @@
+"""Accounts kept by Firebase Authentication, by its REST API; ID tokens are checked in firebase_tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import structlog
+
+from app.adapters.firebase_tokens import IdTokens, open_id_tokens, user_id
+from app.core.errors import (
+    AccountDisabled,
+    AppError,
+    CredentialsInvalid,
+    DependencyUnavailable,
+    EmailInvalid,
+    EmailTaken,
+    PasswordWeak,
+    RefreshTokenInvalid,
+    RegistrationClosed,
+    TokenExpired,
+    TokenInvalid,
+    TooManyAttempts,
+)
+from app.core.models import Profile, Tokens, User
+
+_IDENTITY = "identitytoolkit.googleapis.com/v1/accounts"
+_REFRESH = "securetoken.googleapis.com/v1/token"
+_EMULATOR_VARIABLE = "FIREBASE_AUTH_EMULATOR_HOST"
+
+_CALL_SECONDS = 10.0
+"""What one call may take, attempts and pauses together."""
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 0.2
+_THROTTLED_SECONDS = 60
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NO_KEY = (
+    "Signing in by password is not set up here (FIREBASE_API_KEY). Sign in with the Firebase SDK and send its ID token."
+)
+_SECOND_FACTOR = "This account has a second factor. Sign in with the Firebase SDK and send its ID token."
+
+_ERRORS: Mapping[str, type[AppError]] = {
+    "ADMIN_ONLY_OPERATION": RegistrationClosed,
+    "EMAIL_EXISTS": EmailTaken,
+    "EMAIL_NOT_FOUND": CredentialsInvalid,
+    "INVALID_EMAIL": EmailInvalid,
+    "INVALID_ID_TOKEN": TokenInvalid,
+    "INVALID_LOGIN_CREDENTIALS": CredentialsInvalid,
+    "INVALID_PASSWORD": CredentialsInvalid,
+    "INVALID_REFRESH_TOKEN": RefreshTokenInvalid,
+    "MISSING_EMAIL": EmailInvalid,
+    "MISSING_PASSWORD": PasswordWeak,
+    "MISSING_REFRESH_TOKEN": RefreshTokenInvalid,
+    "OPERATION_NOT_ALLOWED": RegistrationClosed,
+    "PASSWORD_DOES_NOT_MEET_REQUIREMENTS": PasswordWeak,
+    "PASSWORD_LOGIN_DISABLED": RegistrationClosed,
+    "PROJECT_NUMBER_MISMATCH": RefreshTokenInvalid,
+    "TOKEN_EXPIRED": TokenExpired,
+    "USER_DISABLED": AccountDisabled,
+    "USER_NOT_FOUND": TokenInvalid,
+    "WEAK_PASSWORD": PasswordWeak,
+}
+# What is told apart when an account is opened is one and the same answer when somebody signs in.
+_SIGN_IN_ERRORS = {
+    **_ERRORS,
+    **dict.fromkeys(("INVALID_EMAIL", "MISSING_EMAIL", "MISSING_PASSWORD", "USER_NOT_FOUND"), CredentialsInvalid),
+}
+_REFRESH_ERRORS = {**_ERRORS, **dict.fromkeys(("TOKEN_EXPIRED", "USER_NOT_FOUND"), RefreshTokenInvalid)}
+
+
+@asynccontextmanager
+async def open_firebase_accounts(
+    client: httpx.AsyncClient, *, project_id: str, api_key: str | None, emulator_host: str | None
+) -> AsyncIterator[FirebaseAccounts]:
+    """Raises ValueError unless the emulator is asked for both here and in the environment, or in neither."""
+    # The SDK reads the variable at every check and then takes unsigned tokens: never by accident.
+    in_environment = os.environ.get(_EMULATOR_VARIABLE) or None
+    if in_environment != emulator_host:
+        raise ValueError(
+            f"{_EMULATOR_VARIABLE} is {in_environment!r} in the environment of this process and {emulator_host!r} in "
+            "its settings. With it tokens are accepted without a signature: unset it, or set both for development."
+        )
+    async with open_id_tokens(project_id) as id_tokens:
+        yield FirebaseAccounts(client, id_tokens=id_tokens, api_key=api_key, emulator_host=emulator_host)
+
+
+class FirebaseAccounts:
+    """Attempts are throttled by Google, so the caller's address is not needed."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, *, id_tokens: IdTokens, api_key: str | None, emulator_host: str | None
+    ) -> None:
+        self._client = client
+        self._id_tokens = id_tokens
+        self._api_key = api_key
+        self._base_url = f"http://{emulator_host}/" if emulator_host else "https://"
+        self._log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+    async def register(
+        self,
+        *,
+        email: str,
+        password: str,
+        display_name: str | None,
+        client: str,  # noqa: ARG002 # the provider throttles
+    ) -> tuple[Profile, Tokens]:
+        credentials = {"email": email, "password": password, "returnSecureToken": True}
+        answer = await self._call(f"{_IDENTITY}:signUp", json=credentials, idempotent=False)
+        tokens = _tokens(answer)
+        try:
+            if display_name:
+                name = {"idToken": tokens.access_token, "displayName": display_name}
+                await self._call(f"{_IDENTITY}:update", json=name)
+            profile = await self._look_up(tokens.access_token)
+        except AppError:
+            # The account is there: who is told of an error now would try again and find the address taken.
+            profile = Profile(user_id(answer["localId"]), email, None, datetime.now(UTC))
+            self._log.warning("account.registered_without_name", user_id=profile.id)
+        return profile, tokens
+
+    async def sign_in(self, *, email: str, password: str, client: str) -> Tokens:  # noqa: ARG002 # as above
+        credentials = {"email": email, "password": password, "returnSecureToken": True}
+        answer = await self._call(f"{_IDENTITY}:signInWithPassword", json=credentials, errors=_SIGN_IN_ERRORS)
+        if "idToken" not in answer:
+            raise CredentialsInvalid(_SECOND_FACTOR)
+        return _tokens(answer)
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        answer = await self._call(_REFRESH, form=form, errors=_REFRESH_ERRORS)
+        return Tokens(answer["id_token"], answer["refresh_token"], int(answer["expires_in"]))
+
+    async def authenticate(self, access_token: str) -> User:
+        return (await self._id_tokens.verify(access_token)).user
+
+    async def profile(self, access_token: str) -> Profile:
+        verified = await self._id_tokens.verify(access_token)
+        if self._api_key is None:
+            return Profile(verified.user.id, verified.user.email, verified.name, created_at=None)
+        return await self._look_up(access_token)
+
+    async def _look_up(self, id_token: str) -> Profile:
+        answer = await self._call(f"{_IDENTITY}:lookup", json={"idToken": id_token})
+        if not answer.get("users"):
+            raise TokenInvalid
+        found = answer["users"][0]
+        created_at = datetime.fromtimestamp(int(found["createdAt"]) / 1000, UTC)
+        return Profile(user_id(found["localId"]), found.get("email"), found.get("displayName"), created_at)
+
+    async def _call(
+        self,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
+        errors: Mapping[str, type[AppError]] = _ERRORS,
+        idempotent: bool = True,
+    ) -> dict[str, Any]:
+        if self._api_key is None:
+            raise RegistrationClosed(_NO_KEY)
+        request = self._client.build_request(
+            "POST", self._base_url + path, params={"key": self._api_key}, json=json, data=form
+        )
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                response = await self._send(request, idempotent=idempotent)
+            answer: dict[str, Any] = response.json()
+        except (TimeoutError, httpx.TransportError, ValueError) as error:
+            self._log.warning("accounts.unreachable", path=path, error=repr(error))
+            raise DependencyUnavailable("accounts") from error
+        if response.is_success:
+            return answer
+        raise self._error(answer, path=path, errors=errors)
+
+    async def _send(self, request: httpx.Request, *, idempotent: bool) -> httpx.Response:
+        attempt = 1
+        while True:
+            try:
+                response = await self._client.send(request)
+                if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR or not idempotent or attempt == _ATTEMPTS:
+                    return response
+            except httpx.TransportError as error:
+                if attempt == _ATTEMPTS or not (idempotent or isinstance(error, _NEVER_SENT)):
+                    raise
+            await asyncio.sleep(_PAUSE_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311 # spreads retries
+            attempt += 1
+
+    def _error(self, answer: dict[str, Any], *, path: str, errors: Mapping[str, type[AppError]]) -> AppError:
+        code, _, words = str(answer.get("error", {}).get("message")).partition(" : ")
+        if code == "TOO_MANY_ATTEMPTS_TRY_LATER":
+            return TooManyAttempts(retry_after=_THROTTLED_SECONDS)
+        known = errors.get(code)
+        if known is None:
+            self._log.error("accounts.refused", path=path, code=code)
+            return DependencyUnavailable("accounts")
+        # Which passwords are good is decided in the Firebase console: only Google knows what is wrong with this one.
+        return PasswordWeak(words) if known is PasswordWeak else known()
+
+
+def _tokens(answer: Mapping[str, Any]) -> Tokens:
+    return Tokens(answer["idToken"], answer["refreshToken"], int(answer["expiresIn"]))

@@ -1,0 +1,394 @@
+"""What LocalAccounts does beyond the port: its tokens, its sessions, its throttling."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from app.adapters.local_accounts import LocalAccounts
+from app.adapters.passwords import PARAMETERS, Passwords
+from app.adapters.sqlite import SqliteAccountTable, open_sqlite
+from app.core.errors import (
+    AppError,
+    CredentialsInvalid,
+    EmailInvalid,
+    Overloaded,
+    RefreshTokenInvalid,
+    TokenExpired,
+    TokenInvalid,
+    TooManyAttempts,
+)
+from app.core.ids import new_id
+from app.core.models import Tokens
+from app.core.signing import derive_key
+
+SECRET = "s" * 32
+EMAIL = "anna@example.com"
+PASSWORD = "correct horse battery"
+WRONG = "wrong horse battery"
+CHEAP = replace(PARAMETERS, memory_cost=8, time_cost=1)
+
+
+class Watched(Passwords):
+    checked = 0
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        self.checked += 1
+        return await super().verify(password_hash, password)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def database_path(tmp_path: Path) -> Path:
+    return tmp_path / "accounts.sqlite"
+
+
+@pytest.fixture
+async def table(database_path: Path) -> AsyncIterator[SqliteAccountTable]:
+    async with open_sqlite(database_path) as database:
+        yield SqliteAccountTable(database)
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+@pytest.fixture
+def passwords(executor: ThreadPoolExecutor) -> Watched:
+    return Watched(executor, parameters=CHEAP)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def accounts(table: SqliteAccountTable, passwords: Watched, clock: Clock) -> LocalAccounts:
+    return LocalAccounts(table, passwords=passwords, secret_key=SECRET, access_token_seconds=1800, clock=clock)
+
+
+async def register(accounts: LocalAccounts, *, email: str = EMAIL, client: str = "192.0.2.1") -> Tokens:
+    _, tokens = await accounts.register(email=email, password=PASSWORD, display_name=None, client=client)
+    return tokens
+
+
+async def sign_in(
+    accounts: LocalAccounts, *, email: str = EMAIL, password: str = PASSWORD, client: str = "192.0.2.1"
+) -> Tokens:
+    return await accounts.sign_in(email=email, password=password, client=client)
+
+
+# Access tokens
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = int(time.time())
+    good = {
+        "sub": new_id(),
+        "email": EMAIL,
+        "iat": now,
+        "exp": now + 60,
+        "iss": "image-upload-service",
+        "aud": "image-upload-service/api",
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def hmac_signed(key: bytes, *, algorithm: str = "HS256", **changes: Any) -> str:
+    return jwt.encode(claims(**changes), key, algorithm=algorithm)
+
+
+def signed(**changes: Any) -> str:
+    return hmac_signed(derive_key(SECRET, "access-token"), **changes)
+
+
+async def test_a_token_of_the_service_s_own_making_is_taken(accounts: LocalAccounts) -> None:
+    assert (await accounts.authenticate(signed())).email == EMAIL
+
+
+# Made when the test runs: they live for a minute only.
+FORGED: dict[str, Callable[[], str]] = {
+    "another algorithm": lambda: hmac_signed(derive_key(SECRET, "access-token") * 2, algorithm="HS512"),
+    "no algorithm": lambda: jwt.encode(claims(), "", algorithm="none"),
+    "RS256": lambda: jwt.encode(claims(), rsa.generate_private_key(65537, 2048), algorithm="RS256"),
+    "another secret": lambda: hmac_signed(derive_key("t" * 32, "access-token")),
+    "the key of another purpose": lambda: hmac_signed(derive_key(SECRET, "url")),
+    "the secret as it is": lambda: hmac_signed(SECRET.encode()),
+    "another audience": lambda: signed(aud="another-service"),
+    "another issuer": lambda: signed(iss="another-service"),
+    "issued in the future": lambda: signed(iat=int(time.time()) + 20),
+    "no sub": lambda: signed(sub=None),
+    "no email": lambda: signed(email=None),
+    "no iat": lambda: signed(iat=None),
+    "no exp": lambda: signed(exp=None),
+    "no iss": lambda: signed(iss=None),
+    "no aud": lambda: signed(aud=None),
+    "another signature": lambda: signed()[:-4] + "AAAA",
+    "no signature": lambda: signed().rpartition(".")[0] + ".",
+    "parts reversed": lambda: ".".join(reversed(signed().split("."))),
+    "nested header": lambda: f"{base64.urlsafe_b64encode(b'[' * 50_000).decode()}.e30.AAAA",
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
+async def test_a_token_with_one_thing_wrong_is_refused(accounts: LocalAccounts, forge: Callable[[], str]) -> None:
+    with pytest.raises(TokenInvalid):
+        await accounts.authenticate(forge())
+
+
+async def test_a_token_with_changed_claims_is_refused(accounts: LocalAccounts) -> None:
+    header, _, signature = signed().split(".")
+    payload = base64.urlsafe_b64encode(json.dumps(claims(sub=new_id())).encode()).rstrip(b"=").decode()
+    with pytest.raises(TokenInvalid):
+        await accounts.authenticate(f"{header}.{payload}.{signature}")
+
+
+async def test_an_expired_token_is_told_apart(accounts: LocalAccounts) -> None:
+    with pytest.raises(TokenExpired):
+        await accounts.authenticate(signed(exp=int(time.time()) - 1))
+
+
+async def test_a_token_of_a_machine_whose_clock_is_a_little_ahead_is_taken(accounts: LocalAccounts) -> None:
+    await accounts.authenticate(signed(iat=int(time.time()) + 8))
+
+
+async def test_an_access_token_is_good_for_as_long_as_was_said(accounts: LocalAccounts) -> None:
+    tokens = await register(accounts)
+    payload = jwt.decode(tokens.access_token, options={"verify_signature": False})
+    assert payload["exp"] - payload["iat"] == tokens.expires_in == 1800
+
+
+async def test_authenticate_asks_no_table_and_profile_does(accounts: LocalAccounts, database_path: Path) -> None:
+    tokens = await register(accounts)
+    with sqlite3.connect(database_path) as connection:
+        connection.execute("DELETE FROM accounts")
+    connection.close()
+    await accounts.authenticate(tokens.access_token)
+    with pytest.raises(TokenInvalid):
+        await accounts.profile(tokens.access_token)
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(tokens.refresh_token)
+
+
+# Refresh tokens
+
+
+async def test_a_used_refresh_token_ends_the_whole_session(accounts: LocalAccounts) -> None:
+    first = await register(accounts)
+    second = await accounts.refresh(first.refresh_token)
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(first.refresh_token)
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(second.refresh_token)
+
+
+async def test_a_used_refresh_token_leaves_other_sessions_alone(accounts: LocalAccounts) -> None:
+    phone, laptop = await register(accounts), await sign_in(accounts)
+    await accounts.refresh(phone.refresh_token)
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(phone.refresh_token)
+    await accounts.refresh(laptop.refresh_token)
+
+
+async def test_of_parallel_refreshes_with_one_token_one_succeeds(accounts: LocalAccounts) -> None:
+    token = (await register(accounts)).refresh_token
+    answers = await asyncio.gather(*(accounts.refresh(token) for _ in range(10)), return_exceptions=True)
+    assert sum(isinstance(answer, Tokens) for answer in answers) == 1
+    assert sum(isinstance(answer, RefreshTokenInvalid) for answer in answers) == 9
+
+
+async def test_a_session_lasts_thirty_days_from_its_last_use(accounts: LocalAccounts, clock: Clock) -> None:
+    tokens = await register(accounts)
+    for _ in range(3):
+        clock.now += timedelta(days=29)
+        tokens = await accounts.refresh(tokens.refresh_token)
+    clock.now += timedelta(days=30, seconds=1)
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(tokens.refresh_token)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+async def test_a_refresh_token_with_a_part_exchanged_is_refused(accounts: LocalAccounts, part: int) -> None:
+    mine = (await register(accounts)).refresh_token.split(".")
+    other = (await register(accounts, email="bert@example.com")).refresh_token.split(".")
+    mine[part] = other[part]
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(".".join(mine))
+
+
+@pytest.mark.parametrize("ids", ["anna.{good}", "{good}.session", "{good}#x.{good}", "../../{good}.{good}"])
+async def test_a_refresh_token_with_malformed_ids_never_reaches_the_table(
+    accounts: LocalAccounts, table: SqliteAccountTable, monkeypatch: pytest.MonkeyPatch, ids: str
+) -> None:
+    asked: list[str] = []
+
+    async def find_account(account_id: str) -> None:
+        asked.append(account_id)
+
+    monkeypatch.setattr(table, "find_account", find_account)
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(f"{ids.format(good=new_id())}.{'s' * 43}")
+    assert asked == []
+
+
+async def test_neither_tokens_nor_passwords_are_kept(accounts: LocalAccounts, database_path: Path) -> None:
+    tokens = await register(accounts)
+    kept = b"".join(path.read_bytes() for path in database_path.parent.iterdir())
+    assert b"$argon2id$" in kept
+    assert PASSWORD.encode() not in kept
+    assert tokens.refresh_token.rpartition(".")[2].encode() not in kept
+
+
+# Passwords
+
+
+async def test_sign_in_does_the_same_work_for_an_unknown_account(accounts: LocalAccounts, passwords: Watched) -> None:
+    await register(accounts)
+    for email in (EMAIL, "nobody@example.com", "no address"):
+        before = passwords.checked
+        with pytest.raises(CredentialsInvalid):
+            await sign_in(accounts, email=email, password=WRONG)
+        assert passwords.checked == before + 1
+
+
+async def test_sign_in_takes_the_address_in_another_case(accounts: LocalAccounts) -> None:
+    await register(accounts)
+    await sign_in(accounts, email=" Anna@EXAMPLE.com ")
+
+
+async def test_sign_in_renews_a_hash_of_older_parameters(
+    accounts: LocalAccounts, table: SqliteAccountTable, executor: ThreadPoolExecutor
+) -> None:
+    await register(accounts)
+    newer = Watched(executor, parameters=replace(CHEAP, time_cost=2))
+    raised = LocalAccounts(table, passwords=newer, secret_key=SECRET, access_token_seconds=1800)
+    await sign_in(raised)
+    account = await table.find_account_by_email(EMAIL)
+    assert account is not None
+    assert not newer.outdated(account.password_hash)
+    await sign_in(raised)
+
+
+async def test_register_refuses_an_address_of_more_than_254_characters(accounts: LocalAccounts) -> None:
+    with pytest.raises(EmailInvalid, match="254"):
+        await register(accounts, email=f"anna@{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 63}.com")
+
+
+# Throttling
+
+
+async def wrong_guesses(accounts: LocalAccounts, number: int, *, client: str = "192.0.2.1") -> None:
+    for _ in range(number):
+        with pytest.raises(CredentialsInvalid):
+            await sign_in(accounts, password=WRONG, client=client)
+
+
+async def test_the_eleventh_guess_is_refused_until_the_window_is_over(accounts: LocalAccounts, clock: Clock) -> None:
+    await register(accounts)
+    await wrong_guesses(accounts, 10)
+    clock.now += timedelta(minutes=5)
+    with pytest.raises(TooManyAttempts) as refused:
+        await sign_in(accounts)
+    assert refused.value.retry_after == 10 * 60
+    clock.now += timedelta(seconds=refused.value.retry_after)
+    await sign_in(accounts)
+
+
+async def test_guesses_are_counted_together_however_the_address_is_written(accounts: LocalAccounts) -> None:
+    await register(accounts)
+    await wrong_guesses(accounts, 10)
+    with pytest.raises(TooManyAttempts):
+        await sign_in(accounts, email=f" {EMAIL.upper()}")
+
+
+async def test_unknown_accounts_are_throttled_like_any_other(accounts: LocalAccounts) -> None:
+    await wrong_guesses(accounts, 10)
+    with pytest.raises(TooManyAttempts):
+        await sign_in(accounts)
+
+
+async def test_one_client_s_guesses_do_not_lock_others_out(accounts: LocalAccounts) -> None:
+    await register(accounts)
+    await wrong_guesses(accounts, 10)
+    for _ in range(100):
+        with pytest.raises(TooManyAttempts):
+            await sign_in(accounts)
+    await sign_in(accounts, client="192.0.2.2")
+
+
+async def test_guesses_from_many_clients_are_counted_together(accounts: LocalAccounts) -> None:
+    await register(accounts)
+    for client in range(10):
+        await wrong_guesses(accounts, 10, client=f"198.51.100.{client}")
+    with pytest.raises(TooManyAttempts):
+        await sign_in(accounts, client="192.0.2.2")
+
+
+async def test_signing_in_clears_the_counters(accounts: LocalAccounts) -> None:
+    await register(accounts)
+    for _ in range(15):
+        await wrong_guesses(accounts, 9)
+        await sign_in(accounts)
+
+
+async def test_of_parallel_guesses_no_more_than_the_limit_are_checked(
+    accounts: LocalAccounts, passwords: Watched
+) -> None:
+    await register(accounts)
+    guesses = (sign_in(accounts, password=WRONG) for _ in range(50))
+    answers = await asyncio.gather(*guesses, return_exceptions=True)
+    assert passwords.checked == 10
+    assert sum(isinstance(answer, CredentialsInvalid) for answer in answers) == 10
+    assert sum(isinstance(answer, TooManyAttempts) for answer in answers) == 40
+
+
+async def test_registrations_of_one_client_are_limited(accounts: LocalAccounts) -> None:
+    for number in range(100):
+        await register(accounts, email=f"anna{number}@example.com")
+    with pytest.raises(TooManyAttempts):
+        await register(accounts, email="bert@example.com")
+    await register(accounts, email="bert@example.com", client="192.0.2.2")
+
+
+async def test_an_attempt_that_finds_the_queue_full_is_not_counted(accounts: LocalAccounts, passwords: Watched) -> None:
+    await register(accounts)
+    with ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(passwords.place())
+        for _ in range(20):
+            with pytest.raises(Overloaded):
+                await sign_in(accounts)
+    await sign_in(accounts)
+
+
+async def test_the_table_of_attempts_names_nobody(accounts: LocalAccounts, database_path: Path) -> None:
+    errors = await asyncio.gather(
+        *(sign_in(accounts, email=f"carla{number}@example.com") for number in range(5)), return_exceptions=True
+    )
+    assert all(isinstance(error, AppError) for error in errors)
+    kept = b"".join(path.read_bytes() for path in database_path.parent.iterdir())
+    assert b"carla" not in kept

@@ -1,0 +1,38 @@
+"""The service with AUTH=firebase, as an app with the Firebase SDK uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+from tests.api.conftest import BASE_URL, PASSWORD, Person, embedded_settings, running
+from tests.firebase.conftest import Emulator, sdk_id_token
+
+
+async def test_a_photo_is_uploaded_with_an_id_token_of_the_sdk(emulator: Emulator, tmp_path: Path):
+    settings = embedded_settings(
+        tmp_path,
+        auth="firebase",
+        environment="development",
+        google_cloud_project=emulator.project_id,
+        firebase_api_key="any",
+        firebase_auth_emulator_host=emulator.host,
+    )
+    email = f"anna-{uuid4().hex}@example.com"
+    token = await sdk_id_token(emulator, email=email, password=PASSWORD)
+    async with running(settings) as service:
+        person = Person(service.client, email, {"access_token": token})
+        response = await person.upload()
+        assert response.status_code == 201, response.text
+        assert response.json()["original_url"].startswith(BASE_URL)
+        me = (await person.get("/auth/me")).json()
+        assert (me["email"], me["usage"]["images"]) == (email, 1)
+        # The same account through the service's own routes: the same person, with the same images.
+        form = {"username": email, "password": PASSWORD}
+        tokens = (await service.client.post("/api/v1/auth/token", data=form)).json()
+        again = Person(service.client, email, tokens)
+        assert [item["id"] for item in (await again.get("/images")).json()["items"]] == [response.json()["id"]]
+        renewed = await service.client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+        assert renewed.status_code == 200
+        stranger = await service.person()
+        assert (await stranger.get("/images")).json()["items"] == []

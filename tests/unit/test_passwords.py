@@ -1,0 +1,95 @@
+"""Which passwords are refused, and that a hash says which parameters it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from argon2 import extract_parameters
+
+from app.adapters.passwords import PARAMETERS, Passwords
+from app.core.errors import Overloaded, PasswordWeak
+
+CHEAP = replace(PARAMETERS, memory_cost=8, time_cost=1)
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+@pytest.fixture
+def passwords(executor: ThreadPoolExecutor) -> Passwords:
+    return Passwords(executor, parameters=CHEAP)
+
+
+@pytest.mark.parametrize(
+    "password,why",
+    [
+        ("Zq9!xw7", "fewer than 8"),
+        ("e\N{COMBINING ACUTE ACCENT}" * 7, "fewer than 8"),
+        ("Zq9!" * 32 + "x", "more than 128"),
+        ("Password1", "tried first"),
+        ("\N{FULLWIDTH DIGIT ONE}2345678", "tried first"),
+        ("Anna.Berg@Example.com", "e-mail address"),
+        ("anna.berg", "e-mail address"),
+    ],
+)
+def test_weak_password_is_refused_with_the_reason(passwords: Passwords, password: str, why: str) -> None:
+    with pytest.raises(PasswordWeak, match=why):
+        passwords.check(password, email="anna.berg@example.com")
+
+
+@pytest.mark.parametrize("password", ["Zq9!xw7k", "correct horse battery staple", "Zq9!" * 32, "пароль-для-фото"])
+def test_good_password_passes(passwords: Passwords, password: str) -> None:
+    passwords.check(password, email="anna.berg@example.com")
+
+
+async def test_verify_tells_right_from_wrong(passwords: Passwords) -> None:
+    password_hash = await passwords.hash("correct horse")
+    assert await passwords.verify(password_hash, "correct horse")
+    assert not await passwords.verify(password_hash, "correct house")
+    assert not await passwords.verify("not a hash", "correct horse")
+
+
+async def test_verify_takes_the_same_password_in_other_code_points(passwords: Passwords) -> None:
+    password_hash = await passwords.hash("caf\N{LATIN SMALL LETTER E WITH ACUTE} com leite")
+    assert await passwords.verify(password_hash, "cafe\N{COMBINING ACUTE ACCENT} com leite")
+
+
+async def test_verify_takes_half_a_surrogate_pair_for_a_character(passwords: Passwords) -> None:
+    password_hash = await passwords.hash("correct \ud83d horse")
+    assert await passwords.verify(password_hash, "correct \ud83d horse")
+    assert not await passwords.verify(password_hash, "correct \ud83c horse")
+
+
+async def test_verify_without_a_hash_computes_with_the_parameters_of_real_ones(executor: ThreadPoolExecutor) -> None:
+    seen: list[str] = []
+
+    class Watched(Passwords):
+        def _verify(self, password_hash: str, password: str) -> bool:
+            seen.append(password_hash)
+            return super()._verify(password_hash, password)
+
+    assert not await Watched(executor).verify(None, "correct horse")
+    assert extract_parameters(seen[0]) == PARAMETERS
+
+
+async def test_hash_made_with_other_parameters_is_outdated(passwords: Passwords, executor: ThreadPoolExecutor) -> None:
+    password_hash = await passwords.hash("correct horse")
+    assert not passwords.outdated(password_hash)
+    assert Passwords(executor, parameters=replace(CHEAP, time_cost=2)).outdated(password_hash)
+
+
+def test_full_queue_is_refused_and_has_room_again_afterwards(passwords: Passwords) -> None:
+    with ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(passwords.place())
+        with pytest.raises(Overloaded), passwords.place():
+            pass
+    with passwords.place():
+        pass
