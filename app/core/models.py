@@ -195,7 +195,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class SignedUrl:
-    """A URL that needs no token; relative where this service itself serves it."""
+    """A URL that needs no token; relative to the service's base URL where this service itself serves it."""
 
     url: str
     expires_at: datetime

@@ -22,7 +22,12 @@ def test_the_first_upload_works_as_the_readme_says(service: Running, tmp_path: P
     photo = jpeg(4032, 3024, quality=92)
     (tmp_path / "photo.jpg").write_bytes(photo)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     view = json.loads((tmp_path / "image.json").read_text())

@@ -1,0 +1,306 @@
+"""Objects as files in a folder of this machine, and the signed URLs under which the service itself serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, ParamSpec, TypeVar
+from urllib.parse import quote
+
+from app.core.errors import DependencyUnavailable, ObjectMissing, UrlExpired, UrlInvalid
+from app.core.formats import FORMATS_BY_EXTENSION
+from app.core.keys import check_key, check_prefix
+from app.core.models import LocalObject, SignedUrl, StoredObject
+from app.core.signing import sign, verify
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Relative, for a service behind a path prefix: whoever answers a request knows where it was reached.
+URL_PATH = "api/v1/objects/"
+CHUNK_BYTES = 1 << 18
+WALK_BATCH = 500
+_THREADS = 8
+_MOVE_ATTEMPTS = 100
+
+# Where files are written before they are whole. Beside the objects, so that moving one is a rename in the same file
+# system; no key has a `~` in it.
+_DRAFTS = "~drafts"
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@asynccontextmanager
+async def open_disk(
+    folder: Path, *, url_key: bytes, ttl_seconds: int, window_seconds: int, clock: Callable[[], float] = time.time
+) -> AsyncIterator[DiskObjectStore]:
+    """Open the store in `folder`, made if need be, and clear what a killed process left half written."""
+    folder = await asyncio.to_thread(folder.resolve)
+    lock = await asyncio.to_thread(_prepare, folder)
+    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
+    try:
+        yield DiskObjectStore(
+            folder,
+            executor=executor,
+            url_key=url_key,
+            ttl_seconds=ttl_seconds,
+            window_seconds=window_seconds,
+            clock=clock,
+        )
+    finally:
+        await asyncio.to_thread(executor.shutdown)
+        os.close(lock)
+
+
+def _prepare(folder: Path) -> int:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    drafts = folder / _DRAFTS
+    drafts.mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
+    # Held shared by each process that writes here: whoever gets it alone knows that nobody is in the middle of it.
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in drafts.iterdir():
+            left.unlink()
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    return lock
+
+
+class DiskObjectStore:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        executor: ThreadPoolExecutor,
+        url_key: bytes,
+        ttl_seconds: int,
+        window_seconds: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._folder = folder
+        self._executor = executor
+        self._url_key = url_key
+        self._ttl_seconds = ttl_seconds
+        self._window_seconds = window_seconds
+        self._clock = clock
+
+    # A file has no place for a content type: when it is served, the key's extension tells it.
+
+    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:  # noqa: ARG002
+        await self._in_thread(self._keep, check_key(key), _read_chunks(file.fileno(), size=size, sha256=sha256))
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002
+        await self._in_thread(self._keep, check_key(key), (data,))
+
+    async def delete(self, keys: Collection[str]) -> None:
+        await self._in_thread(self._remove, [check_key(key) for key in keys])
+
+    async def exists(self, key: str) -> bool:
+        return await self._in_thread(self._find, check_key(key)) is not None
+
+    async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
+        objects = self._walk(check_prefix(prefix))
+        while batch := await self._in_thread(lambda: list(islice(objects, WALK_BATCH))):
+            for found in batch:
+                yield found
+
+    async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        now = int(self._clock())
+        expires = now - now % self._window_seconds + self._window_seconds + self._ttl_seconds
+        signature = sign(self._url_key, _message(check_key(key), expires, filename))
+        url = f"{URL_PATH}{key}?expires={expires}&signature={signature}"
+        if filename is not None:
+            url += f"&filename={quote(filename, safe='')}"
+        return SignedUrl(url, datetime.fromtimestamp(expires, UTC))
+
+    async def open_signed(
+        self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime
+    ) -> LocalObject:
+        if not verify(self._url_key, _message(key, expires, filename), signature):
+            raise UrlInvalid
+        if now.timestamp() >= expires:
+            raise UrlExpired
+        status = await self._in_thread(self._find, key)
+        if status is None:
+            raise ObjectMissing
+        return LocalObject(
+            path=self._folder / key,
+            size=status.st_size,
+            content_type=_content_type(key),
+            # Every put makes a file of its own, so no two contents of a key share these.
+            etag=f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"',
+        )
+
+    async def check(self) -> None:
+        await self._in_thread(self._probe)
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        job = self._executor.submit(_translate_errors, partial(function, *args, **kwargs))
+        waiter = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(waiter)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped. Whoever cancels deletes the key next: it must not be written after that.
+            if not job.cancel():
+                await asyncio.wait([waiter])
+                waiter.exception()  # asked for, or asyncio logs that nobody did
+            raise
+
+    def _keep(self, key: str, chunks: Iterable[bytes]) -> None:
+        path = self._locate(key)
+        draft = self._folder / _DRAFTS / secrets.token_hex(16)
+        try:
+            _write_durably(draft, chunks)
+            _move(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        self._sync_folders(path)
+
+    def _locate(self, key: str) -> Path:
+        path = self._folder / key
+        if path.parent.resolve() != path.parent:
+            raise ValueError(f"a symbolic link is in the way of {key!r}")
+        return path
+
+    def _sync_folders(self, path: Path) -> None:
+        # All of them: one that was there already may have been made a moment ago by somebody who has not synced it yet.
+        for folder in path.parents:
+            with suppress(FileNotFoundError):  # the object was deleted meanwhile, and its folder with it
+                _sync_folder(folder)
+            if folder == self._folder:
+                return
+
+    def _require_folder(self) -> None:
+        """Raise OSError if the folder is gone, as when its disk is not mounted: nothing is missing in it then."""
+        (self._folder / _DRAFTS).stat()
+
+    def _remove(self, keys: Iterable[str]) -> None:
+        self._require_folder()
+        for key in keys:
+            path = self._locate(key)
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                path.unlink()
+            self._remove_empty_folders(path)
+
+    def _remove_empty_folders(self, path: Path) -> None:
+        for folder in path.parents:
+            if folder == self._folder:
+                return
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+    def _find(self, key: str) -> os.stat_result | None:
+        self._require_folder()
+        try:
+            status = self._locate(key).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def _walk(self, prefix: str) -> Iterator[StoredObject]:
+        self._require_folder()
+        folder, slash, _ = prefix.rpartition("/")
+        self._locate(f"{folder}{slash}x")
+        yield from _walk_folder(self._folder / folder, at=f"{folder}{slash}", prefix=prefix)
+
+    def _probe(self) -> None:
+        probe = self._folder / _DRAFTS / secrets.token_hex(16)
+        try:
+            probe.write_bytes(b"x")
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+def _translate_errors(function: Callable[[], T]) -> T:
+    try:
+        return function()
+    except OSError as error:
+        raise DependencyUnavailable("store") from error
+
+
+def _read_chunks(fd: int, *, size: int, sha256: str) -> Iterator[bytes]:
+    digest, position = hashlib.sha256(), 0
+    while chunk := os.pread(fd, min(CHUNK_BYTES, size - position), position):
+        digest.update(chunk)
+        position += len(chunk)
+        yield chunk
+    if position != size or digest.hexdigest() != sha256:
+        raise OSError("the file is not the one whose size and checksum were given")
+
+
+def _write_durably(path: Path, chunks: Iterable[bytes]) -> None:
+    with path.open("xb", buffering=0) as file:
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+
+
+def _move(draft: Path, path: Path) -> None:
+    for _ in range(_MOVE_ATTEMPTS):
+        # A delete takes empty folders away, also one that was made here a moment ago.
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.replace(path)
+            return
+    raise FileNotFoundError(f"the folder of {path} is deleted again and again")
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _walk_folder(folder: Path, *, at: str, prefix: str) -> Iterator[StoredObject]:
+    for name in _list_folder(folder):
+        key = at + name
+        if not key.startswith(prefix):
+            continue
+        if key.endswith("/"):
+            yield from _walk_folder(folder / name, at=key, prefix=prefix)
+        else:
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                yield StoredObject(key, (folder / name).lstat().st_size)
+
+
+def _list_folder(folder: Path) -> list[str]:
+    """Names in the order of the keys below them, so a folder's with the `/` that follows it there."""
+    try:
+        with os.scandir(folder) as entries:
+            known = [entry for entry in entries if _PART.fullmatch(entry.name)]
+            return sorted(
+                f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
+                for entry in known
+                if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
+            )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _content_type(key: str) -> str:
+    known = FORMATS_BY_EXTENSION.get(key.rpartition(".")[2])
+    return known.content_type if known else "application/octet-stream"
+
+
+def _message(key: str, expires: int, filename: str | None) -> bytes:
+    # Unambiguous: neither a key nor a number has a line break in it.
+    message = f"{key}\n{expires}" if filename is None else f"{key}\n{expires}\n{filename}"
+    return message.encode("utf-8", "surrogatepass")

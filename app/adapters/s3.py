@@ -1,0 +1,316 @@
+"""Objects in an S3 bucket. URLs are signed elsewhere, for the endpoint that clients use."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import io
+import os
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.session import AioSession
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.core.content_disposition import attachment
+from app.core.errors import DependencyUnavailable
+from app.core.keys import check_key, check_prefix
+from app.core.models import SignedUrl, StoredObject
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
+PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes for all parts but the last
+MAX_PARALLEL_PARTS = 4
+MAX_KEYS_A_DELETE = 1000
+
+_CONNECT_SECONDS = 3
+_READ_SECONDS = 15
+_ATTEMPTS = 3
+# Over all attempts. aiohttp's own timeouts run neither while a body is being sent nor while a connection is waited for.
+_CALL_SECONDS = 30
+_TRANSFER_SECONDS = 60
+_ABORT_SECONDS = 10
+
+# An object never changes under its key.
+_CACHE_CONTROL = "private, max-age=31536000, immutable"
+
+
+class UrlSigner(Protocol):
+    async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl: ...
+
+
+@dataclass(frozen=True, slots=True)
+class S3Connection:
+    client: S3Client
+    credentials: AioCredentials
+
+
+@asynccontextmanager
+async def open_s3(
+    *, region: str, endpoint_url: str | None = None, access_key: str | None = None, secret_key: str | None = None
+) -> AsyncIterator[S3Connection]:
+    """Open the process's one client. Without keys the SDK's usual chain finds them (role, profile)."""
+    session = AioSession()
+    if access_key and secret_key:
+        session.set_credentials(access_key, secret_key)
+    credentials = await session.get_credentials()
+    if credentials is None:
+        raise LookupError(
+            "There are no AWS credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a role."
+        )
+    async with session.create_client(
+        "s3", region_name=region, endpoint_url=endpoint_url or None, config=_make_config(custom=bool(endpoint_url))
+    ) as client:
+        client.meta.events.register_last("before-call.s3", _send_body_at_once)
+        yield S3Connection(client, credentials)
+
+
+def _make_config(*, custom: bool) -> AioConfig:
+    return AioConfig(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        max_pool_connections=50,
+        signature_version="s3v4",
+        ignore_configured_endpoint_urls=True,
+        # Each body goes with a SHA-256 header that is signed. Anything else, a payload signature over plain http or
+        # a CRC of botocore's choice, would make it read whole files on the event loop once more.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={
+            "addressing_style": "path" if custom else "virtual",
+            "payload_signing_enabled": False,
+            "us_east_1_regional_endpoint": "regional",
+        },
+    )
+
+
+def _send_body_at_once(params: dict[str, Any], **_event: object) -> None:
+    # botocore asks for "100 Continue" before it sends a file. That costs a round trip, and aiohttp waits for
+    # the answer without any limit of time.
+    params["headers"].pop("Expect", None)
+
+
+class S3ObjectStore:
+    """The role needs s3:ListBucket as well: without it S3 answers 403, not 404, for a key that is not there."""
+
+    def __init__(self, client: S3Client, *, bucket: str, signer: UrlSigner) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._signer = signer
+        self._aborts: set[asyncio.Task[None]] = set()
+
+    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
+        check_key(key)
+        if size <= MAX_SINGLE_PUT_BYTES:
+            body = FileSlice(file.fileno(), start=0, size=size)
+            await self._put(key, body, sha256=bytes.fromhex(sha256), content_type=content_type)
+        else:
+            await self._put_in_parts(key, file.fileno(), size=size, content_type=content_type)
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        await self._put(check_key(key), data, sha256=hashlib.sha256(data).digest(), content_type=content_type)
+
+    async def _put(self, key: str, body: FileSlice | bytes, *, sha256: bytes, content_type: str) -> None:
+        async with _answer_within(_TRANSFER_SECONDS):
+            await self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=cast("IO[bytes] | bytes", body),
+                ChecksumSHA256=base64.b64encode(sha256).decode(),
+                ContentType=content_type,
+                CacheControl=_CACHE_CONTROL,
+            )
+
+    async def _put_in_parts(self, key: str, fd: int, *, size: int, content_type: str) -> None:
+        async with _answer_within(_CALL_SECONDS):
+            answer = await self._client.create_multipart_upload(
+                Bucket=self._bucket,
+                Key=key,
+                ContentType=content_type,
+                CacheControl=_CACHE_CONTROL,
+                ChecksumAlgorithm="SHA256",
+            )
+        upload = _Upload(self._client, self._bucket, key, answer["UploadId"])
+        try:
+            await upload.complete(await upload.put_parts(fd, size=size))
+        except BaseException:
+            await self._abort(upload)
+            raise
+
+    async def _abort(self, upload: _Upload) -> None:
+        # Shielded, so that whoever cancels once more leaves no parts behind that are paid for.
+        task = asyncio.create_task(upload.abort())
+        self._aborts.add(task)
+        task.add_done_callback(self._aborts.discard)
+        await asyncio.shield(task)
+
+    async def delete(self, keys: Collection[str]) -> None:
+        ordered = [check_key(key) for key in keys]
+        for start in range(0, len(ordered), MAX_KEYS_A_DELETE):
+            await self._delete(ordered[start : start + MAX_KEYS_A_DELETE])
+
+    async def _delete(self, keys: Sequence[str]) -> None:
+        async with _answer_within(_CALL_SECONDS):
+            answer = await self._client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        errors = [error for error in answer.get("Errors", []) if error.get("Code") != "NoSuchKey"]
+        if errors:
+            first = errors[0]
+            cause = f"{len(errors)} of {len(keys)} keys were not deleted: {first.get('Code')}, {first.get('Message')}"
+            raise DependencyUnavailable("store") from RuntimeError(cause)
+
+    async def exists(self, key: str) -> bool:
+        check_key(key)
+        async with _answer_within(_CALL_SECONDS):
+            try:
+                await self._client.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if _is_missing(error):
+                    return False
+                raise
+        return True
+
+    async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
+        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": check_prefix(prefix)}
+        while True:
+            async with _answer_within(_CALL_SECONDS):
+                page = await self._client.list_objects_v2(**request)
+            for entry in page.get("Contents", []):
+                yield StoredObject(entry["Key"], entry["Size"])
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        disposition = None if filename is None else attachment(filename)
+        return await self._signer.sign(check_key(key), disposition=disposition)
+
+    async def check(self) -> None:
+        async with _answer_within(_CALL_SECONDS):
+            try:
+                await self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if _is_missing(error):
+                    raise LookupError(
+                        f"There is no bucket {self._bucket!r}. Run setup_localstack.sh, or deploy infra/template.yaml."
+                    ) from error
+                raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """One multipart upload."""
+
+    client: S3Client
+    bucket: str
+    key: str
+    upload_id: str
+
+    async def put_parts(self, fd: int, *, size: int) -> list[CompletedPartTypeDef]:
+        free = asyncio.Semaphore(MAX_PARALLEL_PARTS)
+        slices = [FileSlice(fd, start=at, size=min(PART_BYTES, size - at)) for at in range(0, size, PART_BYTES)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._put_part(n, body, free)) for n, body in enumerate(slices, start=1)]
+        except ExceptionGroup as failures:
+            first = failures.exceptions[0]
+            raise first from first.__cause__
+        return [task.result() for task in tasks]
+
+    async def _put_part(self, number: int, body: FileSlice, free: asyncio.Semaphore) -> CompletedPartTypeDef:
+        async with free, _answer_within(_TRANSFER_SECONDS):
+            checksum = base64.b64encode(await asyncio.to_thread(body.sha256)).decode()
+            answer = await self.client.upload_part(
+                Bucket=self.bucket,
+                Key=self.key,
+                UploadId=self.upload_id,
+                PartNumber=number,
+                Body=cast("IO[bytes]", body),
+                ChecksumSHA256=checksum,
+            )
+        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+
+    async def complete(self, parts: Sequence[CompletedPartTypeDef]) -> None:
+        async with _answer_within(_TRANSFER_SECONDS):
+            await self.client.complete_multipart_upload(
+                Bucket=self.bucket, Key=self.key, UploadId=self.upload_id, MultipartUpload={"Parts": parts}
+            )
+
+    async def abort(self) -> None:
+        # What this misses, the bucket's lifecycle rule removes after a day.
+        with suppress(DependencyUnavailable):
+            async with _answer_within(_ABORT_SECONDS):
+                await self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
+
+
+class FileSlice(io.RawIOBase):
+    """`size` bytes of an open file from `start`, by positioned reads: it has a position of its own.
+
+    aiohttp reads it chunk by chunk in threads, so that no file is ever in memory as a whole.
+    """
+
+    def __init__(self, fd: int, *, start: int, size: int) -> None:
+        self._fd = fd
+        self._start = start
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._size - self._position
+        wanted = left if size < 0 else min(size, left)
+        if wanted <= 0:
+            return b""
+        data = os.pread(self._fd, wanted, self._start + self._position)
+        if not data:
+            # An early end would leave S3 waiting for the bytes that Content-Length has promised.
+            raise EOFError("the file is shorter than it was said to be")
+        self._position += len(data)
+        return data
+
+    def sha256(self) -> bytes:
+        digest = hashlib.sha256()
+        for chunk in self._chunks():
+            digest.update(chunk)
+        self.seek(0)
+        return digest.digest()
+
+    def _chunks(self) -> Iterable[bytes]:
+        return iter(lambda: self.read(1 << 18), b"")
+
+
+@asynccontextmanager
+async def _answer_within(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (BotoCoreError, ClientError, OSError, EOFError) as error:
+        raise DependencyUnavailable("store") from error
+
+
+def _is_missing(error: ClientError) -> bool:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.NOT_FOUND

@@ -1,0 +1,114 @@
+"""Store and table failing in the middle: 503, nothing half done, and well again without a restart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import DependencyUnavailable, Overloaded
+from tests.api.conftest import Service
+from tests.api.test_upload import stored_keys
+from tests.failing import Failing
+from tests.pictures import jpeg
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.mark.parametrize(
+    "part, on, after",
+    [
+        ("_store", "put_file", False),
+        ("_store", "put_file", True),
+        ("_store", "put", False),
+        ("_store", "put", True),
+        ("_images", "add", False),
+        ("_images", "add", True),
+    ],
+)
+async def test_an_upload_that_fails_leaves_nothing_and_the_next_succeeds(
+    both: Service, monkeypatch: pytest.MonkeyPatch, part: str, on: str, *, after: bool
+):
+    person = await both.person()
+    uploads: Any = both.app.state.services.uploads
+    failing = Failing(getattr(uploads, part), on=on, times=1, after=after)
+    monkeypatch.setattr(uploads, part, failing)
+    response = await person.upload(jpeg(300, 200))
+    assert failing.failed == 1
+    assert (response.status_code, response.json()["code"]) == (503, "dependency_unavailable")
+    assert int(response.headers["retry-after"]) > 0
+    assert await stored_keys(both, person.tokens["user"]["id"]) == []
+    assert (await person.get("/images")).json()["items"] == []
+    assert (await person.get("/auth/me")).json()["usage"]["images"] == 0
+    assert (await person.upload(jpeg(300, 200))).status_code == 201
+    assert len(await stored_keys(both, person.tokens["user"]["id"])) == 4
+
+
+async def test_objects_are_kept_when_it_cannot_be_told_whether_the_record_was_written(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    person = await service.person()
+    uploads: Any = service.app.state.services.uploads
+    lost_answer = Failing(uploads._images, on="add", times=1, after=True)
+    monkeypatch.setattr(uploads, "_images", Failing(lost_answer, on="remove"))
+    assert (await person.upload()).status_code == 503
+    # The record was written: had its objects been deleted, it would show what is not there.
+    (item,) = (await person.get("/images")).json()["items"]
+    assert (await service.fetch(item["original_url"])).status_code == 200
+
+
+async def test_a_store_that_cannot_clean_up_hides_the_first_failure_from_nobody(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    person = await service.person()
+    uploads: Any = service.app.state.services.uploads
+    monkeypatch.setattr(uploads, "_store", Failing(uploads._store, on="delete"))
+    response = await person.upload(jpeg(800, 600)[:-2000])
+    assert (response.status_code, response.json()["code"]) == (422, "image_corrupt")
+
+
+async def test_a_table_that_is_down_is_a_503_and_never_an_empty_list(service: Service, monkeypatch: pytest.MonkeyPatch):
+    person = await service.person()
+    library: Any = service.app.state.services.library
+    monkeypatch.setattr(library, "_images", Failing(library._images, on="page"))
+    response = await person.get("/images")
+    assert (response.status_code, response.json()["code"]) == (503, "dependency_unavailable")
+
+
+async def test_an_image_whose_objects_cannot_be_deleted_is_gone_all_the_same(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    person = await service.person()
+    view = (await person.upload()).json()
+    library: Any = service.app.state.services.library
+    with monkeypatch.context() as patched:
+        patched.setattr(library, "_store", Failing(library._store, on="delete"))
+        assert (await person.request("DELETE", f"/images/{view['id']}")).status_code == 204
+    assert (await person.get(f"/images/{view['id']}")).status_code == 404
+    assert (await person.get("/auth/me")).json()["usage"]["images"] == 0
+
+
+async def test_a_delete_whose_record_cannot_be_removed_changes_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    person = await service.person()
+    view = (await person.upload()).json()
+    library: Any = service.app.state.services.library
+    with monkeypatch.context() as patched:
+        patched.setattr(library, "_images", Failing(library._images, on="remove"))
+        assert (await person.request("DELETE", f"/images/{view['id']}")).status_code == 503
+    assert (await service.fetch((await person.get(f"/images/{view['id']}")).json()["original_url"])).status_code == 200
+
+
+@pytest.mark.parametrize("error", [Overloaded(), DependencyUnavailable("renderer")])
+async def test_a_renderer_that_is_busy_leaves_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    person = await service.person()
+
+    async def refuse(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(service.app.state.services.uploads._renderer, "render", refuse)
+    assert (await person.upload()).status_code == 503
+    assert await stored_keys(service, person.tokens["user"]["id"]) == []

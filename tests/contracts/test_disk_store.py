@@ -1,0 +1,188 @@
+"""What the store on disk promises beyond the port: it stays in its folder, and a killed process leaves no halves."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.errors import DependencyUnavailable
+from tests.contracts.object_stores import disk_subject
+
+ROOT = Path(__file__).parents[2]
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+async def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "data" / "objects"):
+        assert (tmp_path / "data" / "objects").stat().st_mode & 0o777 == 0o700
+
+
+async def test_objects_are_there_after_the_store_was_opened_again(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "objects") as subject:
+        await subject.put("a/b.jpg", b"content")
+    async with disk_subject(tmp_path / "objects") as subject:
+        assert await subject.read("a/b.jpg") == b"content"
+
+
+async def test_empty_folders_go_with_their_last_object(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "objects") as subject:
+        first, second = await subject.put("a/b/1.jpg"), await subject.put("a/2.jpg")
+        await subject.store.delete([first])
+        assert sorted(p.name for p in (tmp_path / "objects" / "t" / "a").iterdir()) == ["2.jpg"]
+        await subject.store.delete([second])
+        assert not (tmp_path / "objects" / "t").exists()
+        await subject.store.check()
+
+
+async def test_a_link_leads_nowhere(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.jpg").write_bytes(b"secret")
+    async with disk_subject(tmp_path / "objects") as subject:
+        (tmp_path / "objects" / "t").mkdir()
+        (tmp_path / "objects" / "t" / "folder").symlink_to(outside)
+        (tmp_path / "objects" / "t" / "file.jpg").symlink_to(outside / "secret.jpg")
+        for use in (
+            subject.put("folder/new.jpg"),
+            subject.store.delete(["t/folder/secret.jpg"]),
+            subject.walk("folder/"),
+        ):
+            with pytest.raises(ValueError, match="symbolic link"):
+                await use
+        assert not await subject.store.exists("t/file.jpg")
+        assert await subject.names() == []
+        await subject.put("file.jpg", b"own")
+    assert files_in(outside) == ["secret.jpg"]
+    assert (outside / "secret.jpg").read_bytes() == b"secret"
+
+
+async def test_a_folder_that_is_itself_behind_a_link_is_used(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "objects").symlink_to(tmp_path / "elsewhere")
+    async with disk_subject(tmp_path / "objects") as subject:
+        await subject.put("a.jpg")
+        assert await subject.names() == ["a.jpg"]
+    assert (tmp_path / "elsewhere" / "t" / "a.jpg").exists()
+
+
+async def test_a_folder_that_is_gone_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "objects") as subject:
+        key = await subject.put("a.jpg")
+        (tmp_path / "objects").rename(tmp_path / "unmounted")
+        uses = (
+            subject.put("b.jpg"),
+            subject.store.exists(key),
+            subject.store.delete([key]),
+            subject.walk(),
+            subject.store.check(),
+        )
+        for use in uses:
+            with pytest.raises(DependencyUnavailable):
+                await use
+        (tmp_path / "unmounted").rename(tmp_path / "objects")
+        assert await subject.names() == ["a.jpg"]
+
+
+async def test_what_others_keep_in_the_folder_is_not_an_object(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "objects") as subject:
+        (tmp_path / "objects" / "lost+found").mkdir()
+        (tmp_path / "objects" / "note to self.txt").touch()
+        assert [found async for found in subject.store.walk("")] == []
+
+
+async def test_a_put_that_is_cancelled_is_over_when_the_caller_knows(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "objects") as subject:
+        for n in range(20):
+            put = asyncio.create_task(subject.put(f"{n}.jpg", bytes(2_000_000)))
+            await asyncio.sleep(n / 5000)
+            put.cancel()
+            await asyncio.gather(put, return_exceptions=True)
+            await subject.store.delete([f"t/{n}.jpg"])
+    assert files_in(tmp_path) == []
+
+
+async def test_a_put_makes_its_folder_again_when_a_delete_takes_it_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deletes = iter(range(3))
+    make = Path.mkdir
+
+    def make_and_lose(path: Path, *args: Any, **kwargs: Any) -> None:
+        make(path, *args, **kwargs)
+        if path.name == "folder" and next(deletes, None) is not None:
+            path.rmdir()
+
+    async with disk_subject(tmp_path / "objects") as subject:
+        monkeypatch.setattr(Path, "mkdir", make_and_lose)
+        await subject.put("folder/a.jpg", b"content")
+        assert await subject.read("folder/a.jpg") == b"content"
+        assert next(deletes, None) is None
+
+
+async def test_opening_clears_what_a_killed_process_left(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "objects"):
+        (tmp_path / "objects" / "~drafts" / "left").write_bytes(b"half")
+    async with disk_subject(tmp_path / "objects"):
+        assert files_in(tmp_path) == []
+
+
+async def test_opening_leaves_alone_what_another_process_is_writing(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "objects"):
+        (tmp_path / "objects" / "~drafts" / "busy").write_bytes(b"half")
+        async with disk_subject(tmp_path / "objects"):
+            assert files_in(tmp_path) == ["objects/~drafts/busy"]
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from app.adapters.disk import open_disk
+
+async def put(store, n):
+    while True:
+        await store.put(f"t/{n}/a.jpg", bytes([n]) * 3_000_000, content_type="image/jpeg")
+        print(n, flush=True)
+
+async def main():
+    async with open_disk(Path(sys.argv[1]), url_key=b"k", ttl_seconds=60, window_seconds=60) as store:
+        await asyncio.gather(*(put(store, n) for n in range(4)))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_killed_at_any_moment_leaves_whole_objects_only(tmp_path: Path) -> None:
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WRITER, str(tmp_path / "objects"), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert writer.stdout
+    acknowledged = {int(await writer.stdout.readline()) for _ in range(20)}
+    writer.send_signal(signal.SIGKILL)
+    await writer.communicate()
+    async with disk_subject(tmp_path / "objects") as subject:
+        found = await subject.walk()
+        assert {int(entry.key.split("/")[1]) for entry in found} >= acknowledged
+        assert {entry.size for entry in found} == {3_000_000}
+        assert len(files_in(tmp_path)) == len(found)
+
+
+async def test_a_full_disk_is_told_as_a_store_that_is_not_available(tmp_path: Path) -> None:
+    async with disk_subject(tmp_path / "objects") as subject:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        try:
+            with pytest.raises(DependencyUnavailable) as caught:
+                await subject.put("a.jpg", bytes(200_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert isinstance(caught.value.__cause__, OSError)
+        assert files_in(tmp_path) == []

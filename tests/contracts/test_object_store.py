@@ -1,0 +1,326 @@
+"""What every object store promises, tried on a folder of this machine and on a bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tracemalloc
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from app.adapters.s3 import S3Connection, open_s3
+from app.core.errors import AppError, DependencyUnavailable
+from app.core.models import StoredObject
+from tests.contracts.object_stores import TTL, WINDOW, Subject, disk_subject, file_of, s3_subject
+from tests.stand_ins import StandIn
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MIB = 1024 * 1024
+NASTY_NAME = 'für "Élise"\r\n写真 100%+&.jpg'
+REFUSED = (AppError, httpx.HTTPStatusError)
+
+
+@pytest.fixture(scope="module", params=["disk", "s3"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def connection(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[S3Connection | None]:
+    if kind == "disk":
+        yield None
+        return
+    aws: StandIn = request.getfixturevalue("aws")
+    async with open_s3(region=aws.region, endpoint_url=aws.url, access_key="test", secret_key="test") as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def subject(
+    connection: S3Connection | None, request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Subject]:
+    if connection is None:
+        async with disk_subject(tmp_path / "objects") as made:
+            yield made
+    else:
+        async with s3_subject(request.getfixturevalue("aws"), connection) as made:
+            yield made
+
+
+async def put_file(subject: Subject, name: str, data: bytes, *, size: int | None = None) -> None:
+    with file_of(data) as file:
+        await subject.store.put_file(
+            subject.prefix + name,
+            file,
+            size=len(data) if size is None else size,
+            sha256=hashlib.sha256(data).hexdigest(),
+            content_type="image/jpeg",
+        )
+
+
+async def test_what_was_put_is_read_back_whole(subject: Subject) -> None:
+    data = os.urandom(200_000)
+    await subject.put("a.jpg", data)
+    assert await subject.read("a.jpg") == data
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 * MIB, 8 * MIB + 1, 20 * MIB])
+async def test_a_file_of_any_size_is_read_back_whole(subject: Subject, size: int) -> None:
+    data = os.urandom(size)
+    await put_file(subject, "a.jpg", data)
+    assert await subject.read("a.jpg") == data
+    assert await subject.walk() == [StoredObject(f"{subject.prefix}a.jpg", size)]
+
+
+async def test_only_the_size_asked_for_is_stored(subject: Subject) -> None:
+    with file_of(b"wanted, not this") as file:
+        sha256 = hashlib.sha256(b"wanted").hexdigest()
+        await subject.store.put_file(f"{subject.prefix}a.jpg", file, size=6, sha256=sha256, content_type="image/jpeg")
+    assert await subject.read("a.jpg") == b"wanted"
+
+
+async def test_a_file_is_read_whatever_its_position_and_left_there(subject: Subject) -> None:
+    data = os.urandom(9 * MIB)
+    with file_of(data) as file:
+        file.seek(77)
+        await subject.store.put_file(
+            f"{subject.prefix}a.jpg",
+            file,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            content_type="image/jpeg",
+        )
+        assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == 77
+    assert await subject.read("a.jpg") == data
+
+
+@pytest.mark.parametrize("size", [8, 40])
+async def test_a_large_file_is_never_in_memory_as_a_whole(subject: Subject, size: int) -> None:
+    data = bytes(size * MIB)
+    sha256 = hashlib.sha256(data).hexdigest()
+    with file_of(data) as file:
+        tracemalloc.start()
+        try:
+            await subject.store.put_file(
+                f"{subject.prefix}a.jpg", file, size=len(data), sha256=sha256, content_type="image/jpeg"
+            )
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 5 * MIB
+
+
+async def test_a_later_put_takes_the_place_of_an_earlier_one(subject: Subject) -> None:
+    await subject.put("a.jpg", b"first, and longer")
+    await subject.put("a.jpg", b"second")
+    assert await subject.read("a.jpg") == b"second"
+
+
+async def test_puts_of_one_key_at_once_leave_one_of_them_whole(subject: Subject) -> None:
+    contents = [bytes([n]) * (100_000 + n) for n in range(8)]
+    await asyncio.gather(*(put_file(subject, "a.jpg", content) for content in contents))
+    assert await subject.read("a.jpg") in contents
+    assert len(await subject.walk()) == 1
+
+
+@pytest.mark.parametrize("size, said", [(1 * MIB, 2 * MIB), (11 * MIB, 20 * MIB)])
+async def test_a_file_that_ends_too_early_leaves_nothing(subject: Subject, size: int, said: int) -> None:
+    with pytest.raises(DependencyUnavailable):
+        await put_file(subject, "a.jpg", bytes(size), size=said)
+    assert await subject.walk() == []
+
+
+async def test_a_file_that_ends_too_early_leaves_the_object_before_it_as_it_was(subject: Subject) -> None:
+    await subject.put("a.jpg", b"before")
+    with pytest.raises(DependencyUnavailable):
+        await put_file(subject, "a.jpg", bytes(9 * MIB), size=12 * MIB)
+    assert await subject.read("a.jpg") == b"before"
+
+
+async def test_a_file_with_another_checksum_is_not_stored(subject: Subject) -> None:
+    if not subject.checks_content:
+        pytest.skip("this stand-in does not compare checksums")
+    with file_of(b"content") as file, pytest.raises(DependencyUnavailable):
+        await subject.store.put_file(
+            f"{subject.prefix}a.jpg",
+            file,
+            size=7,
+            sha256=hashlib.sha256(b"other").hexdigest(),
+            content_type="image/jpeg",
+        )
+    assert await subject.walk() == []
+
+
+async def test_an_object_exists_from_its_put_to_its_delete(subject: Subject) -> None:
+    key = f"{subject.prefix}a/b.jpg"
+    assert not await subject.store.exists(key)
+    await subject.put("a/b.jpg")
+    assert await subject.store.exists(key)
+    assert not await subject.store.exists(f"{subject.prefix}a")
+    assert not await subject.store.exists(f"{key}/c")
+    await subject.store.delete([key])
+    assert not await subject.store.exists(key)
+
+
+async def test_delete_takes_what_it_is_told_and_nothing_else(subject: Subject) -> None:
+    gone, kept = await subject.put("a/gone.jpg"), await subject.put("a/kept.jpg")
+    await subject.store.delete([gone, f"{subject.prefix}a/never-was.jpg", f"{subject.prefix}a", f"{kept}/below"])
+    await subject.store.delete([gone])
+    await subject.store.delete([])
+    assert await subject.names() == ["a/kept.jpg"]
+
+
+async def test_more_than_one_page_of_objects_is_walked_and_deleted(subject: Subject) -> None:
+    names = [f"{n % 10}/{n:04}" for n in range(1_005)]
+    for start in range(0, len(names), 100):
+        await asyncio.gather(*(subject.put(name, b"") for name in names[start : start + 100]))
+    assert await subject.names() == sorted(names)
+    await subject.store.delete([subject.prefix + name for name in names])
+    assert await subject.names() == []
+
+
+async def test_walk_yields_keys_in_bytewise_order(subject: Subject) -> None:
+    names = ["a/z", "a-b", "a.b/c", "a/b", "aB", "a0", "a_", "ab", "B", "-", ".hidden", "a/b-/c", "a/b.x/c"]
+    for name in names:
+        await subject.put(name, name.encode())
+    found = await subject.walk()
+    assert [entry.key for entry in found] == sorted(subject.prefix + name for name in names)
+    assert [entry.size for entry in found] == [len(name) for name in sorted(names)]
+
+
+@pytest.mark.parametrize(
+    "prefix, found",
+    [
+        ("", ["a/b/1", "a/b/2", "a/bc/1", "ab"]),
+        ("a", ["a/b/1", "a/b/2", "a/bc/1", "ab"]),
+        ("a/", ["a/b/1", "a/b/2", "a/bc/1"]),
+        ("a/b", ["a/b/1", "a/b/2", "a/bc/1"]),
+        ("a/b/", ["a/b/1", "a/b/2"]),
+        ("a/b/2", ["a/b/2"]),
+        ("a/b/2/", []),
+        ("c/d", []),
+    ],
+)
+async def test_walk_yields_the_keys_that_begin_with_the_prefix(subject: Subject, prefix: str, found: list[str]) -> None:
+    for name in ("a/b/1", "a/b/2", "a/bc/1", "ab"):
+        await subject.put(name)
+    assert await subject.names(prefix) == found
+
+
+async def test_objects_may_come_and_go_during_a_walk(subject: Subject) -> None:
+    for name in ("a/1", "b/1", "c/1"):
+        await subject.put(name)
+    found = []
+    async for entry in subject.store.walk(subject.prefix):
+        found.append(entry.key)
+        await subject.store.delete([entry.key])
+    assert found == [f"{subject.prefix}{name}" for name in ("a/1", "b/1", "c/1")]
+    assert await subject.walk() == []
+
+
+async def test_a_put_beside_a_delete_is_not_lost(subject: Subject) -> None:
+    await asyncio.gather(
+        *(subject.put(f"a/b/{n}") for n in range(100)),
+        *(subject.store.delete([f"{subject.prefix}a/b/other-{n}"]) for n in range(100)),
+    )
+    assert len(await subject.walk()) == 100
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "/", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/..", ".", "./a", "a/./b", "a\\b", "a\0", "a\n", "a b", "ä",
+     "~drafts/a", "a%2Fb", "a?b", "a" * 256, "a/" * 512 + "a"],
+)  # fmt: skip
+async def test_what_is_no_key_is_refused(subject: Subject, key: str) -> None:
+    store = subject.store
+    with pytest.raises(ValueError, match="not a key"):
+        await store.put(key, b"x", content_type="image/jpeg")
+    with file_of(b"") as file, pytest.raises(ValueError, match="not a key"):
+        await store.put_file(key, file, size=0, sha256="", content_type="image/jpeg")
+    with pytest.raises(ValueError, match="not a key"):
+        await store.delete([key])
+    with pytest.raises(ValueError, match="not a key"):
+        await store.exists(key)
+    with pytest.raises(ValueError, match="not a key"):
+        await store.sign_url(key)
+
+
+@pytest.mark.parametrize("prefix", ["..", "../", "/", "a//", "a/../", "a/..", "a\\", "~", "a b"])
+async def test_what_no_key_can_begin_with_is_refused(subject: Subject, prefix: str) -> None:
+    if prefix in {"..", "a/.."}:
+        assert [found async for found in subject.store.walk(prefix)] == []
+        return
+    with pytest.raises(ValueError, match="not the beginning"):
+        [found async for found in subject.store.walk(prefix)]
+
+
+async def test_a_url_is_the_same_within_a_window_and_another_after_it(subject: Subject) -> None:
+    key = f"{subject.prefix}a.jpg"
+    subject.clock.now = datetime.fromtimestamp(subject.clock() // WINDOW * WINDOW, UTC)
+    first = await subject.store.sign_url(key, filename=NASTY_NAME)
+    subject.clock.now += timedelta(seconds=WINDOW - 1)
+    assert await subject.store.sign_url(key, filename=NASTY_NAME) == first
+    subject.clock.now += timedelta(seconds=1)
+    assert (await subject.store.sign_url(key, filename=NASTY_NAME)).url != first.url
+
+
+@pytest.mark.parametrize("seconds", [0, 1, WINDOW - 1])
+async def test_a_url_is_good_for_its_lifetime_at_least(subject: Subject, seconds: int) -> None:
+    subject.clock.now = datetime.fromtimestamp(subject.clock() // WINDOW * WINDOW + seconds, UTC)
+    signed = await subject.store.sign_url(f"{subject.prefix}a.jpg")
+    lifetime = signed.expires_at - subject.clock.now
+    assert timedelta(seconds=TTL) <= lifetime <= timedelta(seconds=TTL + WINDOW)
+
+
+async def test_a_url_with_a_filename_reads_the_object_too(subject: Subject) -> None:
+    key = await subject.put("a.jpg", b"content")
+    signed = await subject.store.sign_url(key, filename=NASTY_NAME)
+    assert signed.url.isascii()
+    assert await subject.fetch(signed.url) == b"content"
+
+
+async def test_a_url_of_an_object_that_is_gone_reads_nothing(subject: Subject) -> None:
+    with pytest.raises(REFUSED):
+        await subject.read("never-was.jpg")
+
+
+async def test_a_url_for_one_key_does_not_open_another(subject: Subject) -> None:
+    if not subject.checks_signatures:
+        pytest.skip("this stand-in takes any signature")
+    await subject.put("a.jpg")
+    await subject.put("b.jpg")
+    signed = await subject.store.sign_url(f"{subject.prefix}a.jpg")
+    with pytest.raises(REFUSED):
+        await subject.fetch(signed.url.replace("a.jpg", "b.jpg"))
+
+
+async def test_a_url_with_a_changed_filename_is_refused(subject: Subject) -> None:
+    if not subject.checks_signatures:
+        pytest.skip("this stand-in takes any signature")
+    key = await subject.put("a.jpg")
+    signed = await subject.store.sign_url(key, filename="holiday.jpg")
+    with pytest.raises(REFUSED):
+        await subject.fetch(signed.url.replace("holiday", "invoice"))
+
+
+async def test_a_url_that_has_expired_is_refused(subject: Subject) -> None:
+    if not subject.checks_signatures:
+        pytest.skip("this stand-in takes expired URLs")
+    key = await subject.put("a.jpg")
+    subject.clock.now -= timedelta(seconds=TTL + WINDOW)
+    signed = await subject.store.sign_url(key)
+    assert signed.expires_at <= datetime.now(UTC)
+    with pytest.raises(REFUSED):
+        await subject.fetch(signed.url)
+
+
+async def test_a_store_that_can_be_used_passes_its_check(subject: Subject) -> None:
+    await subject.store.check()
+    assert await subject.walk() == []

@@ -1,0 +1,142 @@
+"""URLs that the service signs and serves itself: every part of one is covered by its signature."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from app.adapters.disk import URL_PATH, DiskObjectStore, open_disk
+from app.core.errors import ObjectMissing, UrlExpired, UrlInvalid
+from app.core.signing import sign
+
+NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
+KEY = "images/u/i/original.jpg"
+URL_KEY = b"k" * 32
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[DiskObjectStore]:
+    async with open_disk(
+        tmp_path / "objects", url_key=URL_KEY, ttl_seconds=3600, window_seconds=900, clock=NOON.timestamp
+    ) as opened:
+        await opened.put(KEY, b"content", content_type="image/jpeg")
+        yield opened
+
+
+async def parts_of(store: DiskObjectStore, *, key: str = KEY, filename: str | None = None) -> dict[str, Any]:
+    url = urlsplit((await store.sign_url(key, filename=filename)).url)
+    query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+    return (
+        {"filename": None}
+        | query
+        | {
+            "key": url.path.removeprefix(URL_PATH),
+            "expires": int(query["expires"]),
+            "now": NOON,
+        }
+    )
+
+
+@pytest.mark.parametrize("filename", [None, "", "beach.jpg", 'für "x"&y=z\r\n+%41.jpg'])
+async def test_a_url_opens_the_file_that_it_was_signed_for(store: DiskObjectStore, filename: str | None) -> None:
+    found = await store.open_signed(**await parts_of(store, filename=filename))
+    assert found.path.read_bytes() == b"content"
+    assert (found.size, found.content_type) == (7, "image/jpeg")
+
+
+async def test_a_url_is_relative_and_names_nothing_but_its_parts(store: DiskObjectStore) -> None:
+    signed = await store.sign_url(KEY, filename="a b.jpg")
+    expires = int((NOON + timedelta(seconds=4500)).timestamp())
+    start = f"api/v1/objects/{KEY}?expires={expires}&signature="
+    assert signed.url.startswith(start)
+    assert signed.url.endswith("&filename=a%20b.jpg")
+    assert signed.expires_at == NOON + timedelta(seconds=4500)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key": "images/u/j/original.jpg"},
+        {"key": "images/u/i/../i/original.jpg"},
+        {"key": f"{KEY}\n"},
+        {"key": "\ud800"},
+        {"expires": int(NOON.timestamp()) + 4501},
+        {"expires": 10**30},
+        {"filename": "b.jpg"},
+        {"filename": None},
+        {"filename": ""},
+        {"signature": ""},
+        {"signature": "A" * 22},
+        {"signature": "ä"},
+    ],
+    ids=str,
+)
+async def test_a_url_with_any_part_changed_is_refused(store: DiskObjectStore, changed: dict[str, Any]) -> None:
+    parts = await parts_of(store, filename="a.jpg")
+    with pytest.raises(UrlInvalid):
+        await store.open_signed(**parts | changed)
+
+
+async def test_a_filename_cannot_be_added_to_a_url_without_one(store: DiskObjectStore) -> None:
+    parts = await parts_of(store)
+    for filename in ("", "a.jpg"):
+        with pytest.raises(UrlInvalid):
+            await store.open_signed(**parts | {"filename": filename})
+
+
+async def test_a_url_ends_at_the_instant_it_names(store: DiskObjectStore) -> None:
+    parts = await parts_of(store)
+    last = NOON + timedelta(seconds=4500)
+    await store.open_signed(**parts | {"now": last - timedelta(microseconds=1)})
+    with pytest.raises(UrlExpired):
+        await store.open_signed(**parts | {"now": last})
+
+
+async def test_a_forged_url_is_not_told_whether_it_has_expired(store: DiskObjectStore) -> None:
+    parts = await parts_of(store)
+    with pytest.raises(UrlInvalid):
+        await store.open_signed(**parts | {"now": NOON + timedelta(days=1), "signature": "A" * 22})
+
+
+async def test_a_url_signed_with_another_key_is_refused(store: DiskObjectStore) -> None:
+    parts = await parts_of(store)
+    message = f"{KEY}\n{parts['expires']}".encode()
+    await store.open_signed(**parts | {"signature": sign(URL_KEY, message)})
+    with pytest.raises(UrlInvalid):
+        await store.open_signed(**parts | {"signature": sign(b"another", message)})
+
+
+async def test_a_url_of_an_object_that_was_deleted_says_so(store: DiskObjectStore) -> None:
+    parts = await parts_of(store)
+    await store.delete([KEY])
+    with pytest.raises(ObjectMissing):
+        await store.open_signed(**parts)
+
+
+@pytest.mark.parametrize(
+    "name, content_type",
+    [
+        ("200.webp", "image/webp"),
+        ("o.heic", "image/heic"),
+        ("o.html", "application/octet-stream"),
+        ("o", "application/octet-stream"),
+    ],
+)
+async def test_the_content_type_is_that_of_the_extension(store: DiskObjectStore, name: str, content_type: str) -> None:
+    await store.put(f"a/{name}", b"x", content_type="text/html")
+    assert (await store.open_signed(**await parts_of(store, key=f"a/{name}"))).content_type == content_type
+
+
+async def test_the_etag_stays_until_the_object_is_another(store: DiskObjectStore) -> None:
+    parts = await parts_of(store)
+    first = (await store.open_signed(**parts)).etag
+    assert (await store.open_signed(**parts)).etag == first
+    assert first.startswith('"')
+    assert first.endswith('"')
+    await store.put(KEY, b"CONTENT", content_type="image/jpeg")
+    assert (await store.open_signed(**parts)).etag != first
