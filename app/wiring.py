@@ -115,6 +115,7 @@ async def _open_aws(settings: Settings) -> AsyncIterator[Storage]:
                 endpoint_url=settings.localstack_endpoint_url,
                 access_key=settings.aws_access_key_id,
                 secret_key=_reveal(settings.aws_secret_access_key),
+                session_token=_reveal(settings.aws_session_token),
             )
         )
         presigner = Presigner(
@@ -132,6 +133,7 @@ async def _open_aws(settings: Settings) -> AsyncIterator[Storage]:
                 endpoint_url=settings.localstack_endpoint_url,
                 access_key=settings.aws_access_key_id,
                 secret_key=_reveal(settings.aws_secret_access_key),
+                session_token=_reveal(settings.aws_session_token),
             )
         )
         store = S3ObjectStore(s3.client, bucket=settings.s3_bucket, signer=presigner)

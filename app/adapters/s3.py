@@ -56,12 +56,17 @@ class S3Connection:
 
 @asynccontextmanager
 async def open_s3(
-    *, region: str, endpoint_url: str | None = None, access_key: str | None = None, secret_key: str | None = None
+    *,
+    region: str,
+    endpoint_url: str | None = None,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    session_token: str | None = None,
 ) -> AsyncIterator[S3Connection]:
     """Open the process's one client. Without keys the SDK's usual chain finds them (role, profile)."""
     session = AioSession()
     if access_key and secret_key:
-        session.set_credentials(access_key, secret_key)
+        session.set_credentials(access_key, secret_key, session_token)
     credentials = await session.get_credentials()
     if credentials is None:
         raise LookupError(

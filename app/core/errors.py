@@ -232,7 +232,7 @@ class Overloaded(AppError):
 class DependencyUnavailable(AppError):
     """A store, table or provider that the service needs did not answer in time, retries included.
 
-    `dependency` is `store`, `table` or `accounts`: it is logged, and named in the detail.
+    `dependency` is `store`, `table`, `accounts` or `renderer`: it is logged, and named in the detail.
     """
 
     code, status, title = "dependency_unavailable", 503, "Temporarily unavailable"
@@ -240,7 +240,7 @@ class DependencyUnavailable(AppError):
     def __init__(self, dependency: str, *, retry_after: int = 5) -> None:
         self.dependency = dependency
         super().__init__(
-            f"Something this service depends on ({dependency}) is not answering. Nothing was changed; try again.",
+            f"Something this service depends on ({dependency}) is not answering. Try again in a moment.",
             retry_after=retry_after,
         )
 

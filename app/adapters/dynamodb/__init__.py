@@ -1,0 +1,7 @@
+"""The tables of the AWS backend: one DynamoDB table, opened once by `open_dynamodb`."""
+
+from app.adapters.dynamodb.accounts import DynamoDBAccountTable
+from app.adapters.dynamodb.images import DynamoDBImageTable
+from app.adapters.dynamodb.table import DynamoDBTable, open_dynamodb
+
+__all__ = ["DynamoDBAccountTable", "DynamoDBImageTable", "DynamoDBTable", "open_dynamodb"]

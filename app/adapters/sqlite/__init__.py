@@ -1,0 +1,7 @@
+"""The tables of the embedded backend: one SQLite file, opened once by `open_sqlite`."""
+
+from app.adapters.sqlite.accounts import SqliteAccountTable
+from app.adapters.sqlite.database import SqliteDatabase, open_sqlite
+from app.adapters.sqlite.images import SqliteImageTable
+
+__all__ = ["SqliteAccountTable", "SqliteDatabase", "SqliteImageTable", "open_sqlite"]

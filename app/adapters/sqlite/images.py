@@ -1,0 +1,106 @@
+"""The records of images in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from app.adapters.sqlite.database import SqliteDatabase
+from app.adapters.sqlite.rows import image_from_row, image_to_values, thumbnails_to_text
+from app.core.errors import ImageMissing, QuotaExceeded
+from app.core.models import Image, Quota, Usage
+
+_WALK_ROWS = 500
+_AFTER_EVERY_ID = "\U0010ffff"
+
+_FIND = "SELECT * FROM images WHERE owner_id = ? AND id = ?"
+_PAGE = "SELECT * FROM images WHERE owner_id = ? AND id < ? ORDER BY id DESC LIMIT ?"
+_WALK = "SELECT * FROM images WHERE owner_id = ? AND id > ? ORDER BY id LIMIT ?"
+_USAGE = "SELECT images, bytes FROM usage WHERE owner_id = ?"
+_OWNERS = "SELECT owner_id FROM usage WHERE images > 0 AND owner_id > ? ORDER BY owner_id LIMIT ?"
+_ADD = """
+    INSERT INTO images VALUES (:owner_id, :id, :filename, :description, :content_type, :size, :sha256,
+                               :width, :height, :uploaded_at, :placeholder, :thumbnails)
+"""
+_COUNT = """
+    INSERT INTO usage VALUES (?, 1, ?)
+    ON CONFLICT (owner_id) DO UPDATE SET images = images + 1, bytes = bytes + excluded.bytes
+"""
+_UNCOUNT = "UPDATE usage SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?"
+_EDIT = "UPDATE images SET filename = ?, description = ? WHERE owner_id = ? AND id = ? RETURNING *"
+_REPLACE = "UPDATE images SET thumbnails = ? WHERE owner_id = ? AND id = ? RETURNING *"
+_REMOVE = "DELETE FROM images WHERE owner_id = ? AND id = ? RETURNING *"
+
+
+class SqliteImageTable:
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def add(self, image: Image, *, quota: Quota) -> None:
+        await self._database.write(partial(_add, image=image, quota=quota))
+
+    async def get(self, owner_id: str, image_id: str) -> Image:
+        return _the_image(await self._database.read(_FIND, owner_id, image_id))
+
+    async def page(self, owner_id: str, *, before: str | None, limit: int) -> Sequence[Image]:
+        rows = await self._database.read(_PAGE, owner_id, _AFTER_EVERY_ID if before is None else before, limit)
+        return [image_from_row(row) for row in rows]
+
+    async def edit(self, owner_id: str, image_id: str, *, filename: str, description: str | None) -> Image:
+        return _the_image(await self._database.execute(_EDIT, filename, description, owner_id, image_id))
+
+    async def remove(self, owner_id: str, image_id: str) -> Image:
+        return await self._database.write(partial(_remove, owner_id=owner_id, image_id=image_id))
+
+    async def replace(self, image: Image) -> None:
+        thumbnails = thumbnails_to_text(image.thumbnails)
+        _the_image(await self._database.execute(_REPLACE, thumbnails, image.owner_id, image.id))
+
+    async def usage(self, owner_id: str) -> Usage:
+        return _the_usage(await self._database.read(_USAGE, owner_id))
+
+    async def owners(self) -> AsyncIterator[str]:
+        last = ""
+        while rows := await self._database.read(_OWNERS, last, _WALK_ROWS):
+            for row in rows:
+                yield row["owner_id"]
+            last = rows[-1]["owner_id"]
+
+    async def walk(self, owner_id: str) -> AsyncIterator[Image]:
+        last = ""
+        while rows := await self._database.read(_WALK, owner_id, last, _WALK_ROWS):
+            for row in rows:
+                yield image_from_row(row)
+            last = rows[-1]["id"]
+
+    async def check(self) -> None:
+        await self._database.read("SELECT 1 FROM images LIMIT 1")
+
+
+def _add(db: sqlite3.Connection, *, image: Image, quota: Quota) -> None:
+    if db.execute(_FIND, (image.owner_id, image.id)).fetchall():
+        return
+    usage = _the_usage(db.execute(_USAGE, (image.owner_id,)).fetchall())
+    if quota.images and usage.images >= quota.images:
+        raise QuotaExceeded
+    if quota.bytes and usage.bytes + image.size > quota.bytes:
+        raise QuotaExceeded
+    db.execute(_ADD, image_to_values(image))
+    db.execute(_COUNT, (image.owner_id, image.size))
+
+
+def _remove(db: sqlite3.Connection, *, owner_id: str, image_id: str) -> Image:
+    image = _the_image(db.execute(_REMOVE, (owner_id, image_id)).fetchall())
+    db.execute(_UNCOUNT, (image.size, owner_id))
+    return image
+
+
+def _the_image(rows: Sequence[sqlite3.Row]) -> Image:
+    if not rows:
+        raise ImageMissing
+    return image_from_row(rows[0])
+
+
+def _the_usage(rows: Sequence[sqlite3.Row]) -> Usage:
+    return Usage(rows[0]["images"], rows[0]["bytes"]) if rows else Usage()

@@ -1,0 +1,72 @@
+"""Between the service's records and the values of SQLite rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from app.core.models import Account, Image, Thumbnail, ThumbnailStatus
+
+
+def time_to_text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def time_from_text(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def image_to_values(image: Image) -> dict[str, Any]:
+    return {
+        "owner_id": image.owner_id,
+        "id": image.id,
+        "filename": image.filename,
+        "description": image.description,
+        "content_type": image.content_type,
+        "size": image.size,
+        "sha256": image.sha256,
+        "width": image.width,
+        "height": image.height,
+        "uploaded_at": time_to_text(image.uploaded_at),
+        "placeholder": image.placeholder,
+        "thumbnails": thumbnails_to_text(image.thumbnails),
+    }
+
+
+def image_from_row(row: sqlite3.Row) -> Image:
+    return Image(
+        id=row["id"],
+        owner_id=row["owner_id"],
+        filename=row["filename"],
+        description=row["description"],
+        content_type=row["content_type"],
+        size=row["size"],
+        sha256=row["sha256"],
+        width=row["width"],
+        height=row["height"],
+        uploaded_at=time_from_text(row["uploaded_at"]),
+        placeholder=row["placeholder"],
+        thumbnails=_thumbnails_from_text(row["thumbnails"]),
+    )
+
+
+def thumbnails_to_text(thumbnails: Iterable[Thumbnail]) -> str:
+    return json.dumps([asdict(thumbnail) for thumbnail in thumbnails])
+
+
+def _thumbnails_from_text(text: str) -> tuple[Thumbnail, ...]:
+    return tuple(Thumbnail(**{**each, "status": ThumbnailStatus(each["status"])}) for each in json.loads(text))
+
+
+def account_from_row(row: sqlite3.Row) -> Account:
+    return Account(
+        id=row["id"],
+        email=row["email"],
+        password_hash=row["password_hash"],
+        display_name=row["display_name"],
+        created_at=time_from_text(row["created_at"]),
+    )

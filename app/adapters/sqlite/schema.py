@@ -1,0 +1,92 @@
+"""The tables of the SQLite file and how an older file is brought up to them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+# Migration n brings version n - 1 to n. What was released is never edited: a change is one more entry.
+# WITHOUT ROWID keeps the rows of an owner together in the order of ids, which is the order of pages.
+# Times are ISO 8601 text in UTC, always of the same width, so that they compare as times.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE images (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            uploaded_at TEXT NOT NULL,
+            placeholder TEXT NOT NULL,
+            thumbnails TEXT NOT NULL,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE usage (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            images INTEGER NOT NULL,
+            bytes INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE accounts (
+            id TEXT NOT NULL PRIMARY KEY,
+            email TEXT NOT NULL,
+            normalised_email TEXT NOT NULL UNIQUE,
+            password_hash TEXT NOT NULL,
+            display_name TEXT,
+            created_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE sessions (
+            account_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            token_hash TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (account_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
+        """
+        CREATE TABLE attempts (
+            key TEXT NOT NULL PRIMARY KEY,
+            count INTEGER NOT NULL,
+            resets_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX attempts_by_reset ON attempts (resets_at)",
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, *, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring the file to the newest version, each step whole or not at all; a file newer than that is refused."""
+    while (version := _version(connection)) < len(migrations):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have taken this step while we waited for the lock.
+            if _version(connection) == version:
+                for statement in migrations[version]:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    if version > len(migrations):
+        raise RuntimeError(
+            f"The database has version {version}, but this program knows versions up to {len(migrations)} only. "
+            "Start the newer program that wrote it, or restore a backup from before the upgrade."
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version

@@ -1,0 +1,223 @@
+"""What every AccountTable does: see app.core.ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from app.adapters.dynamodb import DynamoDBAccountTable
+from app.adapters.sqlite import SqliteAccountTable, open_sqlite
+from app.core.errors import EmailTaken
+from app.core.ids import new_id
+from app.core.models import Attempts, Session
+from app.core.ports import AccountTable
+from tests.contracts.tables import NOON, make_account, make_session, open_table
+
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountTable]:
+    if request.param == "sqlite":
+        async with open_sqlite(tmp_path / "service.db") as database:
+            yield SqliteAccountTable(database)
+    else:
+        async with open_table(request.getfixturevalue("aws")) as table:
+            yield DynamoDBAccountTable(table)
+
+
+@pytest.fixture
+def atomic(request: pytest.FixtureRequest) -> None:
+    """Skips where writes at the same time prove nothing."""
+    if request.node.callspec.params["accounts"] == "dynamodb" and request.getfixturevalue("aws").name == "moto":
+        pytest.skip("moto's transactions are not atomic when several run at once")
+
+
+@pytest.fixture
+def email() -> str:
+    return f"ada-{new_id()}@example.com"
+
+
+async def rotate(
+    accounts: AccountTable,
+    session: Session,
+    *,
+    old_hash: str = "old",
+    new_hash: str = "new",
+    expires_at: datetime = NOON + 2 * DAY,
+    now: datetime = NOON,
+) -> bool:
+    return await accounts.rotate_session(
+        session.account_id, session.id, old_hash=old_hash, new_hash=new_hash, expires_at=expires_at, now=now
+    )
+
+
+async def test_an_account_is_found_as_it_was_added(accounts: AccountTable, email: str) -> None:
+    account = make_account(email)
+    await accounts.add_account(account)
+    assert await accounts.find_account(account.id) == account
+    assert await accounts.find_account_by_email(email) == account
+
+
+async def test_an_account_without_display_name_and_in_another_time_zone(accounts: AccountTable, email: str) -> None:
+    created_at = NOON.replace(microsecond=0).astimezone(timezone(timedelta(hours=-5)))
+    account = make_account(email, display_name=None, created_at=created_at)
+    await accounts.add_account(account)
+    assert await accounts.find_account(account.id) == account
+
+
+async def test_an_unknown_account_is_none(accounts: AccountTable, email: str) -> None:
+    assert await accounts.find_account(new_id()) is None
+    assert await accounts.find_account_by_email(email) is None
+    assert await accounts.find_account_by_email("") is None
+    assert await accounts.find_account_by_email("é" * 5000) is None
+
+
+@pytest.mark.parametrize(
+    "written,other",
+    [
+        ("Ada-{}@Example.COM", "ada-{}@example.com"),
+        ("  ada-{}@example.com", "ada-{}@example.com "),
+        ("\uff41da-{}@example.com", "ada-{}@example.com"),
+        ("zoe\u0308-{}@example.com", "ZO\u00cb-{}@example.com"),
+        ("strasse-{}@example.com", "stra\u00dfe-{}@example.com"),
+    ],
+)
+async def test_an_address_is_taken_in_every_spelling_of_it(accounts: AccountTable, written: str, other: str) -> None:
+    unique = new_id()
+    account = make_account(written.format(unique))
+    await accounts.add_account(account)
+    rival = make_account(other.format(unique))
+    with pytest.raises(EmailTaken):
+        await accounts.add_account(rival)
+    assert await accounts.find_account(rival.id) is None
+    assert await accounts.find_account_by_email(other.format(unique)) == account
+
+
+@pytest.mark.usefixtures("atomic")
+async def test_of_many_accounts_with_one_address_at_once_one_is_made(accounts: AccountTable, email: str) -> None:
+    rivals = [make_account(email) for _ in range(20)]
+    results = await asyncio.gather(*(accounts.add_account(rival) for rival in rivals), return_exceptions=True)
+    made = [rival for rival, result in zip(rivals, results, strict=True) if result is None]
+    assert [type(result) for result in results].count(EmailTaken) == 19
+    assert [await accounts.find_account_by_email(email)] == made
+    assert [rival for rival in rivals if await accounts.find_account(rival.id)] == made
+
+
+async def test_the_password_hash_is_replaced_and_nothing_else(accounts: AccountTable, email: str) -> None:
+    account = make_account(email)
+    await accounts.add_account(account)
+    await accounts.set_password_hash(account.id, "$argon2id$stronger")
+    assert await accounts.find_account(account.id) == make_account(
+        email, id=account.id, password_hash="$argon2id$stronger"
+    )
+
+
+async def test_a_password_hash_for_an_account_that_is_gone_makes_none(accounts: AccountTable) -> None:
+    account_id = new_id()
+    await accounts.set_password_hash(account_id, "$argon2id$")
+    assert await accounts.find_account(account_id) is None
+
+
+async def test_a_session_rotates_from_one_hash_to_the_next(accounts: AccountTable) -> None:
+    session = make_session(new_id(), expires_at=NOON + DAY)
+    await accounts.add_session(session)
+    assert await rotate(accounts, session)
+    assert not await rotate(accounts, session, new_hash="newer")
+    assert await rotate(accounts, session, old_hash="new", new_hash="newest")
+
+
+async def test_a_refused_rotation_changes_nothing(accounts: AccountTable) -> None:
+    session = make_session(new_id(), expires_at=NOON + DAY)
+    await accounts.add_session(session)
+    assert not await rotate(accounts, session, old_hash="guessed")
+    # Neither the hash nor the end of the session.
+    assert not await rotate(accounts, session, now=NOON + DAY)
+
+
+async def test_a_session_is_over_at_its_end_and_not_before(accounts: AccountTable) -> None:
+    account_id = new_id()
+    over, running = (make_session(account_id, expires_at=NOON + DAY) for _ in range(2))
+    await accounts.add_session(over)
+    await accounts.add_session(running)
+    assert await rotate(accounts, running, now=NOON + DAY - INSTANT)
+    assert not await rotate(accounts, over, now=NOON + DAY)
+
+
+async def test_rotating_extends_the_session(accounts: AccountTable) -> None:
+    session = make_session(new_id(), expires_at=NOON + DAY)
+    await accounts.add_session(session)
+    assert await rotate(accounts, session, expires_at=NOON + 5 * DAY)
+    assert await rotate(accounts, session, old_hash="new", new_hash="newer", now=NOON + 5 * DAY - INSTANT)
+
+
+async def test_of_many_rotations_at_once_one_succeeds(accounts: AccountTable) -> None:
+    session = make_session(new_id(), expires_at=NOON + DAY)
+    await accounts.add_session(session)
+    results = await asyncio.gather(*(rotate(accounts, session, new_hash=f"new-{n}") for n in range(20)))
+    assert results.count(True) == 1
+    assert await rotate(accounts, session, old_hash=f"new-{results.index(True)}", new_hash="last")
+
+
+async def test_sessions_of_two_accounts_are_apart(accounts: AccountTable) -> None:
+    session = make_session(new_id(), expires_at=NOON + DAY)
+    await accounts.add_session(session)
+    stranger = Session(session.id, new_id(), session.token_hash, session.expires_at)
+    assert not await rotate(accounts, stranger)
+    await accounts.remove_session(stranger.account_id, stranger.id)
+    assert await rotate(accounts, session)
+
+
+async def test_a_removed_session_does_not_rotate_and_removing_again_is_no_error(accounts: AccountTable) -> None:
+    session = make_session(new_id(), expires_at=NOON + DAY)
+    await accounts.add_session(session)
+    await accounts.remove_session(session.account_id, session.id)
+    await accounts.remove_session(session.account_id, session.id)
+    assert not await rotate(accounts, session)
+
+
+async def test_attempts_count_up_within_the_window_of_the_first(accounts: AccountTable) -> None:
+    key = f"sign-in:{new_id()}"
+    resets_at = NOON + timedelta(seconds=60)
+    for n in range(1, 4):
+        now = NOON + timedelta(seconds=10 * n - 10)
+        assert await accounts.count_attempt(key, now=now, window_seconds=60) == Attempts(n, resets_at)
+
+
+async def test_a_window_that_is_over_begins_again(accounts: AccountTable) -> None:
+    key = f"sign-in:{new_id()}"
+    end = NOON + timedelta(seconds=60)
+    await accounts.count_attempt(key, now=NOON, window_seconds=60)
+    assert (await accounts.count_attempt(key, now=end - INSTANT, window_seconds=60)).count == 2
+    assert await accounts.count_attempt(key, now=end, window_seconds=30) == Attempts(1, end + timedelta(seconds=30))
+    assert (await accounts.count_attempt(key, now=end, window_seconds=30)).count == 2
+
+
+async def test_no_attempt_of_many_at_once_is_lost(accounts: AccountTable) -> None:
+    key = f"sign-in:{new_id()}"
+    results = await asyncio.gather(*(accounts.count_attempt(key, now=NOON, window_seconds=60) for _ in range(50)))
+    assert sorted(attempts.count for attempts in results) == list(range(1, 51))
+    assert {attempts.resets_at for attempts in results} == {NOON + timedelta(seconds=60)}
+
+
+async def test_no_attempt_is_lost_where_a_window_begins_again(accounts: AccountTable) -> None:
+    key = f"sign-in:{new_id()}"
+    await accounts.count_attempt(key, now=NOON, window_seconds=60)
+    later = NOON + timedelta(seconds=61)
+    results = await asyncio.gather(*(accounts.count_attempt(key, now=later, window_seconds=60) for _ in range(50)))
+    assert sorted(attempts.count for attempts in results) == list(range(1, 51))
+
+
+async def test_cleared_attempts_begin_again_and_other_keys_do_not(accounts: AccountTable) -> None:
+    key, other = f"sign-in:{new_id()}", f"sign-in:{new_id()}:" + "é" * 3000
+    for each in (key, other):
+        await accounts.count_attempt(each, now=NOON, window_seconds=60)
+    await accounts.clear_attempts(key)
+    await accounts.clear_attempts(f"never-{key}")
+    assert (await accounts.count_attempt(key, now=NOON, window_seconds=60)).count == 1
+    assert (await accounts.count_attempt(other, now=NOON, window_seconds=60)).count == 2

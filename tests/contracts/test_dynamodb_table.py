@@ -1,0 +1,259 @@
+"""What DynamoDB alone needs: lost answers, conflicts, throttling, and a table that is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from app.adapters.dynamodb import DynamoDBAccountTable, DynamoDBImageTable, DynamoDBTable, open_dynamodb, table
+from app.core.errors import DependencyUnavailable, QuotaExceeded
+from app.core.ids import new_id
+from app.core.models import Quota, Usage
+from tests.contracts.tables import NOON, READY, make_account, make_image, make_session, open_table
+from tests.stand_ins import StandIn, free_port
+
+ERROR = "com.amazonaws.dynamodb.v20120810#"
+CONFLICT = {
+    "__type": f"{ERROR}TransactionCanceledException",
+    "Message": "Transaction cancelled [None, TransactionConflict]",
+    "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "Transaction is ongoing"}],
+}
+THROTTLED = CONFLICT | {"CancellationReasons": [{"Code": "None"}, {"Code": "ThrottlingError"}]}
+IN_PROGRESS = {"__type": f"{ERROR}TransactionInProgressException", "Message": "already in progress"}
+SINGLE_CONFLICT = {"__type": f"{ERROR}TransactionConflictException", "message": "Transaction is ongoing"}
+
+
+@dataclass
+class Road:
+    """The way to the stand-in; says what is to happen to the next requests on it."""
+
+    refuse: list[dict[str, Any]] = field(default_factory=list)
+    """Answered with each of these errors in turn, without asking the stand-in."""
+    lose: set[str] = field(default_factory=set)
+    """The next request for each of these operations is carried out, but its answer lost."""
+    before: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    """What happens just before the next request for an operation arrives."""
+    garble: bool = False
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+
+@pytest.fixture
+async def road(aws: StandIn) -> AsyncIterator[Road]:
+    road = Road()
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+
+        async def forward(request: web.Request) -> web.StreamResponse:
+            body = await request.read()
+            road.bodies.append(json.loads(body))
+            operation = request.headers["X-Amz-Target"].removeprefix("DynamoDB_20120810.")
+            if operation in road.before:
+                await road.before.pop(operation)()
+            if road.garble:
+                return web.Response(text="<html>Please sign in to the network</html>")
+            if road.refuse:
+                return web.json_response(road.refuse.pop(0), status=400, content_type="application/x-amz-json-1.0")
+            async with session.post(aws.url, data=body, headers=request.headers) as answer:
+                content = await answer.read()
+            if operation in road.lose and request.transport:
+                road.lose.remove(operation)
+                request.transport.abort()
+            kept = {
+                name: value for name, value in answer.headers.items() if name.lower().startswith(("x-amz", "content-t"))
+            }
+            return web.Response(body=content, status=answer.status, headers=kept)
+
+        app = web.Application()
+        app.router.add_post("/", forward)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        port = free_port()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        road.url = f"http://127.0.0.1:{port}"
+        yield road
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def opened(aws: StandIn, road: Road) -> AsyncIterator[DynamoDBTable]:
+    async with open_table(aws, url=road.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def images(opened: DynamoDBTable) -> DynamoDBImageTable:
+    return DynamoDBImageTable(opened)
+
+
+@pytest.fixture
+def accounts(opened: DynamoDBTable) -> DynamoDBAccountTable:
+    return DynamoDBAccountTable(opened)
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"owner-{new_id()}"
+
+
+async def test_an_image_whose_answer_was_lost_is_added_once(images: DynamoDBImageTable, road: Road, owner: str) -> None:
+    image = make_image(owner)
+    road.lose.add("TransactWriteItems")
+    await images.add(image, quota=Quota(images=1))
+    assert not road.lose
+    assert await images.usage(owner) == Usage(1, image.size)
+    with pytest.raises(QuotaExceeded):
+        await images.add(make_image(owner), quota=Quota(images=1))
+
+
+async def test_a_removal_whose_answer_was_lost_returns_the_image(
+    images: DynamoDBImageTable, road: Road, owner: str, aws: StandIn
+) -> None:
+    if aws.name == "moto":
+        pytest.skip("moto ignores the ClientRequestToken of transactions")
+    image = make_image(owner)
+    await images.add(image, quota=Quota())
+    road.lose.add("TransactWriteItems")
+    assert await images.remove(owner, image.id) == image
+    assert not road.lose
+    assert await images.usage(owner) == Usage(0, 0)
+
+
+async def test_a_rotation_whose_answer_was_lost_succeeds(accounts: DynamoDBAccountTable, road: Road) -> None:
+    session = make_session(new_id(), expires_at=NOON + timedelta(days=1))
+    await accounts.add_session(session)
+    road.lose.add("UpdateItem")
+    assert await accounts.rotate_session(
+        session.account_id, session.id, old_hash="old", new_hash="new", expires_at=session.expires_at, now=NOON
+    )
+    assert not road.lose
+
+
+async def test_an_account_whose_answer_was_lost_is_added(
+    accounts: DynamoDBAccountTable, road: Road, aws: StandIn
+) -> None:
+    if aws.name == "moto":
+        pytest.skip("moto ignores the ClientRequestToken of transactions")
+    account = make_account(f"{new_id()}@example.com")
+    road.lose.add("TransactWriteItems")
+    await accounts.add_account(account)
+    assert not road.lose
+    assert await accounts.find_account_by_email(account.email) == account
+
+
+@pytest.mark.parametrize("refusal", [CONFLICT, THROTTLED], ids=["conflict", "throttled"])
+async def test_a_transaction_that_met_another_is_begun_anew(
+    images: DynamoDBImageTable, road: Road, owner: str, refusal: dict[str, Any]
+) -> None:
+    road.refuse = [refusal] * 3
+    await images.add(make_image(owner), quota=Quota(images=1))
+    assert len({body["ClientRequestToken"] for body in road.bodies}) == 4
+
+
+async def test_a_transaction_still_under_way_is_asked_for_again(
+    images: DynamoDBImageTable, road: Road, owner: str
+) -> None:
+    road.refuse = [IN_PROGRESS] * 3
+    await images.add(make_image(owner), quota=Quota(images=1))
+    assert len(road.bodies) == 4
+    assert len({body["ClientRequestToken"] for body in road.bodies}) == 1
+
+
+async def test_a_single_write_that_met_a_transaction_is_repeated(
+    images: DynamoDBImageTable, road: Road, owner: str
+) -> None:
+    image = make_image(owner)
+    await images.add(image, quota=Quota())
+    road.refuse = [SINGLE_CONFLICT] * 4
+    assert (await images.edit(owner, image.id, filename="x.jpg", description=None)).filename == "x.jpg"
+
+
+async def test_conflicts_without_end_are_unavailable(
+    images: DynamoDBImageTable, road: Road, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_BUDGET_SECONDS", 0.5)
+    road.refuse = [CONFLICT] * 10_000
+    with pytest.raises(DependencyUnavailable):
+        await images.add(make_image(owner), quota=Quota(images=1))
+
+
+async def test_an_answer_of_something_else_is_unavailable(images: DynamoDBImageTable, road: Road, owner: str) -> None:
+    road.garble = True
+    with pytest.raises(DependencyUnavailable):
+        await images.get(owner, new_id())
+    with pytest.raises(DependencyUnavailable):
+        await images.page(owner, before=None, limit=10)
+    with pytest.raises(DependencyUnavailable):
+        await images.check()
+
+
+async def test_thumbnails_made_between_reading_and_removing_are_returned(
+    images: DynamoDBImageTable, road: Road, owner: str
+) -> None:
+    image = make_image(owner, thumbnails=())
+    rendered = replace(image, thumbnails=(READY,))
+    await images.add(image, quota=Quota())
+    road.before["TransactWriteItems"] = lambda: images.replace(rendered)
+    assert await images.remove(owner, image.id) == rendered
+    assert await images.usage(owner) == Usage(0, 0)
+
+
+async def test_a_page_is_one_query_however_many_images_there_are(
+    images: DynamoDBImageTable, road: Road, owner: str
+) -> None:
+    added = [make_image(owner) for _ in range(60)]
+    for image in added:
+        await images.add(image, quota=Quota())
+    road.bodies.clear()
+    assert len(await images.page(owner, before=added[-1].id, limit=50)) == 50
+    assert [body["Limit"] for body in road.bodies] == [50]
+
+
+@pytest.mark.parametrize("method", ["add", "page"])
+async def test_a_table_that_is_down_is_unavailable_in_bounded_time(aws: StandIn, owner: str, method: str) -> None:
+    async with open_table(aws, url=f"http://127.0.0.1:{free_port()}") as opened, asyncio.timeout(15):
+        images = DynamoDBImageTable(opened)
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "add": lambda: images.add(make_image(owner), quota=Quota()),
+            "page": lambda: images.page(owner, before=None, limit=10),
+        }
+        with pytest.raises(DependencyUnavailable):
+            await calls[method]()
+
+
+async def test_a_table_that_never_answers_is_unavailable_in_bounded_time(
+    aws: StandIn, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_BUDGET_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        async with open_table(aws, url=url) as opened, asyncio.timeout(15):
+            with pytest.raises(DependencyUnavailable):
+                await DynamoDBImageTable(opened).get(owner, new_id())
+
+
+async def test_check_of_a_missing_table_says_what_to_run(aws: StandIn) -> None:
+    async with open_dynamodb(
+        "nowhere", region=aws.region, endpoint_url=aws.url, access_key="test", secret_key="test"
+    ) as opened:
+        with pytest.raises(RuntimeError, match=r"'nowhere'.*setup_localstack\.sh.*infra/template\.yaml"):
+            await DynamoDBImageTable(opened).check()
+
+
+async def test_sessions_and_attempts_expire_by_the_attribute_of_the_table(
+    accounts: DynamoDBAccountTable, road: Road
+) -> None:
+    await accounts.add_session(make_session(new_id(), expires_at=NOON))
+    await accounts.count_attempt(new_id(), now=NOON - timedelta(seconds=60), window_seconds=60)
+    next_whole_second = {"N": str(int(NOON.timestamp()) + 1)}
+    put, _, opening = road.bodies
+    assert put["Item"]["expires_at"] == next_whole_second
+    assert opening["ExpressionAttributeValues"][":expires_at"] == next_whole_second

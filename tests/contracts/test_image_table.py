@@ -1,0 +1,325 @@
+"""What every ImageTable does: see app.core.ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.adapters.dynamodb import DynamoDBImageTable
+from app.adapters.sqlite import SqliteImageTable, open_sqlite
+from app.core.errors import ImageMissing, QuotaExceeded
+from app.core.ids import new_id
+from app.core.models import Quota, Usage
+from app.core.ports import ImageTable
+from tests.contracts.tables import FAILED, PENDING, READY, make_image, open_table
+
+NO_QUOTA = Quota()
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+async def images(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ImageTable]:
+    if request.param == "sqlite":
+        async with open_sqlite(tmp_path / "service.db") as database:
+            yield SqliteImageTable(database)
+    else:
+        async with open_table(request.getfixturevalue("aws")) as table:
+            yield DynamoDBImageTable(table)
+
+
+@pytest.fixture
+def atomic(request: pytest.FixtureRequest) -> None:
+    """Skips where writes at the same time prove nothing."""
+    if request.node.callspec.params["images"] == "dynamodb" and request.getfixturevalue("aws").name == "moto":
+        pytest.skip("moto's transactions are not atomic when several run at once")
+
+
+@pytest.fixture
+def empty_strings(request: pytest.FixtureRequest) -> None:
+    """Skips where the stand-in is older than empty strings in DynamoDB (May 2020)."""
+    if request.node.callspec.params["images"] == "dynamodb" and request.getfixturevalue("aws").name == "localstack":
+        pytest.skip("LocalStack may run on a DynamoDB Local of 2020, which refuses empty strings")
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"owner-{new_id()}"
+
+
+async def outcomes(calls: int, call: Callable[[int], Awaitable[Any]]) -> list[Any]:
+    """Run `calls` of them at once and return the result of each, or the type of its error."""
+    results = await asyncio.gather(*(call(n) for n in range(calls)), return_exceptions=True)
+    return [type(result) if isinstance(result, BaseException) else result for result in results]
+
+
+async def test_check_passes_on_a_table_that_is_there(images: ImageTable) -> None:
+    await images.check()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"description": None},
+        {"description": "🏖️ Zoë\u0301 \x00 \r\n 日本 'quoted' \"double\" ; DROP TABLE images --"},
+        {"description": "ü" * 2000},
+        {"filename": "👩‍👩‍👧 Ferien#1?.jpg"},
+        {"thumbnails": ()},
+        {"thumbnails": (READY, FAILED, PENDING)},
+        {"size": 2**40 + 1, "width": 0, "height": 16384},
+    ],
+    ids=lambda changes: ",".join(changes) or "usual",
+)
+async def test_get_returns_the_record_as_it_was_added(images: ImageTable, owner: str, changes: dict[str, Any]) -> None:
+    image = make_image(owner, **changes)
+    await images.add(image, quota=NO_QUOTA)
+    found = await images.get(owner, image.id)
+    assert found == image
+    assert isinstance(found.thumbnails, tuple)
+    assert all(type(number) is int for number in (found.size, found.width, found.height))
+
+
+@pytest.mark.parametrize("image_id", ["0199aaaa-0000-7000-8000-000000000000", "", "%", "USAGE", "../x", "é"])
+async def test_get_of_an_id_that_never_was_raises(images: ImageTable, owner: str, image_id: str) -> None:
+    await images.add(make_image(owner), quota=NO_QUOTA)
+    with pytest.raises(ImageMissing):
+        await images.get(owner, image_id)
+
+
+async def test_another_owners_image_is_missing_for_every_method(images: ImageTable, owner: str) -> None:
+    image = make_image(owner)
+    await images.add(image, quota=NO_QUOTA)
+    stranger = f"{owner}x"
+    with pytest.raises(ImageMissing):
+        await images.get(stranger, image.id)
+    with pytest.raises(ImageMissing):
+        await images.edit(stranger, image.id, filename="mine.jpg", description=None)
+    with pytest.raises(ImageMissing):
+        await images.remove(stranger, image.id)
+    with pytest.raises(ImageMissing):
+        await images.replace(replace(image, owner_id=stranger, thumbnails=()))
+    assert await images.page(stranger, before=None, limit=10) == []
+    assert [each async for each in images.walk(stranger)] == []
+    assert await images.usage(stranger) == Usage()
+    assert await images.get(owner, image.id) == image
+
+
+async def test_pages_hold_every_image_once_newest_first(images: ImageTable, owner: str) -> None:
+    added = [make_image(owner, filename=f"{n}.jpg") for n in range(250)]
+    for image in added:
+        await images.add(image, quota=NO_QUOTA)
+    await images.add(make_image(f"{owner}x"), quota=NO_QUOTA)
+
+    pages, before = [], None
+    for _ in range(4):
+        page = await images.page(owner, before=before, limit=100)
+        pages.append(page)
+        before = page[-1].id if page else before
+
+    assert [len(page) for page in pages] == [100, 100, 50, 0]
+    assert [image for page in pages for image in page] == added[::-1]
+    assert [image async for image in images.walk(owner)] == added
+
+
+async def test_page_goes_on_after_an_image_that_was_removed_meanwhile(images: ImageTable, owner: str) -> None:
+    added = [make_image(owner) for _ in range(4)]
+    for image in added:
+        await images.add(image, quota=NO_QUOTA)
+    await images.remove(owner, added[2].id)
+    assert await images.page(owner, before=added[2].id, limit=10) == [added[1], added[0]]
+
+
+async def test_page_is_full_although_the_records_are_large(images: ImageTable, owner: str) -> None:
+    for _ in range(70):
+        await images.add(make_image(owner, description="x" * 30_000), quota=NO_QUOTA)
+    assert len(await images.page(owner, before=None, limit=60)) == 60
+
+
+async def test_page_of_an_owner_without_images_is_empty(images: ImageTable, owner: str) -> None:
+    assert await images.page(owner, before=None, limit=10) == []
+
+
+@pytest.mark.parametrize("description", ["Now with words", None])
+async def test_edit_sets_both_and_returns_the_record(images: ImageTable, owner: str, description: str | None) -> None:
+    image = make_image(owner, thumbnails=(READY, PENDING))
+    await images.add(image, quota=NO_QUOTA)
+    edited = await images.edit(owner, image.id, filename="neu 🏖.jpg", description=description)
+    assert edited == replace(image, filename="neu 🏖.jpg", description=description)
+    assert await images.get(owner, image.id) == edited
+
+
+@pytest.mark.usefixtures("empty_strings")
+async def test_an_empty_description_is_not_none(images: ImageTable, owner: str) -> None:
+    added, edited = make_image(owner, description=""), make_image(owner)
+    await images.add(added, quota=NO_QUOTA)
+    await images.add(edited, quota=NO_QUOTA)
+    assert (await images.get(owner, added.id)).description == ""
+    assert (await images.edit(owner, edited.id, filename="x.jpg", description="")).description == ""
+
+
+async def test_edit_of_a_missing_image_raises_and_makes_none(images: ImageTable, owner: str) -> None:
+    image = make_image(owner)
+    with pytest.raises(ImageMissing):
+        await images.edit(owner, image.id, filename="x.jpg", description=None)
+    with pytest.raises(ImageMissing):
+        await images.get(owner, image.id)
+
+
+async def test_replace_overwrites_the_thumbnails_and_nothing_else(images: ImageTable, owner: str) -> None:
+    image = make_image(owner, thumbnails=(PENDING,))
+    await images.add(image, quota=NO_QUOTA)
+    edited = await images.edit(owner, image.id, filename="edited.jpg", description="Edited")
+    await images.replace(replace(image, thumbnails=(READY, FAILED)))
+    assert await images.get(owner, image.id) == replace(edited, thumbnails=(READY, FAILED))
+
+
+async def test_replace_of_a_missing_image_raises_and_makes_none(images: ImageTable, owner: str) -> None:
+    image = make_image(owner)
+    with pytest.raises(ImageMissing):
+        await images.replace(image)
+    assert await images.page(owner, before=None, limit=10) == []
+
+
+async def test_usage_keeps_step_with_adding_and_removing(images: ImageTable, owner: str) -> None:
+    assert await images.usage(owner) == Usage(0, 0)
+    first, second = make_image(owner, size=700), make_image(owner, size=2**40)
+    await images.add(first, quota=NO_QUOTA)
+    await images.add(second, quota=NO_QUOTA)
+    assert await images.usage(owner) == Usage(2, 700 + 2**40)
+    await images.edit(owner, first.id, filename="x.jpg", description=None)
+    await images.replace(second)
+    assert await images.usage(owner) == Usage(2, 700 + 2**40)
+    await images.remove(owner, first.id)
+    assert await images.usage(owner) == Usage(1, 2**40)
+    await images.remove(owner, second.id)
+    assert await images.usage(owner) == Usage(0, 0)
+
+
+async def test_adding_a_record_twice_changes_nothing(images: ImageTable, owner: str) -> None:
+    image = make_image(owner)
+    await images.add(image, quota=NO_QUOTA)
+    edited = await images.edit(owner, image.id, filename="edited.jpg", description=None)
+    await images.add(image, quota=NO_QUOTA)
+    assert await images.get(owner, image.id) == edited
+    assert await images.usage(owner) == Usage(1, image.size)
+
+
+@pytest.mark.parametrize("quota", [Quota(images=1), Quota(bytes=1000), Quota(bytes=1), Quota(images=1, bytes=1)])
+async def test_adding_a_record_twice_is_no_matter_of_the_quota(images: ImageTable, owner: str, quota: Quota) -> None:
+    image = make_image(owner, size=1000)
+    await images.add(image, quota=NO_QUOTA)
+    await images.add(image, quota=quota)
+    assert await images.usage(owner) == Usage(1, 1000)
+
+
+async def test_remove_returns_the_image_and_once_only(images: ImageTable, owner: str) -> None:
+    image = make_image(owner, thumbnails=(READY, FAILED, PENDING))
+    await images.add(image, quota=NO_QUOTA)
+    assert await images.remove(owner, image.id) == image
+    with pytest.raises(ImageMissing):
+        await images.get(owner, image.id)
+    with pytest.raises(ImageMissing):
+        await images.remove(owner, image.id)
+    assert await images.usage(owner) == Usage(0, 0)
+
+
+async def test_an_image_removed_can_be_added_again(images: ImageTable, owner: str) -> None:
+    image = make_image(owner)
+    await images.add(image, quota=Quota(images=1))
+    await images.remove(owner, image.id)
+    await images.add(image, quota=Quota(images=1))
+    assert await images.usage(owner) == Usage(1, image.size)
+
+
+async def test_byte_quota_is_exact(images: ImageTable, owner: str) -> None:
+    quota = Quota(bytes=1000)
+    await images.add(make_image(owner, size=400), quota=quota)
+    with pytest.raises(QuotaExceeded):
+        await images.add(make_image(owner, size=601), quota=quota)
+    await images.add(make_image(owner, size=600), quota=quota)
+    with pytest.raises(QuotaExceeded):
+        await images.add(make_image(owner, size=1), quota=quota)
+    assert await images.usage(owner) == Usage(2, 1000)
+
+
+async def test_an_image_larger_than_the_quota_is_refused_to_a_new_owner(images: ImageTable, owner: str) -> None:
+    refused = make_image(owner, size=1001)
+    with pytest.raises(QuotaExceeded):
+        await images.add(refused, quota=Quota(images=5, bytes=1000))
+    assert await images.usage(owner) == Usage(0, 0)
+    assert await images.page(owner, before=None, limit=10) == []
+    await images.add(make_image(owner, size=1000), quota=Quota(images=5, bytes=1000))
+
+
+async def test_image_quota_is_exact_and_room_comes_back(images: ImageTable, owner: str) -> None:
+    quota = Quota(images=2, bytes=10_000)
+    first = make_image(owner)
+    await images.add(first, quota=quota)
+    await images.add(make_image(owner), quota=quota)
+    with pytest.raises(QuotaExceeded):
+        await images.add(make_image(owner), quota=quota)
+    await images.remove(owner, first.id)
+    await images.add(make_image(owner), quota=quota)
+    assert await images.usage(owner) == Usage(2, 2000)
+
+
+@pytest.mark.usefixtures("atomic")
+async def test_a_hundred_at_once_do_not_pass_the_quota(images: ImageTable, owner: str) -> None:
+    results = await outcomes(100, lambda _: images.add(make_image(owner, size=7), quota=Quota(images=10)))
+    assert results.count(None) == 10
+    assert results.count(QuotaExceeded) == 90
+    assert await images.usage(owner) == Usage(10, 70)
+    assert len(await images.page(owner, before=None, limit=100)) == 10
+
+
+@pytest.mark.usefixtures("atomic")
+async def test_the_same_image_added_many_times_at_once_counts_once(images: ImageTable, owner: str) -> None:
+    image = make_image(owner)
+    assert await outcomes(20, lambda _: images.add(image, quota=Quota(images=1))) == [None] * 20
+    assert await images.usage(owner) == Usage(1, image.size)
+
+
+@pytest.mark.usefixtures("atomic")
+async def test_of_twenty_removals_at_once_one_succeeds(images: ImageTable, owner: str) -> None:
+    kept, image = make_image(owner), make_image(owner)
+    await images.add(kept, quota=NO_QUOTA)
+    await images.add(image, quota=NO_QUOTA)
+    results = await outcomes(20, lambda _: images.remove(owner, image.id))
+    assert results.count(image) == 1
+    assert results.count(ImageMissing) == 19
+    assert await images.usage(owner) == Usage(1, kept.size)
+
+
+@pytest.mark.usefixtures("atomic")
+async def test_usage_is_right_after_adding_and_removing_at_once(images: ImageTable, owner: str) -> None:
+    old = [make_image(owner) for _ in range(20)]
+    for image in old:
+        await images.add(image, quota=NO_QUOTA)
+
+    async def one(n: int) -> None:
+        if n % 2:
+            await images.remove(owner, old[n // 2].id)
+        else:
+            await images.add(make_image(owner, size=3), quota=NO_QUOTA)
+
+    assert await outcomes(40, one) == [None] * 40
+    assert await images.usage(owner) == Usage(20, 60)
+
+
+async def test_owners_are_those_with_an_image(images: ImageTable, owner: str) -> None:
+    former, never = f"{owner}-former", f"{owner}-never"
+    for image in (make_image(owner), make_image(owner), make_image(f"{owner}-other")):
+        await images.add(image, quota=NO_QUOTA)
+    gone = make_image(former)
+    await images.add(gone, quota=NO_QUOTA)
+    await images.remove(former, gone.id)
+    with pytest.raises(QuotaExceeded):
+        await images.add(make_image(never, size=2), quota=Quota(bytes=1))
+
+    found = [each async for each in images.owners() if each.startswith(owner)]
+
+    assert sorted(found) == [owner, f"{owner}-other"]

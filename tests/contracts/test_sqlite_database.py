@@ -1,0 +1,288 @@
+"""What SQLite alone promises: durability, migrations, cheap pages, and what happens when the file cannot be used."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.adapters.sqlite import SqliteAccountTable, SqliteDatabase, SqliteImageTable, open_sqlite
+from app.adapters.sqlite.schema import MIGRATIONS, migrate
+from app.core.errors import DependencyUnavailable
+from app.core.models import Quota, Usage
+from tests.contracts.tables import NOON, make_account, make_image, make_session
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "service.db"
+
+
+async def test_everything_is_there_after_reopening(path: Path) -> None:
+    image, account = make_image("ada"), make_account("ada@example.com")
+    async with open_sqlite(path) as database:
+        await SqliteImageTable(database).add(image, quota=Quota())
+        await SqliteAccountTable(database).add_account(account)
+        await SqliteAccountTable(database).count_attempt("ada", now=NOON, window_seconds=60)
+    async with open_sqlite(path) as database:
+        assert await SqliteImageTable(database).get("ada", image.id) == image
+        assert await SqliteImageTable(database).usage("ada") == Usage(1, image.size)
+        assert await SqliteAccountTable(database).find_account_by_email("ada@example.com") == account
+        assert (await SqliteAccountTable(database).count_attempt("ada", now=NOON, window_seconds=60)).count == 2
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from app.adapters.sqlite import SqliteImageTable, open_sqlite
+from app.core.models import Quota
+from tests.contracts.tables import make_image
+
+async def write(images):
+    while True:
+        image = make_image("ada")
+        await images.add(image, quota=Quota())
+        print(image.id, flush=True)
+
+async def main():
+    async with open_sqlite(Path(sys.argv[1])) as database:
+        await asyncio.gather(*(write(SqliteImageTable(database)) for _ in range(8)))
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WRITER, str(path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    acknowledged = [(await process.stdout.readline()).decode().strip() for _ in range(300)]
+    process.kill()
+    acknowledged += (await process.stdout.read()).decode().split("\n")[:-1]
+    await process.wait()
+
+    async with open_sqlite(path) as database:
+        images = SqliteImageTable(database)
+        kept = [image.id async for image in images.walk("ada")]
+        assert set(acknowledged) <= set(kept)
+        assert await images.usage("ada") == Usage(len(kept), 1000 * len(kept))
+
+
+async def test_commits_wait_for_the_disk(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        assert [tuple(row) for row in await database.execute("PRAGMA synchronous")] == [(2,)]  # FULL
+        assert [tuple(row) for row in await database.execute("PRAGMA journal_mode")] == [("wal",)]
+
+
+async def test_the_files_are_readable_by_their_owner_alone(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        await SqliteImageTable(database).add(make_image("ada"), quota=Quota())
+        assert modes(path.parent) == {"service.db": 0o600, "service.db-wal": 0o600, "service.db-shm": 0o600}
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+async def test_an_empty_file_becomes_a_database(path: Path) -> None:
+    path.parent.mkdir()
+    await asyncio.to_thread(path.touch)
+    async with open_sqlite(path) as database:
+        await SqliteImageTable(database).check()
+        assert [tuple(row) for row in await database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
+
+
+async def test_a_file_of_version_1_keeps_what_is_in_it(path: Path) -> None:
+    image = make_image("ada")
+    path.parent.mkdir()
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, migrations=MIGRATIONS[:1])
+    values = (*(getattr(image, name) for name in ("owner_id", "id", "filename", "description", "content_type")),)
+    values += (image.size, image.sha256, image.width, image.height, "2026-11-20T12:00:00.123456+00:00")
+    thumbnail = {"size": 200, "status": "ready", "content_type": "image/jpeg", "width": 200, "height": 150}
+    values += (image.placeholder, json.dumps([thumbnail | {"bytes": 6120, "reason": None, "attempts": 1}]))
+    connection.execute(f"INSERT INTO images VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608  marks only
+    connection.close()
+    async with open_sqlite(path) as database:
+        assert await SqliteImageTable(database).get("ada", image.id) == image
+
+
+async def test_a_file_of_a_newer_program_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(RuntimeError, match=r"version 99.*newer program"):
+        async with open_sqlite(path):
+            pass
+    assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_migration_that_fails_leaves_the_version_before_it() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    first, broken = ["CREATE TABLE a (x)"], ["CREATE TABLE b (x)", "INSERT INTO nowhere VALUES (1)"]
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, migrations=[first, broken])
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("a",)]
+    migrate(connection, migrations=[first, ["CREATE TABLE b (x)"]])
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
+async def test_two_processes_may_open_a_new_file_at_once(path: Path) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        opened = [tasks.create_task(_open_and_add(path)) for _ in range(4)]
+    assert len({task.result() for task in opened}) == 4
+    async with open_sqlite(path) as database:
+        assert await SqliteImageTable(database).usage("ada") == Usage(4, 4000)
+
+
+async def _open_and_add(path: Path) -> str:
+    async with open_sqlite(path) as database:
+        image = make_image("ada")
+        await SqliteImageTable(database).add(image, quota=Quota())
+        return image.id
+
+
+async def test_a_page_reads_one_range_of_one_index(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        statements: list[str] = []
+        database._reader.set_trace_callback(statements.append)
+        await SqliteImageTable(database).page("ada", before=None, limit=50)
+        await SqliteImageTable(database).page("ada", before="0199", limit=50)
+        database._reader.set_trace_callback(None)
+        plans = [await database.read(f"EXPLAIN QUERY PLAN {statement}") for statement in statements]
+    assert [[row["detail"] for row in plan] for plan in plans] == [
+        ["SEARCH images USING PRIMARY KEY (owner_id=? AND id<?)"]
+    ] * 2
+
+
+async def test_a_locked_file_is_unavailable_to_writers_and_not_to_readers(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        images = SqliteImageTable(database)
+        image = make_image("ada")
+        await images.add(image, quota=Quota())
+        database._writer.execute("PRAGMA busy_timeout = 50")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DependencyUnavailable):
+            await images.remove("ada", image.id)
+        assert await images.get("ada", image.id) == image
+        other.execute("ROLLBACK")
+        other.close()
+        assert await images.remove("ada", image.id) == image
+
+
+async def test_a_full_disk_fails_what_does_not_fit_and_nothing_is_half_done(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        images = SqliteImageTable(database)
+        await images.add(make_image("ada"), quota=Quota())
+        pages = (await database.execute("PRAGMA page_count"))[0][0]
+        await database.execute(f"PRAGMA max_page_count = {pages + 10}")
+        large = [make_image("ada", description="x" * 30_000) for _ in range(5)]
+        results = await asyncio.gather(*(images.add(each, quota=Quota()) for each in large), return_exceptions=True)
+        assert {type(result) for result in results} >= {DependencyUnavailable}
+        kept = [image async for image in images.walk("ada")]
+        assert len(kept) == 1 + results.count(None)
+        assert await images.usage("ada") == Usage(len(kept), 1000 * len(kept))
+        await database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+        await images.add(make_image("ada"), quota=Quota())
+
+
+async def test_writes_that_wait_together_succeed_or_fail_each_on_its_own(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        release = hold_writer(database)
+        insert = "INSERT INTO usage VALUES (?, 1, 1)"
+        writes = [asyncio.create_task(database.execute(insert, owner)) for owner in ("ada", "ada", "bob")]
+        await asyncio.sleep(0)
+        release.set()
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        assert [type(result) for result in results] == [list, sqlite3.IntegrityError, list]
+        assert [row["owner_id"] for row in await database.read("SELECT owner_id FROM usage")] == ["ada", "bob"]
+
+
+async def test_a_write_that_raises_leaves_nothing_of_what_it_did(path: Path) -> None:
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO usage VALUES ('ada', 1, 1)")
+        raise LookupError
+
+    async with open_sqlite(path) as database:
+        with pytest.raises(LookupError):
+            await database.write(work)
+        assert await database.read("SELECT * FROM usage") == []
+
+
+async def test_a_commit_that_fails_leaves_nothing_and_the_next_succeeds(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        await database.execute("CREATE TABLE a (x PRIMARY KEY)")
+        await database.execute("CREATE TABLE b (x REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
+        with pytest.raises(sqlite3.IntegrityError):
+            await database.execute("INSERT INTO b VALUES (1)")
+        await database.execute("INSERT INTO usage VALUES ('ada', 1, 1)")
+        assert await database.read("SELECT * FROM b") == []
+        assert len(await database.read("SELECT * FROM usage")) == 1
+
+
+async def test_a_write_nobody_waits_for_any_longer_leaves_the_others_alone(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        images = SqliteImageTable(database)
+        release = hold_writer(database)
+        given_up, kept = make_image("ada"), make_image("ada")
+        writes = [asyncio.create_task(images.add(each, quota=Quota())) for each in (given_up, kept)]
+        await asyncio.sleep(0)
+        writes[0].cancel()
+        await asyncio.wait([writes[0]])
+        release.set()
+        await writes[1]
+        assert [image async for image in images.walk("ada")] == [kept]
+        assert await images.usage("ada") == Usage(1, 1000)
+
+
+async def test_a_write_under_way_is_finished_though_its_caller_is_gone(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        started, release = threading.Event(), threading.Event()
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO usage VALUES ('ada', 1, 1)")
+            started.set()
+            release.wait(10)
+            connection.execute("INSERT INTO usage VALUES ('bob', 1, 1)")
+
+        write = asyncio.create_task(database.write(work))
+        await asyncio.to_thread(started.wait, 10)
+        write.cancel()
+        await asyncio.wait([write])
+        release.set()
+        await database.execute("INSERT INTO usage VALUES ('eve', 1, 1)")
+        rows = await database.read("SELECT owner_id FROM usage ORDER BY owner_id")
+        assert [row["owner_id"] for row in rows] == ["ada", "bob", "eve"]
+
+
+async def test_what_is_over_does_not_pile_up(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        accounts = SqliteAccountTable(database)
+        for n in range(20):
+            await accounts.add_session(make_session("ada", expires_at=NOON))
+            await accounts.count_attempt(f"key-{n}", now=NOON - timedelta(hours=1), window_seconds=60)
+        running = make_session("ada", expires_at=NOON + timedelta(days=1))
+        await accounts.add_session(running)
+        await accounts.count_attempt("key", now=NOON, window_seconds=60)
+        assert [row["id"] for row in await database.read("SELECT id FROM sessions")] == [running.id]
+        assert [row["key"] for row in await database.read("SELECT key FROM attempts")] == ["key"]
+
+
+def hold_writer(database: SqliteDatabase) -> threading.Event:
+    """Keep the writer busy until the event is set, so that what is written meanwhile waits together."""
+    release = threading.Event()
+    database._writer_thread.submit(release.wait, 10)
+    return release
