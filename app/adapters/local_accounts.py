@@ -49,7 +49,8 @@ class _Limit:
 _SIGN_INS_PER_CLIENT = _Limit("sign-in by client", 10, 15 * 60)
 # Whoever has many addresses is stopped here: NIST SP 800-63B, section 5.2.2, allows 100 failures in a row.
 _SIGN_INS_PER_EMAIL = _Limit("sign-in by e-mail", 100, 60 * 60)
-_REGISTRATIONS_PER_CLIENT = _Limit("registration by client", 100, 60 * 60)
+# Behind one address may be a whole school or a carrier.
+_REGISTRATIONS_PER_CLIENT = _Limit("registration by client", 1000, 60 * 60)
 
 
 def _now() -> datetime:

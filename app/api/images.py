@@ -35,6 +35,7 @@ from app.core.errors import (
     MultipartRequired,
     QuotaExceeded,
     ThumbnailMissing,
+    UploadStalled,
     UploadTooLarge,
 )
 
@@ -70,6 +71,7 @@ _UPLOAD_BODY: dict[str, Any] = {
         FileMissing,
         FileRepeated,
         FileEmpty,
+        UploadStalled,
         UploadTooLarge,
         FormatUnsupported,
         ImageCorrupt,

@@ -17,6 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from app.api.middleware import allow_body
 from app.core import filenames
 from app.core.errors import (
+    DependencyUnavailable,
     FieldError,
     FileEmpty,
     FileMissing,
@@ -24,6 +25,7 @@ from app.core.errors import (
     MultipartInvalid,
     MultipartRequired,
     RequestInvalid,
+    UploadStalled,
     UploadTooLarge,
 )
 from app.core.formats import SNIFF_BYTES, ImageFormat
@@ -35,6 +37,8 @@ MAX_DESCRIPTION = 2000
 _FORM_OVERHEAD = 64 * 1024
 """What boundaries, headers and the other fields may take beside the file."""
 _MAX_PARTS = 32
+_STALL_SECONDS = 60
+"""How long an upload may stand still before its place is given up."""
 _WRITE_BYTES = 256 * 1024
 """How much of the file gathers before a thread is asked to write it."""
 
@@ -61,7 +65,7 @@ class UploadForm:
         try:
             sink = _FileSink(file, max_bytes=self._max_bytes, recognise=recognise)
             form = _Form(boundary, sink, max_bytes=self._max_bytes + _FORM_OVERHEAD)
-            async for chunk in request.stream():
+            async for chunk in _unstalled(request.stream()):
                 form.feed(chunk)
                 await sink.flush(at_least=_WRITE_BYTES)
             yield await form.finish()
@@ -72,6 +76,18 @@ class UploadForm:
         declared = int(request.headers.get("content-length", "0"))
         if declared > self._max_bytes + _FORM_OVERHEAD:
             raise _too_large(declared, self._max_bytes)
+
+
+async def _unstalled(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(_STALL_SECONDS):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise UploadStalled from None
+        if chunk is None:
+            return
+        yield chunk
 
 
 def _open_unnamed(folder: Path) -> BinaryIO:
@@ -134,8 +150,11 @@ class _FileSink:
     def _write(self, data: bytearray) -> None:
         self._sha256.update(data)
         rest = memoryview(data)
-        while rest:  # an unbuffered file may take less than it was given
-            rest = rest[self.file.write(rest) :]
+        try:
+            while rest:  # an unbuffered file may take less than it was given
+                rest = rest[self.file.write(rest) :]
+        except OSError as error:
+            raise DependencyUnavailable("disk") from error
 
     async def finish(self) -> tuple[ImageFormat, str]:
         """Return the file's format and its SHA-256 (hex); all of it is in the file then."""

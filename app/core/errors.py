@@ -155,6 +155,11 @@ class FileEmpty(AppError):
     default_detail = "The file has no content."
 
 
+class UploadStalled(AppError):
+    code, status, title = "upload_stalled", 408, "Upload stalled"
+    default_detail = "Nothing more of the upload has arrived for a minute. Send it again."
+
+
 class UploadTooLarge(AppError):
     code, status, title = "upload_too_large", 413, "Upload too large"
 
@@ -232,7 +237,7 @@ class Overloaded(AppError):
 class DependencyUnavailable(AppError):
     """A store, table or provider that the service needs did not answer in time, retries included.
 
-    `dependency` is `store`, `table`, `accounts` or `renderer`: it is logged, and named in the detail.
+    `dependency` is `store`, `table`, `accounts`, `renderer` or `disk`: it is logged, and named in the detail.
     """
 
     code, status, title = "dependency_unavailable", 503, "Temporarily unavailable"

@@ -70,7 +70,7 @@ def reconcile(environment: dict[str, str]) -> Findings:
 
 async def reconcile_settled(environment: dict[str, str]) -> Findings:
     """As the command does on AWS once it has waited for what may be under way elsewhere."""
-    settings = Settings(_env_file=None, **{k.lower(): v for k, v in environment.items()})  # type: ignore[arg-type]
+    settings = Settings(_env_file=None, **{k.lower(): v for k, v in environment.items()})  # type: ignore[call-arg, arg-type]
     async with open_storage(settings, DataDir(settings.data_dir)) as storage:
         return await Reconciler(store=storage.store, images=storage.images).run(settled_before=datetime.now(UTC))
 
@@ -90,7 +90,7 @@ def test_what_was_acknowledged_survives_and_leftovers_are_cleared(tmp_path: Path
                 assert client.get(found[image_id]["original_url"]).content == photo
         first = reconcile(environment) if backend == "embedded" else asyncio.run(reconcile_settled(environment))
         assert first.records_removed == first.thumbnails_failed == first.unsettled == 0
-        again = reconcile(environment) if backend == "embedded" else asyncio.run(reconcile_settled(environment))
+        again = reconcile(environment)
         assert again.objects == 4 * again.images
         assert again.orphans_deleted == 0
         assert images_of(running, headers).keys() == found.keys()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -47,7 +48,7 @@ def test_a_stop_lets_an_upload_under_way_finish(tmp_path: Path):
         headers = running.register()
         photo = jpeg(3000, 2000)
 
-        def body():
+        def body() -> Iterator[bytes]:
             form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + photo
             yield form[:5000]
             running.process.send_signal(signal.SIGTERM)
@@ -107,7 +108,7 @@ def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path):
 def test_unsafe_or_senseless_settings_refuse_to_start_in_plain_words(
     tmp_path: Path, given: dict[str, str], reason: str
 ):
-    said = refused(environment_for(tmp_path / "data", **given))
+    said = refused({**environment_for(tmp_path / "data"), **given})
     assert reason in said
     assert "Traceback" not in said
 

@@ -78,7 +78,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
 
 
 def embedded_settings(folder: Path, **changes: Any) -> Settings:
-    return Settings(_env_file=None, data_dir=folder, render_processes=2, **changes)  # type: ignore[call-arg]
+    return Settings(_env_file=None, data_dir=folder, **{"render_processes": 2, **changes})  # type: ignore[call-arg]
 
 
 def aws_settings(folder: Path, aws: StandIn, **changes: Any) -> Settings:

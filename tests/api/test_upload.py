@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from app.api import multipart
 from app.core.ids import is_id
 from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
 from tests.pictures import jpeg, transparent_png
@@ -228,6 +229,28 @@ async def test_a_refused_image_leaves_nothing(both: Service):
     assert (await person.get("/images")).json()["items"] == []
 
 
+async def test_an_upload_that_stands_still_is_given_up(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(multipart, "_STALL_SECONDS", 0.2)
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield part("file", jpeg(), filename="a.jpg")[:500]
+        await asyncio.sleep(20)
+
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    response = await person.request("POST", "/images/upload", content=stalling(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (408, "upload_stalled")
+
+
+async def test_a_full_disk_is_a_503(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
+    full = Path("/dev/full")
+    monkeypatch.setattr(multipart, "_open_unnamed", lambda _: full.open("wb", buffering=0))
+    response = await person.upload()
+    assert (response.status_code, response.json()["code"]) == (503, "dependency_unavailable")
+    assert await stored_keys(service, person.tokens["user"]["id"]) == []
+
+
 async def test_a_client_that_goes_away_leaves_nothing(service: Service, person: Person):
     form = part("file", jpeg(), filename="a.jpg")
     messages = iter([{"type": "http.request", "body": form, "more_body": True}, {"type": "http.disconnect"}])
@@ -282,10 +305,16 @@ async def test_a_byte_quota_is_exact(tmp_path: Path):
         assert [(await person.upload(photo)).status_code for _ in range(3)] == [201, 201, 403]
 
 
-async def test_a_full_render_queue_is_answered_at_once(service: Service, person: Person):
-    # More than may wait: two processes with 64 places each, and two at work.
-    photo = transparent_png(1200, 1200)
-    responses = await asyncio.gather(*(person.upload(photo) for _ in range(160)))
+async def test_a_full_render_queue_is_answered_at_once(tmp_path: Path):
+    # One at work and 64 that wait for it are all that fit.
+    async with running(embedded_settings(tmp_path, render_processes=1)) as service:
+        await fill_the_render_queue(service)
+
+
+async def fill_the_render_queue(service: Service) -> None:
+    person = await service.person()
+    photo = transparent_png(800, 800)
+    responses = await asyncio.gather(*(person.upload(photo) for _ in range(100)))
     refused = [response for response in responses if response.status_code == 503]
     assert {response.status_code for response in responses} == {201, 503}
     assert {response.json()["code"] for response in refused} == {"overloaded"}

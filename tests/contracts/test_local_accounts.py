@@ -19,6 +19,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.adapters import local_accounts
 from app.adapters.local_accounts import LocalAccounts
 from app.adapters.passwords import PARAMETERS, Passwords
 from app.adapters.sqlite import SqliteAccountTable, open_sqlite
@@ -366,8 +367,12 @@ async def test_of_parallel_guesses_no_more_than_the_limit_are_checked(
     assert sum(isinstance(answer, TooManyAttempts) for answer in answers) == 40
 
 
-async def test_registrations_of_one_client_are_limited(accounts: LocalAccounts) -> None:
-    for number in range(100):
+async def test_registrations_of_one_client_are_limited(
+    accounts: LocalAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = replace(local_accounts._REGISTRATIONS_PER_CLIENT, attempts=20)
+    monkeypatch.setattr(local_accounts, "_REGISTRATIONS_PER_CLIENT", limit)
+    for number in range(20):
         await register(accounts, email=f"anna{number}@example.com")
     with pytest.raises(TooManyAttempts):
         await register(accounts, email="bert@example.com")

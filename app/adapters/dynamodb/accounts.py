@@ -20,6 +20,8 @@ from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
 from app.core.errors import EmailTaken
 from app.core.models import Account, Attempts, Session
 
+_NO_ACCOUNT = "none"
+
 
 class DynamoDBAccountTable:
     def __init__(self, table: DynamoDBTable) -> None:
@@ -42,7 +44,8 @@ class DynamoDBAccountTable:
 
     async def find_account_by_email(self, email: str) -> Account | None:
         fields = await self._table.find(email_key(email))
-        return None if fields is None else await self.find_account(fields["account_id"])
+        # Read twice for an unknown address too: the time of a sign-in must not tell whether an account exists.
+        return await self.find_account(fields["account_id"] if fields else _NO_ACCOUNT)
 
     async def set_password_hash(self, account_id: str, password_hash: str) -> None:
         with suppress(ConditionFailedError):
