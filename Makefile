@@ -1,8 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: run test test-firebase lint lock
+.PHONY: run test test-firebase test-ministack test-stand-ins aws bench lint lock
 
 run: $(VENV)/.run
 	$(BIN)/python main.py
@@ -14,6 +15,28 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The aws backend on MiniStack, a stand-in for AWS that needs no Docker; its state is kept in data/ministack.
+aws: $(VENV)/.run $(VENV)-ministack/.ready
+	exec env BACKEND=aws ENVIRONMENT=development $(BIN)/python -m infra.beside --port 4566 --keep data/ministack ministack \
+	  sh -c '$(BIN)/python infra/deploy.py && exec $(BIN)/python main.py'
+
+# What holds for moto's server, on two stand-ins that are stricter. LOCALSTACK_URL names one that runs already.
+test-stand-ins: test-ministack
+	$(BIN)/python -m infra.beside localstack $(BIN)/pytest tests/contracts tests/infra tests/api
+
+test-ministack: $(VENV)/.dev $(VENV)-ministack/.ready
+	$(BIN)/python -m infra.beside --check-signatures ministack $(BIN)/pytest tests/contracts tests/infra tests/api
+
+bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
+	$(BIN)/python -m bench.presigning
+	$(BIN)/python -m bench.rendering
+	$(BIN)/python -m infra.beside ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
+
+lock: $(VENV)/.dev
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile $(LOCK) requirements.in --output-file requirements.txt
+	$(BIN)/uv pip compile $(LOCK) --constraint requirements.txt requirements-dev.in --output-file requirements-dev.txt
 
 # Against the Firebase Auth emulator; needs Node 20 or newer.
 test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json
@@ -32,3 +55,11 @@ $(VENV)/.run: requirements.txt
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
+
+$(VENV)-ministack/.ready: infra/requirements-ministack.txt
+	test -x $(VENV)-ministack/bin/python || $(PYTHON) -m venv $(VENV)-ministack
+	$(VENV)-ministack/bin/pip install --quiet --disable-pip-version-check -r infra/requirements-ministack.txt
+	touch $@
+
+bench/node_modules/.package-lock.json: bench/package-lock.json
+	npm ci --no-audit --no-fund --prefix bench

@@ -1,46 +1,154 @@
-"""Deploys template.yaml: `python infra/deploy.py`, with the same environment variables as the service."""
+"""Deploys template.yaml: `python infra/deploy.py`, with the same environment variables (or `.env`) as the service."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
+from dotenv import load_dotenv
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
+STACK = "image-upload-service"
+_PARAMETERS = {
+    "BucketName": "S3_BUCKET",
+    "TableName": "DYNAMODB_TABLE_NAME",
+    "QueueName": "SQS_QUEUE_NAME",
+    "CorsOrigins": "CORS_ORIGINS",
+}
+"""The template's parameters, by the variables that set them; where one is not set the template's default holds."""
+
+_START_SECONDS = 120
+_DEPLOY_SECONDS = 600
+
+
+class DeployError(Exception):
+    """The message says what to do."""
+
+
+def main() -> int:
+    load_dotenv(".env")
+    environment = {name: value for name, value in os.environ.items() if value}
+    endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
+    try:
+        region = _region(environment)
+        if endpoint_url:
+            wait_until_ready(endpoint_url, seconds=_START_SECONDS)
+        parameters = {name: environment[key] for name, key in _PARAMETERS.items() if key in environment}
+        outputs = deploy(endpoint_url=endpoint_url, region=region, stack=STACK, parameters=parameters)
+    except (DeployError, BotoCoreError, ClientError) as error:
+        sys.stderr.write(f"Nothing was deployed: {error}\n")
+        return 1
+    sys.stdout.writelines(f"{name}: {value}\n" for name, value in sorted(outputs.items()))
+    return 0
+
+
+def _region(environment: Mapping[str, str]) -> str:
+    region = environment.get("AWS_DEFAULT_REGION", "us-east-1")
+    if environment.get("S3_REGION", region) != region:
+        raise DeployError("S3_REGION is not AWS_DEFAULT_REGION, but the template makes everything in one region.")
+    return region
+
+
+def wait_until_ready(endpoint_url: str, *, seconds: float) -> None:
+    """Return when the stand-in at `endpoint_url` takes requests. Raises DeployError if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not is_ready(endpoint_url):
+        if time.monotonic() > deadline:
+            raise DeployError(f"{endpoint_url} was not ready within {seconds:.0f} s. Is it running?")
+        time.sleep(0.25)
+
+
+def is_ready(endpoint_url: str) -> bool:
+    # LocalStack's health is good before its own initialisation has ended. Other stand-ins do not know this page.
+    try:
+        answer = httpx.get(f"{endpoint_url.rstrip('/')}/_localstack/init/ready", timeout=2)
+    except httpx.TransportError:
+        return False
+    return bool(answer.json()["completed"]) if answer.is_success else not answer.is_server_error
 
 
 def deploy(*, endpoint_url: str | None, region: str, stack: str, parameters: dict[str, str]) -> dict[str, str]:
-    """Create or update the stack and return its outputs; a stack that is as it should be is left alone."""
+    """Create or update the stack and return its outputs; a stack that is as it should be is left alone.
+
+    Raises DeployError, saying what failed, and BotoCoreError or ClientError if AWS does not answer or refuses.
+    """
     client = Session().create_client(
         "cloudformation",
         region_name=region,
         endpoint_url=endpoint_url or None,
         config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 3, "mode": "standard"}),
     )
-    request = {
-        "StackName": stack,
-        "TemplateBody": TEMPLATE.read_text(),
-        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
-    }
-    try:
-        client.create_stack(**request)
-        waiter = "stack_create_complete"
-    except client.exceptions.AlreadyExistsException:
+    is_http = (endpoint_url or "").startswith("http:")
+    if is_http:
+        parameters = {"RequireTls": "false", **parameters}
+    return _Stack(client, stack, poll_seconds=0.2 if is_http else 2).apply(parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    client: Any
+    name: str
+    poll_seconds: float
+
+    def apply(self, parameters: Mapping[str, str]) -> dict[str, str]:
+        request = {
+            "StackName": self.name,
+            "TemplateBody": TEMPLATE.read_text(),
+            "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+            "Capabilities": ["CAPABILITY_IAM"],
+        }
+        good = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
         try:
-            client.update_stack(**request)
+            self.client.create_stack(**request)
+        except self.client.exceptions.AlreadyExistsException:
+            # Another deployment may still be at work, and a stack takes one at a time.
+            self._wait()
+            if not self._update(request):
+                good.add("UPDATE_ROLLBACK_COMPLETE")
+        description = self._wait()
+        if description["StackStatus"] not in good:
+            raise DeployError(f"the stack {self.name} is {description['StackStatus']}.\n{self._failures()}".rstrip())
+        return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+
+    def _update(self, request: Mapping[str, Any]) -> bool:
+        """Return False if there was nothing to change."""
+        try:
+            self.client.update_stack(**request)
         except ClientError as error:
-            if "No updates" not in str(error):
-                raise
-        waiter = "stack_update_complete"
-    try:
-        client.get_waiter(waiter).wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
-    except Exception:
-        print_failures(client, stack)
-        raise
-    outputs = client.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
-    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+            if "No updates" in str(error):
+                return False
+            raise
+        return True
+
+    def _wait(self) -> dict[str, Any]:
+        """Return the description of the stack once nothing about it is in progress."""
+        deadline = time.monotonic() + _DEPLOY_SECONDS
+        while True:
+            description: dict[str, Any] = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
+            status = description["StackStatus"]
+            if not status.endswith("_IN_PROGRESS"):
+                return description
+            if time.monotonic() > deadline:
+                raise DeployError(f"the stack {self.name} is still {status} after {_DEPLOY_SECONDS} s.")
+            time.sleep(self.poll_seconds)
+
+    def _failures(self) -> str:
+        events = self.client.describe_stack_events(StackName=self.name)["StackEvents"]
+        return "".join(
+            f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}\n"
+            for event in reversed(events)
+            if event.get("ResourceStatus", "").endswith("_FAILED")
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

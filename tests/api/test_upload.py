@@ -313,7 +313,7 @@ async def test_a_full_render_queue_is_answered_at_once(tmp_path: Path):
 
 async def fill_the_render_queue(service: Service) -> None:
     person = await service.person()
-    photo = transparent_png(800, 800)
+    photo = jpeg(1000, 800)
     responses = await asyncio.gather(*(person.upload(photo) for _ in range(100)))
     refused = [response for response in responses if response.status_code == 503]
     assert {response.status_code for response in responses} == {201, 503}

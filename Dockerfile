@@ -1,0 +1,27 @@
+FROM python:3.13-slim AS build
+RUN python -m venv --without-pip /opt/venv
+COPY requirements.txt .
+RUN pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements.txt
+
+FROM python:3.13-slim
+# The folder exists with its owner before the volume does: a named volume takes both over from here.
+RUN groupadd --gid 10001 service \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin service \
+ && install --directory --owner 10001 --group 10001 --mode 700 /data
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /service
+COPY infra/deploy.py infra/template.yaml infra/
+COPY main.py .
+COPY app app
+ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    DATA_DIR=/data
+USER 10001:10001
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health/live', timeout=4)"]
+CMD ["python", "main.py"]
