@@ -55,5 +55,8 @@ def configure_logs(*, level: str, for_people: bool) -> None:
 
 def _renderers(*, for_people: bool) -> list[structlog.typing.Processor]:
     if for_people:
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        return [
+            # Plain: the prettier one prints the local variables of each frame, passwords and tokens among them.
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

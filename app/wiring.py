@@ -10,21 +10,36 @@ import httpx
 from pydantic import SecretStr
 
 from app.adapters.disk import open_disk
-from app.adapters.dynamodb import DynamoDBAccountTable, DynamoDBImageTable, open_dynamodb
+from app.adapters.dynamodb import (
+    DynamoDBAccountTable,
+    DynamoDBDirectUploadTable,
+    DynamoDBImageTable,
+    DynamoDBOnceTable,
+    open_dynamodb,
+)
 from app.adapters.firebase import open_firebase_accounts
 from app.adapters.local_accounts import open_local_accounts
 from app.adapters.render_pool import open_render_pool
 from app.adapters.s3 import S3ObjectStore, open_s3
 from app.adapters.sigv4 import Presigner
-from app.adapters.sqlite import SqliteAccountTable, SqliteImageTable, open_sqlite
+from app.adapters.sqlite import (
+    SqliteAccountTable,
+    SqliteDirectUploadTable,
+    SqliteImageTable,
+    SqliteOnceTable,
+    open_sqlite,
+)
 from app.core.models import Quota
-from app.core.ports import Accounts, AccountTable, ImageTable, LocalObjects, ObjectStore
+from app.core.ports import Accounts, AccountTable, DirectUploadTable, ImageTable, LocalObjects, ObjectStore, OnceTable
 from app.core.render_options import RenderLimits, RenderOptions
 from app.core.signing import derive_key
 from app.data_dir import DataDir
 from app.services import Services
 from app.settings import Settings
+from app.usecases.direct_uploads import DirectUploads
 from app.usecases.library import Library
+from app.usecases.once import Once
+from app.usecases.spool import Spool
 from app.usecases.uploads import Uploads
 from app.usecases.views import Views
 
@@ -41,6 +56,8 @@ class Storage:
     store: ObjectStore
     images: ImageTable
     accounts: AccountTable
+    direct_uploads: DirectUploadTable
+    once: OnceTable
     local_objects: LocalObjects | None
 
 
@@ -62,22 +79,36 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 queue_limit=settings.render_processes * _WAITING_PER_PROCESS,
             )
         )
+        uploads = Uploads(
+            store=storage.store,
+            images=storage.images,
+            renderer=renderer,
+            quota=quota,
+            allowed_content_types=settings.allowed_content_types,
+        )
+        library = Library(
+            store=storage.store, images=storage.images, quota=quota, cursor_key=derive_key(secret, "cursor")
+        )
+        once = Once(storage.once)
+        spool = Spool(data_dir.spool)
         yield Services(
             accounts=accounts,
-            uploads=Uploads(
+            uploads=uploads,
+            library=library,
+            once=once,
+            direct_uploads=DirectUploads(
                 store=storage.store,
-                images=storage.images,
-                renderer=renderer,
-                quota=quota,
-                allowed_content_types=settings.allowed_content_types,
-            ),
-            library=Library(
-                store=storage.store, images=storage.images, quota=quota, cursor_key=derive_key(secret, "cursor")
+                table=storage.direct_uploads,
+                library=library,
+                uploads=uploads,
+                once=once,
+                spool=spool,
+                max_bytes=settings.max_direct_file_size,
             ),
             views=Views(storage.store),
             health_checks={"store": storage.store.check, "table": storage.images.check},
             local_objects=storage.local_objects,
-            spool=data_dir.spool,
+            spool=spool,
         )
 
 
@@ -102,7 +133,14 @@ async def _open_embedded(settings: Settings, data_dir: DataDir) -> AsyncIterator
             )
         )
         database = await stack.enter_async_context(open_sqlite(data_dir.database))
-        yield Storage(store, SqliteImageTable(database), SqliteAccountTable(database), store)
+        yield Storage(
+            store=store,
+            images=SqliteImageTable(database),
+            accounts=SqliteAccountTable(database),
+            direct_uploads=SqliteDirectUploadTable(database),
+            once=SqliteOnceTable(database),
+            local_objects=store,
+        )
 
 
 @asynccontextmanager
@@ -137,7 +175,14 @@ async def _open_aws(settings: Settings) -> AsyncIterator[Storage]:
             )
         )
         store = S3ObjectStore(s3.client, bucket=settings.s3_bucket, signer=presigner)
-        yield Storage(store, DynamoDBImageTable(table), DynamoDBAccountTable(table), None)
+        yield Storage(
+            store=store,
+            images=DynamoDBImageTable(table),
+            accounts=DynamoDBAccountTable(table),
+            direct_uploads=DynamoDBDirectUploadTable(table),
+            once=DynamoDBOnceTable(table),
+            local_objects=None,
+        )
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ ALLOWED = {
     "app.api": {"app.api", "app.core", "app.services", "app.usecases"},
     "app.services": {"app.core", "app.usecases"},
     "app.settings": {"app.core"},
-    "app.usecases": {"app.core"},
+    "app.usecases": {"app.core", "app.usecases"},
     "app.adapters": {"app.core"},
     "app.adapters.render_pool": {"app.core", "app.usecases.rendering"},
     "app.adapters.render_worker": {"app.core", "app.usecases.rendering"},

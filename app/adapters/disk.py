@@ -1,16 +1,17 @@
-"""Objects as files in a folder of this machine, and the signed URLs under which the service itself serves them."""
+"""Objects as files in a folder of this machine, and the URLs and forms that the service signs and serves itself."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
 import hashlib
+import json
 import os
 import re
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -20,17 +21,26 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from app.core.errors import DependencyUnavailable, ObjectMissing, UrlExpired, UrlInvalid
+from app.core.errors import (
+    DependencyUnavailable,
+    FormExpired,
+    FormInvalid,
+    ObjectMissing,
+    UploadTooLarge,
+    UrlExpired,
+    UrlInvalid,
+)
 from app.core.formats import FORMATS_BY_EXTENSION
 from app.core.keys import check_key, check_prefix
-from app.core.models import LocalObject, SignedUrl, StoredObject
-from app.core.signing import sign, verify
+from app.core.models import INCOMING_PREFIX, LocalObject, PostedForm, SignedForm, SignedUrl, StoredObject
+from app.core.signing import derive_key, sign, verify
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # Relative, for a service behind a path prefix: whoever answers a request knows where it was reached.
 URL_PATH = "api/v1/objects/"
+FORM_URL = "api/v1/objects"
 CHUNK_BYTES = 1 << 18
 WALK_BATCH = 500
 _THREADS = 8
@@ -92,6 +102,8 @@ class DiskObjectStore:
         self._folder = folder
         self._executor = executor
         self._url_key = url_key
+        # Of its own, so that what was signed to be read is no leave to write.
+        self._form_key = derive_key(url_key.hex(), "object-form")
         self._ttl_seconds = ttl_seconds
         self._window_seconds = window_seconds
         self._clock = clock
@@ -107,8 +119,12 @@ class DiskObjectStore:
     async def delete(self, keys: Collection[str]) -> None:
         await self._in_thread(self._remove, [check_key(key) for key in keys])
 
-    async def exists(self, key: str) -> bool:
-        return await self._in_thread(self._find, check_key(key)) is not None
+    async def size(self, key: str) -> int | None:
+        status = await self._in_thread(self._find, check_key(key))
+        return None if status is None else status.st_size
+
+    async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
+        return await self._in_thread(self._copy, check_key(key), file.fileno(), max_bytes=max_bytes)
 
     async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
         objects = self._walk(check_prefix(prefix))
@@ -142,6 +158,25 @@ class DiskObjectStore:
             # Every put makes a file of its own, so no two contents of a key share these.
             etag=f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"',
         )
+
+    async def sign_form(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> SignedForm:
+        if not check_key(key).startswith(INCOMING_PREFIX):
+            raise ValueError(f"a form may not write to {key!r}")
+        expires = int(expires_at.timestamp())
+        fields = {"key": key, "Content-Type": content_type, "size": str(size), "expires": str(expires)}
+        if sha256 is not None:
+            fields["sha256"] = sha256
+        fields["signature"] = sign(self._form_key, _form_message(fields))
+        return SignedForm(FORM_URL, fields, datetime.fromtimestamp(expires, UTC))
+
+    def check_form(self, fields: Mapping[str, str], *, now: datetime) -> PostedForm:
+        if not verify(self._form_key, _form_message(fields), fields.get("signature", "")):
+            raise FormInvalid
+        if now.timestamp() >= int(fields["expires"]):
+            raise FormExpired
+        return PostedForm(fields["key"], fields["Content-Type"], int(fields["size"]), fields.get("sha256"))
 
     async def check(self) -> None:
         await self._in_thread(self._probe)
@@ -211,6 +246,12 @@ class DiskObjectStore:
             return None
         return status if stat.S_ISREG(status.st_mode) else None
 
+    def _copy(self, key: str, target: int, *, max_bytes: int) -> str:
+        if self._find(key) is not None:
+            with suppress(FileNotFoundError), (self._folder / key).open("rb", buffering=0) as source:
+                return _copy(source.fileno(), target, max_bytes=max_bytes)
+        raise ObjectMissing
+
     def _walk(self, prefix: str) -> Iterator[StoredObject]:
         self._require_folder()
         folder, slash, _ = prefix.rpartition("/")
@@ -240,6 +281,20 @@ def _read_chunks(fd: int, *, size: int, sha256: str) -> Iterator[bytes]:
         yield chunk
     if position != size or digest.hexdigest() != sha256:
         raise OSError("the file is not the one whose size and checksum were given")
+
+
+def _copy(source: int, target: int, *, max_bytes: int) -> str:
+    digest, position = hashlib.sha256(), 0
+    while chunk := os.pread(source, CHUNK_BYTES, position):
+        if position + len(chunk) > max_bytes:
+            raise UploadTooLarge(f"The file is larger than {max_bytes:,} bytes.")
+        digest.update(chunk)
+        rest = memoryview(chunk)
+        while rest:
+            written = os.pwrite(target, rest, position)
+            position += written
+            rest = rest[written:]
+    return digest.hexdigest()
 
 
 def _write_durably(path: Path, chunks: Iterable[bytes]) -> None:
@@ -304,3 +359,8 @@ def _message(key: str, expires: int, filename: str | None) -> bytes:
     # Unambiguous: neither a key nor a number has a line break in it.
     message = f"{key}\n{expires}" if filename is None else f"{key}\n{expires}\n{filename}"
     return message.encode("utf-8", "surrogatepass")
+
+
+def _form_message(fields: Mapping[str, str]) -> bytes:
+    # All there are, so that a form can neither lose a field nor get another one.
+    return json.dumps(sorted((name, value) for name, value in fields.items() if name != "signature")).encode()

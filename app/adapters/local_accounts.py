@@ -46,7 +46,9 @@ class _Limit:
     window_seconds: int
 
 
-_SIGN_INS_PER_CLIENT = _Limit("sign-in by client", 10, 15 * 60)
+_SIGN_INS_PER_EMAIL_AND_CLIENT = _Limit("sign-in by e-mail and client", 10, 15 * 60)
+# Whoever tries one password on many addresses; a success does not clear it.
+_SIGN_INS_PER_CLIENT = _Limit("sign-in by client", 1000, 15 * 60)
 # Whoever has many addresses is stopped here: NIST SP 800-63B, section 5.2.2, allows 100 failures in a row.
 _SIGN_INS_PER_EMAIL = _Limit("sign-in by e-mail", 100, 60 * 60)
 # Behind one address may be a whole school or a carrier.
@@ -91,22 +93,24 @@ class LocalAccounts:
         self, *, email: str, password: str, display_name: str | None, client: str
     ) -> tuple[Profile, Tokens]:
         email = _checked(email)
-        self._passwords.check(password, email=email)
         with self._passwords.place():
             await self._count(_REGISTRATIONS_PER_CLIENT, client)
+            await self._passwords.check(password, email=email)
             password_hash = await self._passwords.hash(password)
         account = Account(new_id(), email, password_hash, display_name, self._clock())
-        await self._table.add_account(account)
-        return _profile(account), await self._open_session(account)
+        session, token = self._new_session(account)
+        await self._table.add_account(account, session=session)
+        return _profile(account), self._tokens(account, refresh_token=token)
 
     async def sign_in(self, *, email: str, password: str, client: str) -> Tokens:
         address = normalise(email)
         # The place comes first, so that an attempt that only found the queue full is not held against anybody.
         with self._passwords.place():
             # Counted before the password is looked at: of many guesses at once no more than the limit get an answer.
-            # The client's own limit comes first, so that one client alone cannot use up the limit of the address.
+            # The limits of the client come first, so that one client alone cannot use up the limit of the address.
+            await self._count(_SIGN_INS_PER_CLIENT, client)
             counted = [
-                await self._count(_SIGN_INS_PER_CLIENT, address, client),
+                await self._count(_SIGN_INS_PER_EMAIL_AND_CLIENT, address, client),
                 await self._count(_SIGN_INS_PER_EMAIL, address),
             ]
             account = await self._find(email)
@@ -117,7 +121,9 @@ class LocalAccounts:
                 await self._table.set_password_hash(account.id, await self._passwords.hash(password))
         for key in counted:
             await self._table.clear_attempts(key)
-        return await self._open_session(account)
+        session, token = self._new_session(account)
+        await self._table.add_session(session)
+        return self._tokens(account, refresh_token=token)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         account_id, session_id = _parse(refresh_token)
@@ -184,11 +190,10 @@ class LocalAccounts:
         except EmailInvalid:
             return None
 
-    async def _open_session(self, account: Account) -> Tokens:
+    def _new_session(self, account: Account) -> tuple[Session, str]:
         session_id = new_id()
         token = _new_refresh_token(account.id, session_id)
-        await self._table.add_session(Session(session_id, account.id, _hash(token), self._clock() + _SESSION))
-        return self._tokens(account, refresh_token=token)
+        return Session(session_id, account.id, _hash(token), self._clock() + _SESSION), token
 
     def _tokens(self, account: Account, *, refresh_token: str) -> Tokens:
         now = int(self._clock().timestamp())

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from argon2 import Parameters, PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn import zxcvbn
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from app.core.emails import normalise
@@ -25,6 +26,9 @@ THREADS = 2
 _MAX_WAITING = 64
 _MIN_LENGTH = 8
 _MAX_LENGTH = 128
+_MAX_RAW_LENGTH = 4 * _MAX_LENGTH
+"""Before normalisation, whose cost grows with the square of some texts' length; no good password comes close."""
+_ESTIMATED_LENGTH = 32
 
 
 class Passwords:
@@ -48,9 +52,12 @@ class Passwords:
         finally:
             self._taken -= 1
 
-    def check(self, password: str, *, email: str) -> None:
+    async def check(self, password: str, *, email: str) -> None:
         """Raises PasswordWeak if nobody should have this password, or not the owner of `email`."""
-        prepared = _prepare(password)
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._check, password, email)
+
+    def _check(self, password: str, email: str) -> None:
+        prepared = _prepare(password) if len(password) <= _MAX_RAW_LENGTH else password
         if len(prepared) < _MIN_LENGTH:
             raise PasswordWeak(f"The password has fewer than {_MIN_LENGTH} characters.")
         if len(prepared) > _MAX_LENGTH:
@@ -61,6 +68,8 @@ class Passwords:
         address = normalise(email)
         if folded in {address, address.partition("@")[0]}:
             raise PasswordWeak("The password is the e-mail address, or a part of it.")
+        if zxcvbn(prepared[:_ESTIMATED_LENGTH])["score"] == 0:
+            raise PasswordWeak("This password is guessed in no time. Choose one without repeats and sequences.")
 
     async def hash(self, password: str) -> str:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._hash, password)
@@ -78,8 +87,9 @@ class Passwords:
         return self._hasher.hash(_encode(password))
 
     def _verify(self, password_hash: str, password: str) -> bool:
+        possible = password if len(password) <= _MAX_RAW_LENGTH else ""
         try:
-            return self._hasher.verify(password_hash, _encode(password))
+            return self._hasher.verify(password_hash, _encode(possible))
         except (VerificationError, InvalidHashError):
             return False
 

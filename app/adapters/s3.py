@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket. URLs are signed elsewhere, for the endpoint that clients use."""
+"""Objects in an S3 bucket. URLs and forms are signed elsewhere, for the endpoint that clients use."""
 
 from __future__ import annotations
 
@@ -7,45 +7,59 @@ import base64
 import hashlib
 import io
 import os
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar, cast
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.content_disposition import attachment
-from app.core.errors import DependencyUnavailable
+from app.core.errors import DependencyUnavailable, ObjectMissing, UploadTooLarge
 from app.core.keys import check_key, check_prefix
-from app.core.models import SignedUrl, StoredObject
+from app.core.models import INCOMING_PREFIX, SignedForm, SignedUrl, StoredObject
 
 if TYPE_CHECKING:
+    from aiobotocore.response import StreamingBody
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
 PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes for all parts but the last
 MAX_PARALLEL_PARTS = 4
 MAX_KEYS_A_DELETE = 1000
+BLOCK_BYTES = 1 << 18
 
 _CONNECT_SECONDS = 3
-_READ_SECONDS = 15
+_READ_SECONDS = 10
 _ATTEMPTS = 3
 # Over all attempts. aiohttp's own timeouts run neither while a body is being sent nor while a connection is waited for.
-_CALL_SECONDS = 30
+_CALL_SECONDS = 15
 _TRANSFER_SECONDS = 60
+_SLOWEST_BYTES_A_SECOND = 1 << 20
+_PAUSE_SECONDS = 0.2
 _ABORT_SECONDS = 10
 
 # An object never changes under its key.
 _CACHE_CONTROL = "private, max-age=31536000, immutable"
 
 
-class UrlSigner(Protocol):
+class Signer(Protocol):
     async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl: ...
+
+    async def sign_form(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> SignedForm: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +122,7 @@ def _send_body_at_once(params: dict[str, Any], **_event: object) -> None:
 class S3ObjectStore:
     """The role needs s3:ListBucket as well: without it S3 answers 403, not 404, for a key that is not there."""
 
-    def __init__(self, client: S3Client, *, bucket: str, signer: UrlSigner) -> None:
+    def __init__(self, client: S3Client, *, bucket: str, signer: Signer) -> None:
         self._client = client
         self._bucket = bucket
         self._signer = signer
@@ -175,16 +189,38 @@ class S3ObjectStore:
             cause = f"{len(errors)} of {len(keys)} keys were not deleted: {first.get('Code')}, {first.get('Message')}"
             raise DependencyUnavailable("store") from RuntimeError(cause)
 
-    async def exists(self, key: str) -> bool:
+    async def size(self, key: str) -> int | None:
         check_key(key)
         async with _answer_within(_CALL_SECONDS):
             try:
-                await self._client.head_object(Bucket=self._bucket, Key=key)
+                answer = await self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
                 if _is_missing(error):
-                    return False
+                    return None
                 raise
-        return True
+        return answer["ContentLength"]
+
+    async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
+        check_key(key)
+        attempt = 1
+        async with _answer_within(_TRANSFER_SECONDS + max_bytes / _SLOWEST_BYTES_A_SECOND):
+            while True:
+                body = await self._open(key)
+                try:
+                    return await _receive(body, file.fileno(), max_bytes=max_bytes)
+                except (BotoCoreError, aiohttp.ClientError):
+                    # botocore tries a request again, but not what breaks off after the head of the answer.
+                    if attempt == _ATTEMPTS:
+                        raise
+                attempt += 1
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _open(self, key: str) -> StreamingBody:
+        try:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+        except self._client.exceptions.NoSuchKey:
+            raise ObjectMissing from None
+        return answer["Body"]
 
     async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
         request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": check_prefix(prefix)}
@@ -199,7 +235,19 @@ class S3ObjectStore:
 
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         disposition = None if filename is None else attachment(filename)
-        return await self._signer.sign(check_key(key), disposition=disposition)
+        try:
+            return await self._signer.sign(check_key(key), disposition=disposition)
+        except BotoCoreError as error:  # the credentials are over and could not be refreshed
+            raise DependencyUnavailable("store") from error
+
+    async def sign_form(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> SignedForm:
+        if not check_key(key).startswith(INCOMING_PREFIX):
+            raise ValueError(f"a form may not write to {key!r}")
+        return await self._signer.sign_form(
+            key, content_type=content_type, size=size, sha256=sha256, expires_at=expires_at
+        )
 
     async def check(self) -> None:
         async with _answer_within(_CALL_SECONDS):
@@ -308,12 +356,68 @@ class FileSlice(io.RawIOBase):
         return iter(lambda: self.read(1 << 18), b"")
 
 
+async def _receive(body: StreamingBody, fd: int, *, max_bytes: int) -> str:
+    sink = _Sink(fd)
+    async with body:  # left before its end, the connection is closed
+        await _in_thread(sink.clear)
+        while block := await _read_block(body):
+            if sink.size + len(block) > max_bytes:
+                raise UploadTooLarge(f"The file is larger than {max_bytes:,} bytes.")
+            await _in_thread(sink.write, block)
+    return sink.sha256()
+
+
+async def _read_block(body: StreamingBody) -> bytes:
+    """Return BLOCK_BYTES, fewer at the end only: what comes at once may be a single packet."""
+    block = bytearray()
+    while len(block) < BLOCK_BYTES and (chunk := await body.read(BLOCK_BYTES - len(block))):
+        block += chunk
+    return bytes(block)
+
+
+class _Sink:
+    """Writes what arrives from the beginning of a file, and hashes it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def clear(self) -> None:
+        os.ftruncate(self._fd, 0)
+
+    def write(self, block: bytes) -> None:
+        self._sha256.update(block)
+        rest = memoryview(block)
+        try:
+            while rest:
+                written = os.pwrite(self._fd, rest, self.size)
+                self.size += written
+                rest = rest[written:]
+        except OSError as error:
+            raise DependencyUnavailable("disk") from error
+
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    job = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        # A thread cannot be stopped. Whoever cancels closes the file next, and its number may be another one's then.
+        await asyncio.wait([job])
+        job.exception()  # asked for, or asyncio logs that nobody did
+        raise
+
+
 @asynccontextmanager
 async def _answer_within(seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
-    except (BotoCoreError, ClientError, OSError, EOFError) as error:
+    except (BotoCoreError, ClientError, aiohttp.ClientError, OSError, EOFError) as error:
         raise DependencyUnavailable("store") from error
 
 

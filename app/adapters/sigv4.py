@@ -1,21 +1,24 @@
-"""S3 URLs that need no token: AWS Signature Version 4 in the query string, from a signing key that is kept.
+"""S3 URLs and forms that need no token, by AWS Signature Version 4: in the query string, and in a form's fields.
 
-The algorithm: "Authenticating Requests: Using Query Parameters", Amazon S3 API Reference.
+The algorithms: "Authenticating Requests: Using Query Parameters" and "Authenticating Requests in Browser-Based Uploads
+Using POST", Amazon S3 API Reference.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from app.core.models import SignedUrl
+from app.core.models import SignedForm, SignedUrl
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -76,6 +79,22 @@ def derive_signing_key(secret_key: str, *, date: str, region: str, service: str)
 
 
 @dataclass(frozen=True, slots=True)
+class _Scope:
+    """What a signing key is good for."""
+
+    timestamp: str
+    name: str
+    key: bytes
+
+
+def _open_scope(credentials: Credentials, *, instant: int, region: str) -> _Scope:
+    timestamp = datetime.fromtimestamp(instant, UTC).strftime("%Y%m%dT%H%M%SZ")
+    date = timestamp[:8]
+    key = derive_signing_key(credentials.secret_key or "", date=date, region=region, service="s3")
+    return _Scope(timestamp, f"{date}/{region}/s3/aws4_request", key)
+
+
+@dataclass(frozen=True, slots=True)
 class _Window:
     """All that is the same for every URL signed in one window with the same credentials."""
 
@@ -89,11 +108,11 @@ class _Window:
 
 
 class Presigner:
-    """Signs GET URLs for the endpoint that clients use; changing the host of one afterwards would break it.
+    """Signs GET URLs and POST forms for the endpoint that clients use; another host in a URL would break it.
 
-    The instant of signing is rounded down to a window, so that a URL repeats to the letter within it.
-    With temporary credentials a URL ends with them, however long it was signed for, and changes when
-    they are refreshed.
+    The instant of signing a URL is rounded down to a window, so that it repeats to the letter within it.
+    With temporary credentials a URL or form ends with them, however long it was signed for; a URL changes
+    when they are refreshed.
     """
 
     def __init__(
@@ -111,6 +130,7 @@ class Presigner:
             raise ValueError("S3 URLs live for at least a second and, the signing window included, at most seven days.")
         address = locate_bucket(bucket, region=region, endpoint_url=endpoint_url)
         self._credentials = credentials
+        self._bucket = bucket
         self._region = region
         self._origin = address.origin
         self._path = address.path
@@ -132,6 +152,27 @@ class Presigner:
         query = f"{overrides}{'&' if overrides else ''}{window.query}"
         return SignedUrl(f"{self._origin}{path}?{query}&X-Amz-Signature={signature}", window.expires_at)
 
+    async def sign_form(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> SignedForm:
+        """Return the form that S3 takes for `key`, with `size` bytes and no more or less, until `expires_at`."""
+        credentials = await self._credentials.get_frozen_credentials()
+        scope = _open_scope(credentials, instant=int(self._clock()), region=self._region)
+        expires_at = expires_at.astimezone(UTC).replace(microsecond=0)
+        exact = {"Content-Type": content_type}
+        if sha256 is not None:
+            # Enough by itself: PutObject, whose headers a form's fields are, ignores the algorithm's name beside it.
+            exact["x-amz-checksum-sha256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
+        exact |= {"bucket": self._bucket, "key": key, "x-amz-algorithm": _ALGORITHM}
+        exact |= {"x-amz-credential": f"{credentials.access_key}/{scope.name}", "x-amz-date": scope.timestamp}
+        if credentials.token:
+            exact["x-amz-security-token"] = credentials.token
+        policy = _encode_policy(exact, size=size, expires_at=expires_at)
+        signature = hmac.digest(scope.key, policy.encode(), hashlib.sha256).hex()
+        fields = {name: value for name, value in exact.items() if name != "bucket"}
+        url = f"{self._origin}{self._path.removesuffix('/') or '/'}"
+        return SignedForm(url, fields | {"policy": policy, "x-amz-signature": signature}, expires_at)
+
     def _open_window(self, credentials: Credentials) -> _Window:
         now = int(self._clock())
         instant = now - now % self._window_seconds
@@ -141,12 +182,10 @@ class Presigner:
         return window
 
     def _make_window(self, credentials: Credentials, instant: int) -> _Window:
-        signed_at = datetime.fromtimestamp(instant, UTC)
-        timestamp = signed_at.strftime("%Y%m%dT%H%M%SZ")
-        scope = f"{timestamp[:8]}/{self._region}/s3/aws4_request"
+        scope = _open_scope(credentials, instant=instant, region=self._region)
         begin = (
-            f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={_encode(f'{credentials.access_key}/{scope}')}"
-            f"&X-Amz-Date={timestamp}&X-Amz-Expires={self._lifetime}"
+            f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={_encode(f'{credentials.access_key}/{scope.name}')}"
+            f"&X-Amz-Date={scope.timestamp}&X-Amz-Expires={self._lifetime}"
         )
         token = f"&X-Amz-Security-Token={_encode(credentials.token)}" if credentials.token else ""
         return _Window(
@@ -155,9 +194,18 @@ class Presigner:
             expires_at=datetime.fromtimestamp(instant + self._lifetime, UTC),
             query=f"{begin}&X-Amz-SignedHeaders=host{token}",
             signed_query=f"{begin}{token}&X-Amz-SignedHeaders=host",
-            string_to_sign=f"{_ALGORITHM}\n{timestamp}\n{scope}\n",
-            key=derive_signing_key(credentials.secret_key or "", date=timestamp[:8], region=self._region, service="s3"),
+            string_to_sign=f"{_ALGORITHM}\n{scope.timestamp}\n{scope.name}\n",
+            key=scope.key,
         )
+
+
+def _encode_policy(exact: Mapping[str, str], *, size: int, expires_at: datetime) -> str:
+    length: list[str | int] = ["content-length-range", size, size]
+    policy = {
+        "expiration": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "conditions": [length, *({name: value} for name, value in exact.items())],
+    }
+    return base64.b64encode(json.dumps(policy).encode()).decode()
 
 
 def _encode(text: str) -> str:

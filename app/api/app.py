@@ -11,11 +11,11 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 
-from app.api import auth, health, images, local_objects
+from app.api import auth, direct_uploads, health, images, local_objects
 from app.api.errors import add_error_handlers
-from app.api.middleware import RequestMiddleware
-from app.api.multipart import UploadForm
+from app.api.middleware import Exchanges, FaultMiddleware, RequestMiddleware
 from app.api.openapi import describe
+from app.api.upload_form import UploadForm
 from app.logs import configure_logs
 from app.services import Services
 from app.settings import Settings
@@ -36,13 +36,17 @@ def create_app(
     """Return the application; it opens its services when it is started and closes them when it stops."""
     configure_logs(level=settings.log_level, for_people=settings.logs_for_people)
 
+    exchanges = Exchanges()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(settings) as services:
             app.state.services = services
-            app.state.upload_form = UploadForm(max_bytes=settings.max_file_size, folder=services.spool)
+            app.state.upload_form = UploadForm(services.spool, max_bytes=settings.max_file_size)
             _log.info("service.started", version=VERSION, backend=settings.backend, auth=settings.auth)
             yield
+            # Requests that were cancelled at the end of the grace period still clean up after themselves.
+            await exchanges.finish()
         _log.info("service.stopped")
 
     app = FastAPI(
@@ -53,16 +57,25 @@ def create_app(
         redirect_slashes=False,
     )
     add_error_handlers(app)
+    app.add_middleware(FaultMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-None-Match",
+                "If-Range",
+                "Range",
+                "X-Request-ID",
+            ],
+            expose_headers=["Content-Disposition", "Content-Range", "ETag", "Retry-After", "X-Request-ID"],
             max_age=3600,
         )
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, exchanges=exchanges)
     _add_routes(app, serve_objects=settings.backend == "embedded")
     return app
 
@@ -70,6 +83,8 @@ def create_app(
 def _add_routes(app: FastAPI, *, serve_objects: bool) -> None:
     api = APIRouter(prefix="/api/v1")
     api.include_router(auth.router)
+    api.include_router(auth.own_router)
+    api.include_router(direct_uploads.router)
     api.include_router(images.router)
     if serve_objects:
         api.include_router(local_objects.router)

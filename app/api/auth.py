@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Form, Request
 from pydantic import ValidationError
 
-from app.api.deps import AccessToken, AppServices, ClientAddress, CurrentUser
+from app.api.deps import AccessToken, AppServices, AuthenticatedRoute, ClientAddress, CurrentUser
 from app.api.errors import TOKEN_ERRORS, problems
 from app.api.schemas import MeView, RefreshBody, RegisterBody, RegisteredView, TokenForm, TokenView
 from app.core.errors import (
@@ -26,6 +26,7 @@ from app.core.errors import (
 )
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
+own_router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
 
 _REFRESH_BODY = {
     "requestBody": {
@@ -84,7 +85,7 @@ async def _refresh_token(request: Request) -> str:
         raise RequestInvalid(errors=[FieldError("body.refresh_token", "Field required")]) from None
 
 
-@router.get("/me", responses=problems(*TOKEN_ERRORS))
+@own_router.get("/me", responses=problems(*TOKEN_ERRORS))
 async def read_me(user: CurrentUser, token: AccessToken, services: AppServices) -> MeView:
     """The account that the token stands for, and what it uses of its quota."""
     profile = await services.accounts.profile(token)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
 import structlog
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 
-from app.api.multipart import UploadForm
-from app.core.errors import TokenMissing
+from app.api.upload_form import UploadForm
+from app.core.errors import IdempotencyKeyInvalid, TokenMissing
 from app.core.models import User
 from app.services import Services
 
@@ -19,37 +23,69 @@ _bearer = OAuth2PasswordBearer(
     description="An access token of `POST /auth/token`, or a Firebase ID token where `AUTH=firebase`.",
 )
 
+_IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
 
-def services(request: Request) -> Services:
+
+async def services(request: Request) -> Services:
     found: Services = request.app.state.services
     return found
 
 
-def upload_form(request: Request) -> UploadForm:
+async def upload_form(request: Request) -> UploadForm:
     form: UploadForm = request.app.state.upload_form
     return form
 
 
-async def access_token(token: Annotated[str | None, Depends(_bearer)]) -> str:
-    if not token:
-        raise TokenMissing
+class AuthenticatedRoute(APIRoute):
+    """Decides the token before anything of the body is read, which FastAPI does before it asks a dependency."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_authenticated(request: Request) -> Response:
+            token = await _bearer(request)
+            if not token:
+                raise TokenMissing
+            user = await (await services(request)).accounts.authenticate(token)
+            structlog.contextvars.bind_contextvars(user_id=user.id)
+            request.state.access_token, request.state.user = token, user
+            return await handle(request)
+
+        return handle_authenticated
+
+
+async def access_token(request: Request, _: Annotated[str | None, Depends(_bearer)]) -> str:
+    """The token of an AuthenticatedRoute's request; the dependency shows in OpenAPI that it needs one."""
+    token: str = request.state.access_token
     return token
 
 
-async def current_user(
-    token: Annotated[str, Depends(access_token)], services: Annotated[Services, Depends(services)]
-) -> User:
-    user = await services.accounts.authenticate(token)
-    structlog.contextvars.bind_contextvars(user_id=user.id)
+async def current_user(request: Request, _: Annotated[str, Depends(access_token)]) -> User:
+    user: User = request.state.user
     return user
 
 
-def client_address(request: Request) -> str:
+async def client_address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
+
+
+async def idempotency_key(
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="Your own name for this request: sent again within 24 hours it gets the same result.",
+        ),
+    ] = None,
+) -> str | None:
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise IdempotencyKeyInvalid
+    return key
 
 
 AppServices = Annotated[Services, Depends(services)]
 CurrentUser = Annotated[User, Depends(current_user)]
 AccessToken = Annotated[str, Depends(access_token)]
+IdempotencyKey = Annotated[str | None, Depends(idempotency_key)]
 ClientAddress = Annotated[str, Depends(client_address)]
 Form = Annotated[UploadForm, Depends(upload_form)]

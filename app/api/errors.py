@@ -11,16 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from app.core.errors import (
     AppError,
     BodyTooLarge,
+    BodyTooSlow,
     DependencyUnavailable,
     FieldError,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
     Internal,
     JsonInvalid,
     MethodNotAllowed,
     Overloaded,
+    RequestInProgress,
     RequestInvalid,
     RequestMalformed,
     RouteMissing,
@@ -37,6 +42,7 @@ _BY_STATUS: dict[int, type[AppError]] = {
     400: RequestMalformed,
     404: RouteMissing,
     405: MethodNotAllowed,
+    408: BodyTooSlow,
     413: BodyTooLarge,
 }
 
@@ -61,10 +67,12 @@ class Problem(BaseModel):
 
 
 TOKEN_ERRORS: tuple[type[AppError], ...] = (TokenMissing, TokenInvalid, TokenExpired)
+IDEMPOTENCY_ERRORS: tuple[type[AppError], ...] = (IdempotencyKeyInvalid, IdempotencyKeyReused, RequestInProgress)
 COMMON_ERRORS: tuple[type[AppError], ...] = (
     RequestMalformed,
     RequestInvalid,
     BodyTooLarge,
+    BodyTooSlow,
     Overloaded,
     DependencyUnavailable,
     Internal,
@@ -141,5 +149,13 @@ async def _handle_http_exception(request: Request, error: Exception) -> Response
     kind = _BY_STATUS.get(error.status_code, RequestMalformed if error.status_code < 500 else Internal)  # noqa: PLR2004
     response = problem_response(kind(), request.state.request_id)
     if allow := (error.headers or {}).get("Allow"):
-        response.headers["Allow"] = allow
+        response.headers["Allow"] = ", ".join(sorted({*allow.split(", "), *_described_methods(request)}))
     return response
+
+
+def _described_methods(request: Request) -> set[str]:
+    """What the address takes, by all of its routes: the exception knows the first of them alone."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    fitting = (operations for template, operations in paths.items() if compile_path(template)[0].match(path))
+    return {method.upper() for operations in fitting for method in operations}

@@ -20,12 +20,14 @@ _CHECK_SECONDS = 3
 _log = structlog.stdlib.get_logger(__name__)
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live")
 async def live() -> HealthView:
     """The process answers."""
     return HealthView()
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", responses=problems(NotReady))
 async def ready(services: AppServices) -> HealthView:
     """Everything that the service depends on answers; otherwise 503 says what does not."""

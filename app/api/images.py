@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urljoin
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.api.deps import AppServices, CurrentUser, Form
-from app.api.errors import TOKEN_ERRORS, problems
-from app.api.multipart import MAX_DESCRIPTION
+from app.api.deps import AppServices, AuthenticatedRoute, CurrentUser, Form, IdempotencyKey
+from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.schemas import (
     DeleteBody,
     DeletedView,
@@ -20,6 +20,7 @@ from app.api.schemas import (
     ThumbnailsView,
     ThumbnailView,
 )
+from app.api.upload_form import MAX_DESCRIPTION
 from app.core.errors import (
     CursorInvalid,
     FileEmpty,
@@ -35,11 +36,10 @@ from app.core.errors import (
     MultipartRequired,
     QuotaExceeded,
     ThumbnailMissing,
-    UploadStalled,
     UploadTooLarge,
 )
 
-router = APIRouter(prefix="/images", tags=["images"])
+router = APIRouter(prefix="/images", tags=["images"], route_class=AuthenticatedRoute)
 
 _UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
@@ -71,23 +71,34 @@ _UPLOAD_BODY: dict[str, Any] = {
         FileMissing,
         FileRepeated,
         FileEmpty,
-        UploadStalled,
         UploadTooLarge,
         FormatUnsupported,
         ImageCorrupt,
         ImageTooLarge,
         ImageTooExpensive,
         QuotaExceeded,
+        *IDEMPOTENCY_ERRORS,
     ),
 )
-async def upload_image(request: Request, user: CurrentUser, services: AppServices, form: Form) -> ImageView:
+async def upload_image(
+    request: Request, user: CurrentUser, services: AppServices, form: Form, key: IdempotencyKey
+) -> ImageView:
     """Upload one image: when the answer is there, original, thumbnails and record are durable.
 
     JPEG, PNG, GIF, WebP, HEIC/HEIF and AVIF are told apart by their content; the claimed type and the
     extension decide nothing.
     """
     async with form.receive(request, recognise=services.uploads.recognise) as received:
-        image = await services.uploads.receive(user, received)
+        if key is None:
+            image = await services.uploads.receive(user, received)
+        else:
+            image = await services.once.run(
+                user.id,
+                f"key {key}",
+                fingerprint=f"upload {received.sha256}",
+                find=partial(services.library.find, user),
+                make=lambda image_id: services.uploads.receive(user, received, image_id=image_id),
+            )
     return ImageView.of(await services.views.sign(image), base_url=str(request.base_url))
 
 
@@ -124,7 +135,7 @@ async def edit_image(
     request: Request, image_id: str, body: EditBody, user: CurrentUser, services: AppServices
 ) -> ImageView:
     """Rename or describe an image."""
-    image = await services.library.edit(user, image_id, changes=body.model_dump(exclude_unset=True))
+    image = await services.library.edit(user, image_id, changes=body.changes())
     return ImageView.of(await services.views.sign(image), base_url=str(request.base_url))
 
 

@@ -4,33 +4,65 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
 from starlette.datastructures import MutableHeaders
+from starlette.types import Receive, Scope, Send
 
 from app.api.deps import AppServices
 from app.api.errors import problem_response, problems
+from app.api.file_sink import FileSink
+from app.api.multipart import read_form
 from app.core.content_disposition import attachment
-from app.core.errors import ObjectMissing, RangeUnsatisfiable, UrlExpired, UrlInvalid
-from app.core.models import LocalObject
+from app.core.errors import (
+    FileEmpty,
+    FileMissing,
+    FileRepeated,
+    FormExpired,
+    FormInvalid,
+    MultipartInvalid,
+    MultipartRequired,
+    ObjectMissing,
+    RangeUnsatisfiable,
+    UploadTooLarge,
+    UrlExpired,
+    UrlInvalid,
+)
+from app.core.models import LocalObject, PostedForm
 from app.core.ports import LocalObjects
 
 router = APIRouter(prefix="/objects", tags=["objects"])
 
-_SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_FORM_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "additionalProperties": {"type": "string"},
+                }
+            }
+        },
+    }
+}
+_SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
-def local_objects(services: AppServices) -> LocalObjects:
+async def local_objects(services: AppServices) -> LocalObjects:
     if services.local_objects is None:
         raise UrlInvalid
     return services.local_objects
 
 
-@router.api_route(
+@router.head("/{key:path}", include_in_schema=False)
+@router.get(
     "/{key:path}",
-    methods=["GET", "HEAD"],
     response_class=FileResponse,
     responses={
         206: {"description": "The range that was asked for."},
@@ -51,13 +83,57 @@ async def read_object(
         key, expires=expires, filename=filename, signature=signature, now=datetime.now(UTC)
     )
     headers = _headers(found, filename)
-    if found.etag in _etags(request):
+    if not {found.etag, "*"}.isdisjoint(_etags(request)):
         return Response(status_code=304, headers=headers)
-    if not _keep_range(request, found.size):
+    if not _keep_range(request, found):
         response = problem_response(RangeUnsatisfiable(), request.state.request_id)
         response.headers["Content-Range"] = f"bytes */{found.size}"
         return response
-    return FileResponse(found.path, media_type=found.content_type, headers=headers)
+    return _ObjectResponse(found.path, media_type=found.content_type, headers=headers)
+
+
+@router.post(
+    "",
+    status_code=204,
+    openapi_extra=_FORM_BODY,
+    responses=problems(
+        MultipartRequired,
+        MultipartInvalid,
+        FileMissing,
+        FileRepeated,
+        FileEmpty,
+        UploadTooLarge,
+        FormInvalid,
+        FormExpired,
+    ),
+)
+async def store_object(
+    request: Request, objects: Annotated[LocalObjects, Depends(local_objects)], services: AppServices
+) -> Response:
+    """Store the file of a direct upload, with the form that its announcement gave."""
+    async with services.spool.file() as file:
+        began: list[tuple[PostedForm, FileSink]] = []
+
+        def begin_file(fields: dict[str, str]) -> FileSink:
+            posted = objects.check_form(fields, now=datetime.now(UTC))
+            sink = FileSink(file, max_bytes=posted.size)
+            began.append((posted, sink))
+            return sink
+
+        await read_form(request, begin_file, max_bytes=services.direct_uploads.max_bytes)
+        ((posted, sink),) = began
+        await services.direct_uploads.store_posted(posted, file, size=sink.size, sha256=sink.sha256)
+    return Response(status_code=204)
+
+
+class _ObjectResponse(FileResponse):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except (RuntimeError, FileNotFoundError) as error:
+            if Path(self.path).exists():  # noqa: ASYNC240 - one look, in a case that hardly ever comes
+                raise
+            raise ObjectMissing from error  # deleted since its URL was checked
 
 
 def _headers(found: LocalObject, filename: str | None) -> dict[str, str]:
@@ -76,13 +152,15 @@ def _etags(request: Request) -> list[str]:
     return [etag.strip().removeprefix("W/") for etag in request.headers.get("if-none-match", "").split(",")]
 
 
-def _keep_range(request: Request, size: int) -> bool:
-    """Return whether the range that is asked for is there; one that is malformed or manifold is ignored, as
-    RFC 9110 section 14.2 allows: the answer is the whole file then.
+def _keep_range(request: Request, found: LocalObject) -> bool:
+    """Return whether the range that is asked for is there; one that does not count is taken away: the answer is the
+    whole file then (RFC 9110 sections 13.1.5 and 14.2: malformed, manifold, not GET, or of another version).
     """
     match = _SINGLE_RANGE.fullmatch(request.headers.get("range", ""))
     first, last = (int(digits) if digits else None for digits in match.groups()) if match else (None, None)
-    if (first is None and last is None) or (first is not None and last is not None and last < first):
+    is_backwards = first is not None and last is not None and last < first
+    is_outdated = request.headers.get("if-range", found.etag) != found.etag
+    if (first is None and last is None) or is_backwards or is_outdated or request.method != "GET":
         del MutableHeaders(scope=request.scope)["range"]
         return True
-    return first < size if first is not None else bool(last and size)
+    return first < found.size if first is not None else bool(last and found.size)

@@ -8,8 +8,7 @@ from urllib.parse import urljoin
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.api.multipart import MAX_DESCRIPTION
-from app.core.filenames import MAX_LENGTH
+from app.api.upload_form import MAX_DESCRIPTION
 from app.core.models import Profile, Quota, ThumbnailStatus, Tokens, Usage
 from app.usecases.views import SignedImage, SignedThumbnail
 
@@ -21,7 +20,9 @@ Description = Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)]
 class RegisterBody(BaseModel):
     email: Annotated[str, StringConstraints(max_length=254)] = Field(examples=["ada@example.com"])
     password: str = Field(examples=["correct horse battery"], description="8 to 128 characters, not a common one.")
-    display_name: Annotated[str, StringConstraints(max_length=100)] | None = Field(None, examples=["Ada"])
+    display_name: Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = Field(
+        None, examples=["Ada"]
+    )
 
 
 class TokenForm(BaseModel):
@@ -29,7 +30,9 @@ class TokenForm(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    username: str = Field(description="The e-mail address.", examples=["ada@example.com"])
+    username: Annotated[str, StringConstraints(max_length=254)] = Field(
+        description="The e-mail address.", examples=["ada@example.com"]
+    )
     password: str = Field(examples=["correct horse battery"])
 
 
@@ -166,8 +169,27 @@ class ImagePageView(BaseModel):
 class EditBody(BaseModel):
     """What is left out stays as it is; a null description removes it."""
 
-    filename: Annotated[str, StringConstraints(min_length=1, max_length=MAX_LENGTH)] = ""
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(default_factory=str)
     description: Description | None = None
+
+    def changes(self) -> dict[str, str | None]:
+        """What was named; an empty description is none, as in an upload."""
+        return {name: value or None for name, value in self.model_dump(exclude_unset=True).items()}
+
+
+class DirectUploadBody(BaseModel):
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(examples=["beach.jpg"])
+    content_type: str = Field(examples=["image/jpeg"], description="What the form is signed for; the content decides.")
+    size: Annotated[int, Field(ge=1, description="Bytes, exactly.", examples=[41943040])]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    description: Description | None = None
+
+
+class DirectUploadView(BaseModel):
+    upload_id: str
+    url: str = Field(description="Where to send the form: `fields` first, then the file in a field named `file`.")
+    fields: dict[str, str]
+    expires_at: datetime
 
 
 class DeleteBody(BaseModel):

@@ -89,7 +89,7 @@ class PasswordWeak(AppError):
 
 class TooManyAttempts(AppError):
     code, status, title = "too_many_attempts", 429, "Too many attempts"
-    default_detail = "Too many attempts. Wait a moment, then try again."
+    default_detail = "Too many attempts. Wait as long as Retry-After says, then try again."
 
 
 # The request
@@ -125,6 +125,11 @@ class BodyTooLarge(AppError):
     default_detail = "The body of this request is larger than this address takes."
 
 
+class BodyTooSlow(AppError):
+    code, status, title = "body_too_slow", 408, "Body too slow"
+    default_detail = "The body of this request came in too slowly. Send it again."
+
+
 class CursorInvalid(AppError):
     code, status, title = "cursor_invalid", 400, "Cursor invalid"
     default_detail = "The cursor is not one that this list gave out. Begin again without it."
@@ -155,13 +160,50 @@ class FileEmpty(AppError):
     default_detail = "The file has no content."
 
 
-class UploadStalled(AppError):
-    code, status, title = "upload_stalled", 408, "Upload stalled"
-    default_detail = "Nothing more of the upload has arrived for a minute. Send it again."
-
-
 class UploadTooLarge(AppError):
     code, status, title = "upload_too_large", 413, "Upload too large"
+
+
+class UploadMissing(AppError):
+    code, status, title = "upload_missing", 404, "No such upload"
+    default_detail = "You have announced no upload with this id, or it is long over."
+
+
+class UploadIncomplete(AppError):
+    code, status, title = "upload_incomplete", 409, "Upload not complete"
+    default_detail = "The file has not arrived yet. Send it with the form that was given, then complete again."
+
+
+class UploadMismatch(AppError):
+    code, status, title = "upload_mismatch", 422, "Upload is not what was announced"
+
+
+class FormExpired(AppError):
+    code, status, title = "form_expired", 403, "Form expired"
+    default_detail = "The time for sending this file is over. Announce the upload again."
+
+
+class FormInvalid(AppError):
+    code, status, title = "form_invalid", 403, "Form invalid"
+    default_detail = "The form is not as it was signed, or the file is not the one it was signed for."
+
+
+class IdempotencyKeyInvalid(AppError):
+    code, status, title = "idempotency_key_invalid", 400, "Idempotency-Key invalid"
+    default_detail = "An Idempotency-Key has 1 to 255 printable ASCII characters."
+
+
+class IdempotencyKeyReused(AppError):
+    code, status, title = "idempotency_key_reused", 422, "Idempotency-Key reused"
+    default_detail = "This Idempotency-Key was used for another request. Use a new one."
+
+
+class RequestInProgress(AppError):
+    code, status, title = "request_in_progress", 409, "Request in progress"
+    default_detail = "The same request is being carried out. Ask again in a moment."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=2)
 
 
 # The image

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from app.core.errors import FormatUnsupported
 
 SNIFF_BYTES = 4096
 """How much of the beginning `sniff` and `describe` want to see."""
@@ -58,6 +61,16 @@ def _sniff_brands(head: bytes) -> ImageFormat | None:
         if brands & _HEIC_BRANDS:
             return HEIC
     return HEIF if major in _HEIF_BRANDS else None
+
+
+def require_format(head: bytes, allowed: Collection[str]) -> ImageFormat:
+    """Return the format that `head` begins with. Raises FormatUnsupported unless its content type is `allowed`."""
+    found = sniff(head)
+    if found is not None and found.content_type in allowed:
+        return found
+    what = f"a {found.name} image" if found else describe(head)
+    names = ", ".join(f.name for f in FORMATS if f.content_type in allowed)
+    raise FormatUnsupported(f"The file is {what}. Taken are {names}.")
 
 
 _KNOWN = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -113,11 +114,6 @@ class Image:
     thumbnails: tuple[Thumbnail, ...]
 
     @property
-    def folder(self) -> str:
-        """The prefix of every object that belongs to this image."""
-        return image_folder(self.owner_id, self.id)
-
-    @property
     def original_key(self) -> str:
         return original_key(self.owner_id, self.id, self.content_type)
 
@@ -133,6 +129,7 @@ class Image:
 
 
 IMAGES_PREFIX = "images/"
+INCOMING_PREFIX = "incoming/"
 
 
 def image_folder(owner_id: str, image_id: str) -> str:
@@ -191,6 +188,61 @@ class Rendering:
 class StoredObject:
     key: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedForm:
+    """A form that stores one object without a token: its `fields`, then the file in a field named `file`, to `url`."""
+
+    url: str
+    """Relative to the service's base URL where this service itself takes the form."""
+    fields: Mapping[str, str]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PostedForm:
+    """The one object that a form may store."""
+
+    key: str
+    content_type: str
+    size: int
+    sha256: str | None
+    """Hex; None where any content of that size will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectUpload:
+    """An upload that goes straight into the store: what was announced of it, and under which key it arrives."""
+
+    id: str
+    owner_id: str
+    filename: str
+    description: str | None
+    content_type: str
+    size: int
+    sha256: str | None
+    expires_at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"{INCOMING_PREFIX}{self.owner_id}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class OnceRecord:
+    """A request that is carried out at most once: under way until `leased_until`, or done.
+
+    `fingerprint` tells the same request from another under the same key; `result_id` is the id of what it makes.
+    """
+
+    owner_id: str
+    key: str
+    fingerprint: str
+    result_id: str
+    done: bool
+    leased_until: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,23 @@ Every method may raise DependencyUnavailable once its retries are used up; that 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from app.core.models import (
     Account,
     Attempts,
+    DirectUpload,
     Image,
     LocalObject,
+    OnceRecord,
+    PostedForm,
     Profile,
     Quota,
     Rendering,
     Session,
+    SignedForm,
     SignedUrl,
     StoredObject,
     Tokens,
@@ -49,7 +53,16 @@ class ObjectStore(Protocol):
         """Remove each of `keys`; one that is not there is no error."""
         ...
 
-    async def exists(self, key: str) -> bool: ...
+    async def size(self, key: str) -> int | None:
+        """Return how many bytes the object has, None if it is not there."""
+        ...
+
+    async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
+        """Write the object to the open, empty `file` and return its SHA-256 (hex); memory stays flat.
+
+        Raises ObjectMissing, and UploadTooLarge once more than `max_bytes` have come, without reading on.
+        """
+        ...
 
     def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
         """Yield every object whose key begins with `prefix`, in the order of keys (bytewise)."""
@@ -64,13 +77,23 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def sign_form(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> SignedForm:
+        """Return a form that stores an object of exactly `size` bytes and that type under `key`, until `expires_at`.
+
+        Where `sha256` (hex) is given, a store that can refuses other content. Whoever reads the object has to check
+        it all the same. Needs no call to the store.
+        """
+        ...
+
     async def check(self) -> None:
         """Return if the store answers and its bucket or folder is there and can be used."""
         ...
 
 
 class LocalObjects(Protocol):
-    """What a store can do besides whose URLs this service serves itself."""
+    """What a store can do besides whose URLs and forms this service serves itself."""
 
     async def open_signed(
         self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime
@@ -79,6 +102,14 @@ class LocalObjects(Protocol):
 
         `expires` is in seconds since 1970. Raises UrlInvalid unless all of them are as they were signed,
         then UrlExpired, then ObjectMissing. A delete may take the file away at any moment after.
+        """
+        ...
+
+    def check_form(self, fields: Mapping[str, str], *, now: datetime) -> PostedForm:
+        """Return what may be stored, given every field of a form of `sign_form` except the file.
+
+        Raises FormInvalid unless they are those that were signed, no more and no less, then FormExpired.
+        Whether the file is the announced one is for the caller to check.
         """
         ...
 
@@ -105,8 +136,11 @@ class ImageTable(Protocol):
         """Return at most `limit` images, newest first, beginning after the id `before`; one query."""
         ...
 
-    async def edit(self, owner_id: str, image_id: str, *, filename: str, description: str | None) -> Image:
-        """Set both and return the record as it is then. Raises ImageMissing."""
+    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
+        """Set `filename` or `description`, those that `changes` names, and return the record as it is then.
+
+        Two edits at once that name different ones both hold. Raises ImageMissing.
+        """
         ...
 
     async def remove(self, owner_id: str, image_id: str) -> Image:
@@ -135,11 +169,50 @@ class ImageTable(Protocol):
         ...
 
 
+class DirectUploadTable(Protocol):
+    """Uploads that were announced and may arrive in the store; kept a day past `expires_at`."""
+
+    async def add_upload(self, upload: DirectUpload) -> None:
+        """Adding one that is there already changes nothing."""
+        ...
+
+    async def find_upload(self, owner_id: str, upload_id: str) -> DirectUpload | None: ...
+
+
+class OnceTable(Protocol):
+    """What was asked for under an idempotency key, and what came of it."""
+
+    async def begin(self, record: OnceRecord, *, now: datetime) -> OnceRecord | None:
+        """Keep `record` and return None if there is none under its owner and key, or one that is over at `now`.
+
+        Otherwise return the one that is there. Of many at once exactly one gets None.
+        """
+        ...
+
+    async def take_over(self, record: OnceRecord, *, from_result_id: str, now: datetime) -> bool:
+        """Put `record` in the place of one that is not done, has `from_result_id` and whose lease is over at `now`.
+
+        Of many at once exactly one gets True.
+        """
+        ...
+
+    async def finish(self, record: OnceRecord) -> None:
+        """Mark the record done, if its `result_id` is still the one that is there."""
+        ...
+
+    async def abandon(self, record: OnceRecord) -> None:
+        """Forget the record, if its `result_id` is still the one that is there and it is not done."""
+        ...
+
+
 class AccountTable(Protocol):
     """Accounts kept by the service, their sessions, and counters of attempts."""
 
-    async def add_account(self, account: Account) -> None:
-        """Raises EmailTaken if an account has the same normalised e-mail address, also when both come at once."""
+    async def add_account(self, account: Account, *, session: Session) -> None:
+        """Add the account and its first session, both or neither.
+
+        Raises EmailTaken if an account has the same normalised e-mail address, also when both come at once.
+        """
         ...
 
     async def find_account(self, account_id: str) -> Account | None: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +46,12 @@ class Library:
             raise ImageMissing
         return await self._images.get(user.id, image_id)
 
+    async def find(self, user: User, image_id: str) -> Image | None:
+        try:
+            return await self.get(user, image_id)
+        except ImageMissing:
+            return None
+
     async def thumbnail(self, user: User, image_id: str, size: int) -> tuple[Image, Thumbnail]:
         """Raises ImageMissing or ThumbnailMissing."""
         image = await self.get(user, image_id)
@@ -57,11 +62,11 @@ class Library:
 
     async def edit(self, user: User, image_id: str, *, changes: dict[str, str | None]) -> Image:
         """Set `filename` or `description`, whichever `changes` names. Raises ImageMissing."""
-        image = await self.get(user, image_id)
-        edited = dataclasses.replace(image, **changes)  # type: ignore[arg-type]
-        return await self._images.edit(
-            user.id, image_id, filename=filenames.clean(edited.filename), description=edited.description
-        )
+        if not is_id(image_id):
+            raise ImageMissing
+        if "filename" in changes:
+            changes = {**changes, "filename": filenames.clean(changes["filename"])}
+        return await self._images.edit(user.id, image_id, changes=changes)
 
     async def download_url(self, user: User, image_id: str) -> SignedUrl:
         """Return a URL that saves the original under its filename. Raises ImageMissing."""
@@ -69,10 +74,10 @@ class Library:
         return await self._store.sign_url(image.original_key, filename=image.filename)
 
     async def delete(self, user: User, image_id: str) -> None:
-        """Remove the image; when this returns it is gone for good. Raises ImageMissing.
+        """Remove the image; when this returns nobody can ask for it any more. Raises ImageMissing.
 
-        The record goes first: an image whose record is gone cannot be asked for any more, and what a crash
-        leaves of its objects is found by reconciling, for it has no record.
+        The record goes first. What a crash, or a store that does not answer, leaves of its objects is found by
+        reconciling, for it has no record.
         """
         if not is_id(image_id):
             raise ImageMissing

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from app.core.errors import ImageMissing
 from app.core.ids import is_id, made_at
-from app.core.models import IMAGES_PREFIX, Image, Thumbnail, ThumbnailStatus
+from app.core.models import IMAGES_PREFIX, INCOMING_PREFIX, Image, Thumbnail, ThumbnailStatus
 from app.core.ports import ImageTable, ObjectStore
 
+_INCOMING_KEPT = timedelta(days=1)
 _LOST_SHARE = 0.1
 _LOST_FLOOR = 10
 """More lost originals than both of these are no crash but the wrong bucket: no record is removed then."""
@@ -35,6 +36,8 @@ class Findings:
     """Thumbnails that were gone, now marked `failed`."""
     unsettled: int = 0
     """Objects without a record, too young to tell from an upload that is under way: left alone."""
+    incoming_deleted: int = 0
+    """Direct uploads that were sent and never completed."""
     records_kept: int = 0
     """Records without an original, kept because they were too many: the store is likely the wrong one."""
 
@@ -61,6 +64,7 @@ class Reconciler:
         run = _Run(self._store, self._images, settled_before)
         await run.compare()
         await run.remove_lost()
+        await run.sweep_incoming()
         _log.info("reconcile.finished", **dataclasses.asdict(run.findings))
         return run.findings
 
@@ -108,6 +112,15 @@ class _Run:
             _log.warning("reconcile.record_removed", image_id=image.id, owner_id=image.owner_id)
             await self._store.delete(image.object_keys)
 
+    async def sweep_incoming(self) -> None:
+        """Delete what nobody has completed within a day, as the lifecycle rule does on S3."""
+        over = datetime.now(UTC) - _INCOMING_KEPT
+        async for stored in self._store.walk(INCOMING_PREFIX):
+            upload_id = stored.key.rpartition("/")[2]
+            if is_id(upload_id) and made_at(upload_id) < over:
+                await self._store.delete([stored.key])
+                self.findings.incoming_deleted += 1
+
     async def _folders(self) -> AsyncIterator[_Folder]:
         """Yield each image's objects together; what does not look like one of them is not ours to judge."""
         folder: tuple[str, str] | None = None
@@ -134,7 +147,7 @@ class _Run:
     async def _check_image(self, image: Image, keys: frozenset[str]) -> None:
         self.findings.images += 1
         # An object that the walk did not meet may have been put since: only a look at the object itself decides.
-        missing = {key for key in image.object_keys if key not in keys and not await self._store.exists(key)}
+        missing = {key for key in image.object_keys if key not in keys and await self._store.size(key) is None}
         if image.original_key in missing:
             self._lost.append(image)
         elif missing:
@@ -161,7 +174,12 @@ class _Run:
         def checked(thumbnail: Thumbnail) -> Thumbnail:
             if thumbnail.status is not ThumbnailStatus.READY or image.thumbnail_key(thumbnail) not in missing:
                 return thumbnail
-            return dataclasses.replace(thumbnail, status=ThumbnailStatus.FAILED, reason="The thumbnail file is gone.")
+            return Thumbnail(
+                thumbnail.size,
+                ThumbnailStatus.FAILED,
+                reason="The thumbnail's file is gone.",
+                attempts=thumbnail.attempts,
+            )
 
         thumbnails = tuple(map(checked, image.thumbnails))
         try:

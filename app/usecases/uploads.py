@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, cast
 
 import structlog
 
-from app.core.errors import AppError, FormatUnsupported, ImageMissing, Overloaded, QuotaExceeded
-from app.core.formats import FORMATS_BY_CONTENT_TYPE, ImageFormat, describe, sniff
+from app.core.errors import AppError, FormatUnsupported, Overloaded, QuotaExceeded
+from app.core.formats import ImageFormat, require_format
 from app.core.ids import made_at, new_id
 from app.core.models import (
     Image,
@@ -25,10 +25,13 @@ from app.core.models import (
 )
 from app.core.ports import ImageTable, ObjectStore, Renderer
 
-PUT_SECONDS = 60
-"""How long an image's objects may take from its id on, rendering included; past that it is given up."""
-SETTLED_SECONDS = 90
-"""Once an id is this old, nobody is still working on it: objects without a record are leftovers then."""
+PUT_SECONDS = 40
+"""How long an image's objects may take, rendering included; past that it is given up."""
+SETTLED_SECONDS = 150
+"""Once an id is this old, nobody is still working on it: objects without a record are leftovers then.
+
+It has to cover fetching a direct upload (60 s), `PUT_SECONDS`, and the table's retries (10 s).
+"""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -63,35 +66,34 @@ class Uploads:
 
     def recognise(self, head: bytes) -> ImageFormat:
         """Return the format of a file from its beginning. Raises FormatUnsupported."""
-        found = sniff(head)
-        if found is not None and found.content_type in self._allowed:
-            return found
-        what = f"a {found.name} image" if found else describe(head)
-        allowed = ", ".join(sorted(FORMATS_BY_CONTENT_TYPE[c].name for c in self._allowed))
-        raise FormatUnsupported(f"This is {what}. Accepted are {allowed}.")
+        return require_format(head, self._allowed)
 
-    async def receive(self, user: User, received: ReceivedFile) -> Image:
+    def require_allowed(self, content_type: str) -> None:
+        """Raises FormatUnsupported unless `content_type` is one that is taken."""
+        if content_type not in self._allowed:
+            raise FormatUnsupported(f"{content_type} is not taken. Taken are {', '.join(sorted(self._allowed))}.")
+
+    async def receive(self, user: User, received: ReceivedFile, *, image_id: str | None = None) -> Image:
         """Check and keep what `user` sent; when this returns, original, thumbnails and record are durable.
 
         Raises QuotaExceeded and what `Renderer.render` raises; nothing is kept then.
         """
-        await self._refuse_over_quota(user, received.size)
-        image_id = new_id()
+        await self.refuse_over_quota(user, received.size)
+        image_id = image_id or new_id()
         original = original_key(user.id, image_id, received.format.content_type)
-        rendering = await self._put_and_render(original, received)
-        return await self.keep(_image(user, image_id, received, rendering), rendering)
-
-    async def keep(self, image: Image, rendering: Rendering) -> Image:
-        """Put the thumbnails of an image whose original is there, then write its record."""
-        made = zip(image.thumbnails, rendering.thumbnails, strict=True)
-        puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in made}
-        async with self._deleted_on_failure(image.object_keys):
+        keys = {original}
+        async with self._deleted_on_failure(keys):
+            rendering = await self._put_and_render(original, received)
+            image = _image(user, image_id, received, rendering)
+            keys.update(image.object_keys)
+            made = zip(image.thumbnails, rendering.thumbnails, strict=True)
+            puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in made}
             await _together(*(self._store.put(k, r.data, content_type=r.content_type) for k, r in puts.items()))
         await self._add(image)
         _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
         return image
 
-    async def _refuse_over_quota(self, user: User, size: int) -> None:
+    async def refuse_over_quota(self, user: User, size: int) -> None:
         """Spare the work where the answer is known already; the condition in `ImageTable.add` decides."""
         if not self._quota.images and not self._quota.bytes:
             return
@@ -109,8 +111,7 @@ class Uploads:
             sha256=received.sha256,
             content_type=received.format.content_type,
         )
-        async with self._deleted_on_failure([key]):
-            _, rendering = await _together(put, self._renderer.render(received.file))
+        _, rendering = await _together(put, self._renderer.render(received.file))
         return cast("Rendering", rendering)
 
     async def _add(self, image: Image) -> None:
@@ -124,11 +125,12 @@ class Uploads:
             raise
 
     async def _undo_add(self, image: Image) -> None:
-        """After a write that may or may not have happened: a record must never be left without its objects."""
+        """After a write that may or may not have happened, or may yet: a record must not be left without its objects.
+
+        So they are deleted only with a record that was there to remove; otherwise reconciling decides, later.
+        """
         try:
             await self._images.remove(image.owner_id, image.id)
-        except ImageMissing:
-            pass
         except AppError as error:
             _log.warning("image.left_for_reconcile", image_id=image.id, cause=error.code)
             return

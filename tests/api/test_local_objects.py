@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -45,6 +46,7 @@ async def test_an_object_is_served_with_the_headers_that_keep_it_harmless(servic
         ("bytes=-", 200, PHOTO),
         ("bytes=0-1,4-5", 200, PHOTO),
         ("lines=1-2", 200, PHOTO),
+        (f"bytes={'9' * 5000}-", 200, PHOTO),
     ],
 )
 async def test_ranges(service: Service, url: str, asked: str, status: int, expected: bytes):
@@ -65,8 +67,29 @@ async def test_an_unchanged_object_is_not_sent_again(service: Service, url: str)
         response = await service.fetch(url, headers={"If-None-Match": condition})
         assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", etag)
     assert (await service.fetch(url, headers={"If-None-Match": '"other"'})).status_code == 200
-    part = await service.fetch(url, headers={"Range": "bytes=0-1", "If-Range": '"other"'})
-    assert part.status_code == 200
+    assert (await service.fetch(url, headers={"If-None-Match": "*"})).status_code == 304
+    for asked in ("bytes=0-1", "bytes=9999999-"):
+        whole = await service.fetch(url, headers={"Range": asked, "If-Range": '"other"'})
+        assert (whole.status_code, whole.content) == (200, PHOTO)
+    part = await service.fetch(url, headers={"Range": "bytes=0-1", "If-Range": etag})
+    assert (part.status_code, part.content) == (206, PHOTO[:2])
+    assert (await service.client.head(url, headers={"Range": "bytes=0-1"})).status_code == 200
+
+
+async def test_an_object_that_is_deleted_while_it_is_asked_for_is_missing(
+    service: Service, url: str, monkeypatch: pytest.MonkeyPatch
+):
+    objects = service.app.state.services.local_objects
+    opened = objects.open_signed
+
+    async def open_and_delete(key: str, **arguments: Any) -> Any:
+        found = await opened(key, **arguments)
+        await objects.delete([key])
+        return found
+
+    monkeypatch.setattr(objects, "open_signed", open_and_delete)
+    response = await service.fetch(url)
+    assert (response.status_code, response.json()["code"]) == (404, "object_missing")
 
 
 async def test_a_changed_url_is_refused(service: Service, url: str):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.core.errors import DependencyUnavailable
-from tests.api.conftest import PASSWORD, Person, Service
+from tests.api.conftest import PASSWORD, Person, Service, embedded_settings, running
 from tests.pictures import jpeg
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -39,6 +40,46 @@ async def test_every_error_has_the_one_shape(service: Service):
     assert (status, body["code"]) == (422, "request_invalid")
     assert body["errors"][0]["field"] == "body.email"
     assert "secret-secret" not in str(body)
+
+
+async def test_a_wrong_method_is_told_all_the_right_ones(service: Service):
+    for path, allowed in (
+        ("/api/v1/images", "GET"),
+        ("/api/v1/images/0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", "DELETE, GET, PATCH"),
+        ("/api/v1/images/upload", "DELETE, GET, PATCH, POST"),
+        ("/api/v1/auth/token", "POST"),
+    ):
+        response = await service.client.put(path)
+        assert (response.status_code, response.headers["allow"]) == (405, allowed)
+
+
+async def test_the_token_is_decided_before_the_body_on_every_route(service: Service):
+    for method, path in (
+        ("POST", "/images/delete"),
+        ("POST", "/images/uploads"),
+        ("PATCH", "/images/0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"),
+    ):
+        for body in (b"{", bytes(1 << 20)):
+            response = await service.client.request(
+                method, f"/api/v1{path}", content=body, headers={"Content-Type": "application/json"}
+            )
+            assert (response.status_code, response.json()["code"]) == (401, "token_missing")
+
+
+async def test_a_fault_can_be_read_by_a_page_of_an_allowed_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    origin = {"Origin": "https://app.example.com"}
+    async with running(embedded_settings(tmp_path, cors_origins=("https://app.example.com",))) as service:
+        person = await service.person()
+        monkeypatch.setattr(service.app.state.services.library, "page", None)
+        responses = [
+            await service.client.get("/api/v1/images", headers=origin),
+            await person.get("/images", headers=origin),
+            await service.client.post("/api/v1/auth/register", content=bytes(1 << 20), headers=origin),
+        ]
+        assert [response.status_code for response in responses] == [401, 500, 413]
+        assert {r.headers.get("access-control-allow-origin") for r in responses} == {"https://app.example.com"}
+        stranger = await person.get("/images", headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in stranger.headers
 
 
 async def test_a_request_id_is_taken_over_or_made(service: Service):

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.api import multipart
+from app.api import middleware
 from app.core.ids import is_id
+from app.usecases.spool import Spool
 from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
 from tests.pictures import jpeg, transparent_png
 from tests.stand_ins import StandIn
@@ -232,7 +233,7 @@ async def test_a_refused_image_leaves_nothing(both: Service):
 async def test_an_upload_that_stands_still_is_given_up(
     service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(multipart, "_STALL_SECONDS", 0.2)
+    monkeypatch.setattr(middleware, "_PATIENCE_SECONDS", 0.2)
 
     async def stalling() -> AsyncIterator[bytes]:
         yield part("file", jpeg(), filename="a.jpg")[:500]
@@ -240,12 +241,12 @@ async def test_an_upload_that_stands_still_is_given_up(
 
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     response = await person.request("POST", "/images/upload", content=stalling(), headers=headers)
-    assert (response.status_code, response.json()["code"]) == (408, "upload_stalled")
+    assert (response.status_code, response.json()["code"]) == (408, "body_too_slow")
 
 
 async def test_a_full_disk_is_a_503(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
     full = Path("/dev/full")
-    monkeypatch.setattr(multipart, "_open_unnamed", lambda _: full.open("wb", buffering=0))
+    monkeypatch.setattr(Spool, "_open", lambda _: full.open("wb", buffering=0))
     response = await person.upload()
     assert (response.status_code, response.json()["code"]) == (503, "dependency_unavailable")
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
@@ -276,7 +277,7 @@ async def test_a_client_that_goes_away_leaves_nothing(service: Service, person: 
     await service.app(scope, receive, send)
     assert sent == []
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
-    assert list(service.app.state.services.spool.iterdir()) == []
+    assert list(service.app.state.services.spool._folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("backend", ["embedded", "aws"])

@@ -1,7 +1,8 @@
-"""The object stores under test, each with what a test needs besides: a clock to turn and a way to follow URLs."""
+"""The object stores under test, each with what tests need besides: a clock to turn, how to follow URLs and forms."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,7 +19,7 @@ import httpx
 from app.adapters.disk import URL_PATH, DiskObjectStore, open_disk
 from app.adapters.s3 import S3Connection, S3ObjectStore
 from app.adapters.sigv4 import Presigner
-from app.core.models import StoredObject
+from app.core.models import SignedForm, StoredObject
 from app.core.ports import ObjectStore
 from tests.stand_ins import StandIn
 
@@ -45,8 +46,11 @@ class Subject:
     """Before every key of one test."""
     fetch: Callable[[str], Awaitable[bytes]]
     """Returns what is behind a URL; raises AppError or httpx.HTTPStatusError if that is refused."""
+    post: Callable[[SignedForm, bytes], Awaitable[None]]
+    """Sends a file with a form; raises AppError or httpx.HTTPStatusError if that is refused."""
     checks_signatures: bool
     checks_content: bool
+    checks_content_of_forms: bool
 
     async def put(self, name: str, data: bytes = b"x") -> str:
         key = self.prefix + name
@@ -71,7 +75,19 @@ async def disk_subject(folder: Path) -> AsyncIterator[Subject]:
         async def fetch(url: str) -> bytes:
             return await read_signed(store, url)
 
-        yield Subject(store, clock, "t/", fetch, checks_signatures=True, checks_content=True)
+        async def post(form: SignedForm, data: bytes) -> None:
+            await post_signed(store, form, data)
+
+        yield Subject(
+            store,
+            clock,
+            "t/",
+            fetch,
+            post,
+            checks_signatures=True,
+            checks_content=True,
+            checks_content_of_forms=True,
+        )
 
 
 async def read_signed(store: DiskObjectStore, url: str) -> bytes:
@@ -85,6 +101,13 @@ async def read_signed(store: DiskObjectStore, url: str) -> bytes:
         now=datetime.now(UTC),
     )
     return found.path.read_bytes()
+
+
+async def post_signed(store: DiskObjectStore, form: SignedForm, data: bytes) -> None:
+    posted = store.check_form(form.fields, now=datetime.now(UTC))
+    sha256 = posted.sha256 or hashlib.sha256(data).hexdigest()
+    with file_of(data) as file:
+        await store.put_file(posted.key, file, size=posted.size, sha256=sha256, content_type=posted.content_type)
 
 
 @asynccontextmanager
@@ -104,14 +127,21 @@ async def s3_subject(aws: StandIn, connection: S3Connection) -> AsyncIterator[Su
         async def fetch(url: str) -> bytes:
             return (await http.get(url)).raise_for_status().content
 
+        async def post(form: SignedForm, data: bytes) -> None:
+            file = ("holiday.jpg", data, "application/octet-stream")
+            (await http.post(form.url, data=dict(form.fields), files={"file": file})).raise_for_status()
+
         yield Subject(
             S3ObjectStore(connection.client, bucket=aws.bucket, signer=signer),
             clock,
             f"t{os.getpid()}-{next(_numbers)}/",
             fetch,
-            # moto takes any signature and any checksum. MiniStack looks at both, started with MINISTACK_AUTH=1.
+            post,
+            # moto takes any signature, policy and checksum. MiniStack looks at them, started with MINISTACK_AUTH=1,
+            # but for the checksum in a form.
             checks_signatures=aws.name == "ministack",
             checks_content=aws.name == "ministack",
+            checks_content_of_forms=False,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from app.adapters.dynamodb import DynamoDBTable, open_dynamodb
@@ -48,5 +48,5 @@ def make_account(email: str, **changes: object) -> Account:
     return replace(account, **cast(dict[str, Any], changes))
 
 
-def make_session(account_id: str, *, expires_at: datetime) -> Session:
+def make_session(account_id: str, *, expires_at: datetime = NOON + timedelta(days=1)) -> Session:
     return Session(id=new_id(), account_id=account_id, token_hash="old", expires_at=expires_at)

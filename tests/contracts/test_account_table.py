@@ -59,7 +59,7 @@ async def rotate(
 
 async def test_an_account_is_found_as_it_was_added(accounts: AccountTable, email: str) -> None:
     account = make_account(email)
-    await accounts.add_account(account)
+    await accounts.add_account(account, session=make_session(account.id))
     assert await accounts.find_account(account.id) == account
     assert await accounts.find_account_by_email(email) == account
 
@@ -67,7 +67,7 @@ async def test_an_account_is_found_as_it_was_added(accounts: AccountTable, email
 async def test_an_account_without_display_name_and_in_another_time_zone(accounts: AccountTable, email: str) -> None:
     created_at = NOON.replace(microsecond=0).astimezone(timezone(timedelta(hours=-5)))
     account = make_account(email, display_name=None, created_at=created_at)
-    await accounts.add_account(account)
+    await accounts.add_account(account, session=make_session(account.id))
     assert await accounts.find_account(account.id) == account
 
 
@@ -91,10 +91,10 @@ async def test_an_unknown_account_is_none(accounts: AccountTable, email: str) ->
 async def test_an_address_is_taken_in_every_spelling_of_it(accounts: AccountTable, written: str, other: str) -> None:
     unique = new_id()
     account = make_account(written.format(unique))
-    await accounts.add_account(account)
+    await accounts.add_account(account, session=make_session(account.id))
     rival = make_account(other.format(unique))
     with pytest.raises(EmailTaken):
-        await accounts.add_account(rival)
+        await accounts.add_account(rival, session=make_session(rival.id))
     assert await accounts.find_account(rival.id) is None
     assert await accounts.find_account_by_email(other.format(unique)) == account
 
@@ -102,7 +102,9 @@ async def test_an_address_is_taken_in_every_spelling_of_it(accounts: AccountTabl
 @pytest.mark.usefixtures("atomic")
 async def test_of_many_accounts_with_one_address_at_once_one_is_made(accounts: AccountTable, email: str) -> None:
     rivals = [make_account(email) for _ in range(20)]
-    results = await asyncio.gather(*(accounts.add_account(rival) for rival in rivals), return_exceptions=True)
+    results = await asyncio.gather(
+        *(accounts.add_account(rival, session=make_session(rival.id)) for rival in rivals), return_exceptions=True
+    )
     made = [rival for rival, result in zip(rivals, results, strict=True) if result is None]
     assert [type(result) for result in results].count(EmailTaken) == 19
     assert [await accounts.find_account_by_email(email)] == made
@@ -111,7 +113,7 @@ async def test_of_many_accounts_with_one_address_at_once_one_is_made(accounts: A
 
 async def test_the_password_hash_is_replaced_and_nothing_else(accounts: AccountTable, email: str) -> None:
     account = make_account(email)
-    await accounts.add_account(account)
+    await accounts.add_account(account, session=make_session(account.id))
     await accounts.set_password_hash(account.id, "$argon2id$stronger")
     assert await accounts.find_account(account.id) == make_account(
         email, id=account.id, password_hash="$argon2id$stronger"

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.core.errors import DependencyUnavailable
-from tests.contracts.object_stores import disk_subject
+from app.core.errors import DependencyUnavailable, ObjectMissing
+from tests.contracts.object_stores import Subject, disk_subject, file_of
 
 ROOT = Path(__file__).parents[2]
 
 
 def files_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+async def fetch(subject: Subject, key: str) -> None:
+    with file_of(b"") as file:
+        await subject.store.fetch(key, file, max_bytes=1_000_000)
 
 
 async def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -55,10 +62,13 @@ async def test_a_link_leads_nowhere(tmp_path: Path) -> None:
             subject.put("folder/new.jpg"),
             subject.store.delete(["t/folder/secret.jpg"]),
             subject.walk("folder/"),
+            fetch(subject, "t/folder/secret.jpg"),
         ):
             with pytest.raises(ValueError, match="symbolic link"):
                 await use
-        assert not await subject.store.exists("t/file.jpg")
+        assert await subject.store.size("t/file.jpg") is None
+        with file_of(b"") as file, pytest.raises(ObjectMissing):
+            await subject.store.fetch("t/file.jpg", file, max_bytes=10)
         assert await subject.names() == []
         await subject.put("file.jpg", b"own")
     assert files_in(outside) == ["secret.jpg"]
@@ -80,7 +90,8 @@ async def test_a_folder_that_is_gone_is_not_taken_for_an_empty_one(tmp_path: Pat
         (tmp_path / "objects").rename(tmp_path / "unmounted")
         uses = (
             subject.put("b.jpg"),
-            subject.store.exists(key),
+            subject.store.size(key),
+            fetch(subject, key),
             subject.store.delete([key]),
             subject.walk(),
             subject.store.check(),
@@ -108,6 +119,31 @@ async def test_a_put_that_is_cancelled_is_over_when_the_caller_knows(tmp_path: P
             await asyncio.gather(put, return_exceptions=True)
             await subject.store.delete([f"t/{n}.jpg"])
     assert files_in(tmp_path) == []
+
+
+async def test_a_fetch_that_is_cancelled_writes_no_more_when_the_caller_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, may_go_on = threading.Event(), threading.Event()
+    write = os.pwrite
+
+    def write_late(*args: Any) -> int:
+        writing.set()
+        may_go_on.wait(30)
+        return write(*args)
+
+    async with disk_subject(tmp_path / "objects") as subject:
+        key = await subject.put("a.jpg", b"content")
+        monkeypatch.setattr(os, "pwrite", write_late)
+        with file_of(b"") as file:
+            fetching = asyncio.create_task(subject.store.fetch(key, file, max_bytes=10))
+            await asyncio.to_thread(writing.wait, 30)
+            fetching.cancel()
+            assert await asyncio.wait([fetching], timeout=0.05) == (set(), {fetching})
+            may_go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await fetching
+            assert os.pread(file.fileno(), 10, 0) == b"content"
 
 
 async def test_a_put_makes_its_folder_again_when_a_delete_takes_it_away(

@@ -144,7 +144,7 @@ async def test_an_account_whose_answer_was_lost_is_added(
         pytest.skip("moto ignores the ClientRequestToken of transactions")
     account = make_account(f"{new_id()}@example.com")
     road.lose.add("TransactWriteItems")
-    await accounts.add_account(account)
+    await accounts.add_account(account, session=make_session(account.id))
     assert not road.lose
     assert await accounts.find_account_by_email(account.email) == account
 
@@ -173,7 +173,7 @@ async def test_a_single_write_that_met_a_transaction_is_repeated(
     image = make_image(owner)
     await images.add(image, quota=Quota())
     road.refuse = [SINGLE_CONFLICT] * 4
-    assert (await images.edit(owner, image.id, filename="x.jpg", description=None)).filename == "x.jpg"
+    assert (await images.edit(owner, image.id, changes={"filename": "x.jpg", "description": None})).filename == "x.jpg"
 
 
 async def test_conflicts_without_end_are_unavailable(

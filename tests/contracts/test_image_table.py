@@ -97,7 +97,7 @@ async def test_another_owners_image_is_missing_for_every_method(images: ImageTab
     with pytest.raises(ImageMissing):
         await images.get(stranger, image.id)
     with pytest.raises(ImageMissing):
-        await images.edit(stranger, image.id, filename="mine.jpg", description=None)
+        await images.edit(stranger, image.id, changes={"filename": "mine.jpg", "description": None})
     with pytest.raises(ImageMissing):
         await images.remove(stranger, image.id)
     with pytest.raises(ImageMissing):
@@ -147,7 +147,7 @@ async def test_page_of_an_owner_without_images_is_empty(images: ImageTable, owne
 async def test_edit_sets_both_and_returns_the_record(images: ImageTable, owner: str, description: str | None) -> None:
     image = make_image(owner, thumbnails=(READY, PENDING))
     await images.add(image, quota=NO_QUOTA)
-    edited = await images.edit(owner, image.id, filename="neu 🏖.jpg", description=description)
+    edited = await images.edit(owner, image.id, changes={"filename": "neu 🏖.jpg", "description": description})
     assert edited == replace(image, filename="neu 🏖.jpg", description=description)
     assert await images.get(owner, image.id) == edited
 
@@ -158,13 +158,13 @@ async def test_an_empty_description_is_not_none(images: ImageTable, owner: str) 
     await images.add(added, quota=NO_QUOTA)
     await images.add(edited, quota=NO_QUOTA)
     assert (await images.get(owner, added.id)).description == ""
-    assert (await images.edit(owner, edited.id, filename="x.jpg", description="")).description == ""
+    assert (await images.edit(owner, edited.id, changes={"filename": "x.jpg", "description": ""})).description == ""
 
 
 async def test_edit_of_a_missing_image_raises_and_makes_none(images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     with pytest.raises(ImageMissing):
-        await images.edit(owner, image.id, filename="x.jpg", description=None)
+        await images.edit(owner, image.id, changes={"filename": "x.jpg", "description": None})
     with pytest.raises(ImageMissing):
         await images.get(owner, image.id)
 
@@ -172,7 +172,7 @@ async def test_edit_of_a_missing_image_raises_and_makes_none(images: ImageTable,
 async def test_replace_overwrites_the_thumbnails_and_nothing_else(images: ImageTable, owner: str) -> None:
     image = make_image(owner, thumbnails=(PENDING,))
     await images.add(image, quota=NO_QUOTA)
-    edited = await images.edit(owner, image.id, filename="edited.jpg", description="Edited")
+    edited = await images.edit(owner, image.id, changes={"filename": "edited.jpg", "description": "Edited"})
     await images.replace(replace(image, thumbnails=(READY, FAILED)))
     assert await images.get(owner, image.id) == replace(edited, thumbnails=(READY, FAILED))
 
@@ -190,7 +190,7 @@ async def test_usage_keeps_step_with_adding_and_removing(images: ImageTable, own
     await images.add(first, quota=NO_QUOTA)
     await images.add(second, quota=NO_QUOTA)
     assert await images.usage(owner) == Usage(2, 700 + 2**40)
-    await images.edit(owner, first.id, filename="x.jpg", description=None)
+    await images.edit(owner, first.id, changes={"filename": "x.jpg", "description": None})
     await images.replace(second)
     assert await images.usage(owner) == Usage(2, 700 + 2**40)
     await images.remove(owner, first.id)
@@ -202,7 +202,7 @@ async def test_usage_keeps_step_with_adding_and_removing(images: ImageTable, own
 async def test_adding_a_record_twice_changes_nothing(images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     await images.add(image, quota=NO_QUOTA)
-    edited = await images.edit(owner, image.id, filename="edited.jpg", description=None)
+    edited = await images.edit(owner, image.id, changes={"filename": "edited.jpg", "description": None})
     await images.add(image, quota=NO_QUOTA)
     assert await images.get(owner, image.id) == edited
     assert await images.usage(owner) == Usage(1, image.size)

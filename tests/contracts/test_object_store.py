@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import os
 import tracemalloc
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,8 @@ import pytest
 import pytest_asyncio
 
 from app.adapters.s3 import S3Connection, open_s3
-from app.core.errors import AppError, DependencyUnavailable
-from app.core.models import StoredObject
+from app.core.errors import AppError, DependencyUnavailable, ObjectMissing, UploadTooLarge
+from app.core.models import SignedForm, StoredObject
 from tests.contracts.object_stores import TTL, WINDOW, Subject, disk_subject, file_of, s3_subject
 from tests.stand_ins import StandIn
 
@@ -158,15 +159,67 @@ async def test_a_file_with_another_checksum_is_not_stored(subject: Subject) -> N
     assert await subject.walk() == []
 
 
-async def test_an_object_exists_from_its_put_to_its_delete(subject: Subject) -> None:
+async def test_an_object_has_a_size_from_its_put_to_its_delete(subject: Subject) -> None:
     key = f"{subject.prefix}a/b.jpg"
-    assert not await subject.store.exists(key)
-    await subject.put("a/b.jpg")
-    assert await subject.store.exists(key)
-    assert not await subject.store.exists(f"{subject.prefix}a")
-    assert not await subject.store.exists(f"{key}/c")
+    assert await subject.store.size(key) is None
+    await subject.put("a/b.jpg", b"content")
+    assert await subject.store.size(key) == 7
+    assert await subject.store.size(f"{subject.prefix}a") is None
+    assert await subject.store.size(f"{key}/c") is None
+    await subject.put("a/b.jpg", b"")
+    assert await subject.store.size(key) == 0
     await subject.store.delete([key])
-    assert not await subject.store.exists(key)
+    assert await subject.store.size(key) is None
+
+
+async def fetch(subject: Subject, key: str, *, max_bytes: int) -> tuple[bytes, str]:
+    with file_of(b"") as file:
+        sha256 = await subject.store.fetch(key, file, max_bytes=max_bytes)
+        return os.pread(file.fileno(), max_bytes + 1, 0), sha256
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 * MIB, 9 * MIB + 1])
+async def test_an_object_of_any_size_is_fetched_whole(subject: Subject, size: int) -> None:
+    data = os.urandom(size)
+    await put_file(subject, "a.jpg", data)
+    assert await fetch(subject, f"{subject.prefix}a.jpg", max_bytes=size) == (data, hashlib.sha256(data).hexdigest())
+
+
+async def test_objects_are_fetched_at_once(subject: Subject) -> None:
+    contents = [bytes([n]) * (MIB + n) for n in range(8)]
+    for n, data in enumerate(contents):
+        await subject.put(f"{n}.jpg", data)
+    keys = [f"{subject.prefix}{n}.jpg" for n in range(8)]
+    fetched = await asyncio.gather(*(fetch(subject, key, max_bytes=2 * MIB) for key in keys))
+    assert [data for data, _ in fetched] == contents
+
+
+async def test_a_large_object_is_never_in_memory_as_a_whole(subject: Subject) -> None:
+    await put_file(subject, "a.jpg", bytes(40 * MIB))
+    with file_of(b"") as file:
+        tracemalloc.start()
+        try:
+            await subject.store.fetch(f"{subject.prefix}a.jpg", file, max_bytes=40 * MIB)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 5 * MIB
+
+
+async def test_what_is_not_there_cannot_be_fetched(subject: Subject) -> None:
+    key = await subject.put("a/b.jpg")
+    for missing in (f"{subject.prefix}never-was.jpg", f"{subject.prefix}a", f"{key}/c"):
+        with pytest.raises(ObjectMissing):
+            await fetch(subject, missing, max_bytes=10)
+
+
+@pytest.mark.parametrize("size", [10, MIB])
+async def test_no_more_than_was_asked_for_is_fetched(subject: Subject, size: int) -> None:
+    key = await subject.put("a.jpg", bytes(size))
+    with file_of(b"") as file:
+        with pytest.raises(UploadTooLarge):
+            await subject.store.fetch(key, file, max_bytes=size - 1)
+        assert os.fstat(file.fileno()).st_size < size
 
 
 async def test_delete_takes_what_it_is_told_and_nothing_else(subject: Subject) -> None:
@@ -247,9 +300,14 @@ async def test_what_is_no_key_is_refused(subject: Subject, key: str) -> None:
     with pytest.raises(ValueError, match="not a key"):
         await store.delete([key])
     with pytest.raises(ValueError, match="not a key"):
-        await store.exists(key)
+        await store.size(key)
+    with file_of(b"") as file, pytest.raises(ValueError, match="not a key"):
+        await store.fetch(key, file, max_bytes=1)
     with pytest.raises(ValueError, match="not a key"):
         await store.sign_url(key)
+    for tried in (key, f"incoming/{key}"):
+        with pytest.raises(ValueError, match="not a key"):
+            await store.sign_form(tried, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC))
 
 
 @pytest.mark.parametrize("prefix", ["..", "../", "/", "a//", "a/../", "a/..", "a\\", "~", "a b"])
@@ -319,6 +377,89 @@ async def test_a_url_that_has_expired_is_refused(subject: Subject) -> None:
     assert signed.expires_at <= datetime.now(UTC)
     with pytest.raises(REFUSED):
         await subject.fetch(signed.url)
+
+
+async def sign_form(
+    subject: Subject, data: bytes, *, sha256: str | None = None, seconds: float = 600
+) -> tuple[str, SignedForm]:
+    key = f"incoming/{subject.prefix}a"
+    expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
+    form = await subject.store.sign_form(
+        key, content_type="image/png", size=len(data), sha256=sha256, expires_at=expires_at
+    )
+    return key, form
+
+
+async def assert_refused(subject: Subject, key: str, form: SignedForm, data: bytes) -> None:
+    if not subject.checks_signatures:
+        pytest.skip("this stand-in takes any form")
+    with pytest.raises(REFUSED):
+        await subject.post(form, data)
+    assert await subject.store.size(key) is None
+    assert await subject.store.size(f"{key}x") is None
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("size", [0, 1, MIB])
+async def test_a_form_stores_what_it_was_signed_for(subject: Subject, size: int, announced: bool) -> None:  # noqa: FBT001
+    data = os.urandom(size)
+    sha256 = hashlib.sha256(data).hexdigest()
+    key, form = await sign_form(subject, data, sha256=sha256 if announced else None)
+    await subject.post(form, data)
+    assert await fetch(subject, key, max_bytes=size) == (data, sha256)
+
+
+async def test_a_form_is_good_until_the_second_it_was_signed_for(subject: Subject) -> None:
+    expires_at = datetime(2027, 1, 31, 12, 30, 15, 999_999, tzinfo=UTC)
+    form = await subject.store.sign_form(
+        "incoming/a", content_type="image/png", size=1, sha256=None, expires_at=expires_at
+    )
+    assert form.expires_at == datetime(2027, 1, 31, 12, 30, 15, tzinfo=UTC)
+    elsewhere = expires_at.astimezone(timezone(timedelta(hours=9)))
+    assert form == await subject.store.sign_form(
+        "incoming/a", content_type="image/png", size=1, sha256=None, expires_at=elsewhere
+    )
+
+
+@pytest.mark.parametrize("key", ["images/u/i/original.jpg", "incoming", "incomings/a", "a/incoming/b"])
+async def test_no_form_writes_where_nothing_arrives(subject: Subject, key: str) -> None:
+    with pytest.raises(ValueError, match="may not write"):
+        await subject.store.sign_form(
+            key, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC) + timedelta(hours=1)
+        )
+
+
+@pytest.mark.parametrize("sent", [b"12345", b"123", b""])
+async def test_a_form_refuses_any_other_size(subject: Subject, sent: bytes) -> None:
+    key, form = await sign_form(subject, b"1234")
+    await assert_refused(subject, key, form, sent)
+
+
+async def test_a_form_refuses_other_content_than_was_announced(subject: Subject) -> None:
+    if not subject.checks_content_of_forms:
+        pytest.skip("this stand-in does not look at the checksum in a form")
+    key, form = await sign_form(subject, b"1234", sha256=hashlib.sha256(b"1234").hexdigest())
+    await assert_refused(subject, key, form, b"4321")
+
+
+async def test_a_form_with_any_field_changed_or_left_out_is_refused(subject: Subject) -> None:
+    key, form = await sign_form(subject, b"1234", sha256=hashlib.sha256(b"1234").hexdigest())
+    for name, value in form.fields.items():
+        changed = dataclasses.replace(form, fields={**form.fields, name: f"{value}x"})
+        await assert_refused(subject, key, changed, b"1234")
+        fewer = {other: form.fields[other] for other in form.fields if other != name}
+        await assert_refused(subject, key, dataclasses.replace(form, fields=fewer), b"1234")
+
+
+async def test_a_form_with_a_field_more_is_refused(subject: Subject) -> None:
+    key, form = await sign_form(subject, b"1234")
+    more = {"Content-Encoding": "gzip", **form.fields}
+    await assert_refused(subject, key, dataclasses.replace(form, fields=more), b"1234")
+
+
+async def test_a_form_that_has_expired_is_refused(subject: Subject) -> None:
+    key, form = await sign_form(subject, b"1234", seconds=-1)
+    await assert_refused(subject, key, form, b"1234")
 
 
 async def test_a_store_that_can_be_used_passes_its_check(subject: Subject) -> None:

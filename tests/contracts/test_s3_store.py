@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import resource
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import httpx
@@ -14,8 +19,8 @@ import pytest_asyncio
 
 from app.adapters import s3
 from app.adapters.s3 import S3Connection, S3ObjectStore, open_s3
-from app.core.errors import DependencyUnavailable
-from app.core.models import SignedUrl
+from app.core.errors import DependencyUnavailable, UploadTooLarge
+from app.core.models import SignedForm, SignedUrl
 from app.core.ports import ObjectStore
 from tests.contracts.object_stores import Subject, file_of, s3_subject
 from tests.stand_ins import StandIn, free_port
@@ -74,6 +79,15 @@ async def test_a_part_of_an_object_can_be_asked_for(subject: Subject) -> None:
     answer = await get(subject, key, Range="bytes=2-4")
     assert (answer.status_code, answer.content) == (206, b"234")
     assert answer.headers["Content-Range"] == "bytes 2-4/10"
+
+
+async def test_what_a_form_has_stored_carries_the_announced_type(subject: Subject) -> None:
+    key = f"incoming/{subject.prefix}a"
+    form = await subject.store.sign_form(
+        key, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC) + timedelta(hours=1)
+    )
+    await subject.post(form, b"x")
+    assert (await get(subject, key)).headers["Content-Type"] == "image/png"
 
 
 async def unfinished(subject: Subject, aws: StandIn, connection: S3Connection) -> int:
@@ -138,6 +152,11 @@ class NoSigner:
     async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl:
         raise NotImplementedError
 
+    async def sign_form(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> SignedForm:
+        raise NotImplementedError
+
 
 @asynccontextmanager
 async def server(answer: bytes | None) -> AsyncIterator[str]:
@@ -168,6 +187,14 @@ async def store_at(url: str) -> AsyncIterator[S3ObjectStore]:
         yield S3ObjectStore(opened.client, bucket="images", signer=NoSigner())
 
 
+async def fetch(store: S3ObjectStore) -> bytes:
+    with file_of(b"") as file:
+        sha256 = await store.fetch("a", file, max_bytes=MIB)
+        data = os.pread(file.fileno(), MIB + 1, 0)
+    assert sha256 == hashlib.sha256(data).hexdigest()
+    return data
+
+
 async def walk(store: S3ObjectStore) -> None:
     async for _ in store.walk(""):
         pass
@@ -178,7 +205,8 @@ USES: list[Callable[[S3ObjectStore], Awaitable[object]]] = [
     lambda store: put_file(store, "a", size=MIB),
     lambda store: put_file(store, "a", size=9 * MIB),
     lambda store: store.delete(["a"]),
-    lambda store: store.exists("a"),
+    lambda store: store.size("a"),
+    fetch,
     lambda store: store.check(),
     walk,
 ]
@@ -237,3 +265,156 @@ async def test_a_delete_that_s3_did_not_carry_out_is_an_error() -> None:
         with pytest.raises(DependencyUnavailable) as caught:
             await store.delete(["a", "b"])
     assert "InternalError" in str(caught.value.__cause__)
+
+
+@asynccontextmanager
+async def serving(respond: Callable[[int, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
+    """Have every request answered by `respond`, which is told how many came before it."""
+    numbers = count()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while not writer.is_closing():
+                await reader.readuntil(b"\r\n\r\n")
+                await respond(next(numbers), writer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+
+def begin(size: int) -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "_PAUSE_SECONDS", 0)
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+async def test_a_fetch_that_breaks_off_begins_again(no_pause: None, broken: int) -> None:
+    async def respond(number: int, writer: asyncio.StreamWriter) -> None:
+        if number < broken:
+            writer.write(begin(600_000) + b"old" * 150_000)
+            await writer.drain()
+            writer.close()
+        else:
+            writer.write(begin(7) + b"content")
+
+    async with serving(respond) as url, store_at(url) as store:
+        assert await fetch(store) == b"content"
+
+
+async def test_a_fetch_that_breaks_off_each_time_is_unavailable(no_pause: None) -> None:
+    numbers: list[int] = []
+
+    async def respond(number: int, writer: asyncio.StreamWriter) -> None:
+        numbers.append(number)
+        writer.write(begin(10) + b"half")
+        await writer.drain()
+        writer.close()
+
+    async with serving(respond) as url, store_at(url) as store:
+        with pytest.raises(DependencyUnavailable):
+            await fetch(store)
+    assert numbers == [0, 1, 2]
+
+
+async def test_a_fetch_that_takes_for_ever_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "_TRANSFER_SECONDS", 0.2)
+
+    monkeypatch.setattr(s3, "_SLOWEST_BYTES_A_SECOND", 100 * MIB)
+
+    async def respond(_number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(begin(MIB))
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with serving(respond) as url, store_at(url) as store:
+        with pytest.raises(DependencyUnavailable):
+            await fetch(store)
+
+
+async def test_of_an_object_that_is_too_large_no_more_is_read() -> None:
+    hung_up = asyncio.Event()
+
+    async def respond(_number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(begin(1 << 40))
+        try:
+            while True:
+                writer.write(bytes(MIB))
+                await writer.drain()
+        except ConnectionError:
+            hung_up.set()
+            raise
+
+    async with serving(respond) as url, store_at(url) as store:
+        with pytest.raises(UploadTooLarge):
+            await fetch(store)
+        await hung_up.wait()
+
+
+async def test_fetches_share_a_connection() -> None:
+    connections: set[int] = set()
+
+    async def respond(_number: int, writer: asyncio.StreamWriter) -> None:
+        connections.add(id(writer))
+        writer.write(begin(7) + b"content")
+
+    async with serving(respond) as url, store_at(url) as store:
+        for _ in range(5):
+            assert await fetch(store) == b"content"
+    assert len(connections) == 1
+
+
+async def test_a_404_that_is_not_from_s3_is_not_taken_for_a_missing_object() -> None:
+    async with server(reply("404 Not Found", b"<html>nginx</html>")) as url, store_at(url) as store:
+        with pytest.raises(DependencyUnavailable):
+            await fetch(store)
+
+
+async def test_a_fetch_to_a_full_disk_is_not_tried_again() -> None:
+    numbers: list[int] = []
+
+    async def respond(number: int, writer: asyncio.StreamWriter) -> None:
+        numbers.append(number)
+        writer.write(begin(200_000) + bytes(200_000))
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with serving(respond) as url, store_at(url) as store:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        try:
+            with pytest.raises(DependencyUnavailable) as caught:
+                await fetch(store)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.dependency == "disk"
+    assert numbers == [0]
+
+
+async def test_a_fetch_that_is_cancelled_writes_no_more_when_the_caller_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, may_go_on = threading.Event(), threading.Event()
+    write = os.pwrite
+
+    def write_late(*args: Any) -> int:
+        writing.set()
+        may_go_on.wait(30)
+        return write(*args)
+
+    async def respond(_number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(begin(7) + b"content")
+
+    monkeypatch.setattr(os, "pwrite", write_late)
+    async with serving(respond) as url, store_at(url) as store:
+        with file_of(b"") as file:
+            fetching = asyncio.create_task(store.fetch("a", file, max_bytes=10))
+            await asyncio.to_thread(writing.wait, 30)
+            fetching.cancel()
+            assert await asyncio.wait([fetching], timeout=0.05) == (set(), {fetching})
+            may_go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await fetching
+            assert os.pread(file.fileno(), 10, 0) == b"content"

@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.sqlite import SqliteAccountTable, SqliteDatabase, SqliteImageTable, open_sqlite
+from app.adapters.sqlite import (
+    SqliteAccountTable,
+    SqliteDatabase,
+    SqliteDirectUploadTable,
+    SqliteImageTable,
+    open_sqlite,
+)
 from app.adapters.sqlite.schema import MIGRATIONS, migrate
 from app.core.errors import DependencyUnavailable
 from app.core.models import Quota, Usage
@@ -30,7 +36,7 @@ async def test_everything_is_there_after_reopening(path: Path) -> None:
     image, account = make_image("ada"), make_account("ada@example.com")
     async with open_sqlite(path) as database:
         await SqliteImageTable(database).add(image, quota=Quota())
-        await SqliteAccountTable(database).add_account(account)
+        await SqliteAccountTable(database).add_account(account, session=make_session(account.id))
         await SqliteAccountTable(database).count_attempt("ada", now=NOON, window_seconds=60)
     async with open_sqlite(path) as database:
         assert await SqliteImageTable(database).get("ada", image.id) == image
@@ -114,6 +120,8 @@ async def test_a_file_of_version_1_keeps_what_is_in_it(path: Path) -> None:
     connection.close()
     async with open_sqlite(path) as database:
         assert await SqliteImageTable(database).get("ada", image.id) == image
+        assert await SqliteDirectUploadTable(database).find_upload("ada", image.id) is None
+        assert [tuple(row) for row in await database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
 
 
 async def test_a_file_of_a_newer_program_is_refused_and_left_alone(path: Path) -> None:

@@ -1,7 +1,8 @@
-"""URLs that the service signs and serves itself: every part of one is covered by its signature."""
+"""URLs and forms that the service signs and serves itself: every part of one is covered by its signature."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.adapters.disk import URL_PATH, DiskObjectStore, open_disk
-from app.core.errors import ObjectMissing, UrlExpired, UrlInvalid
-from app.core.signing import sign
+from app.adapters.disk import FORM_URL, URL_PATH, DiskObjectStore, open_disk
+from app.core.errors import FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
+from app.core.models import PostedForm, SignedForm
+from app.core.signing import derive_key, sign
 
 NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 KEY = "images/u/i/original.jpg"
@@ -140,3 +142,108 @@ async def test_the_etag_stays_until_the_object_is_another(store: DiskObjectStore
     assert first.endswith('"')
     await store.put(KEY, b"CONTENT", content_type="image/jpeg")
     assert (await store.open_signed(**parts)).etag != first
+
+
+FORM_KEY = "incoming/u/i"
+SHA256 = "ab" * 32
+EXPIRES_AT = NOON + timedelta(hours=1)
+
+
+async def form_of(store: DiskObjectStore, *, sha256: str | None = SHA256) -> SignedForm:
+    return await store.sign_form(FORM_KEY, content_type="image/png", size=5, sha256=sha256, expires_at=EXPIRES_AT)
+
+
+async def test_a_form_is_relative_and_its_fields_can_be_read(store: DiskObjectStore) -> None:
+    form = await form_of(store)
+    assert (form.url, form.expires_at) == ("api/v1/objects", EXPIRES_AT)
+    assert form.url == FORM_URL
+    assert dict(form.fields) == {
+        "key": FORM_KEY,
+        "Content-Type": "image/png",
+        "size": "5",
+        "expires": str(int(EXPIRES_AT.timestamp())),
+        "sha256": SHA256,
+        "signature": form.fields["signature"],
+    }
+
+
+@pytest.mark.parametrize("sha256", [None, SHA256])
+async def test_a_form_allows_what_it_was_signed_for(store: DiskObjectStore, sha256: str | None) -> None:
+    form = await form_of(store, sha256=sha256)
+    assert store.check_form(form.fields, now=NOON) == PostedForm(FORM_KEY, "image/png", 5, sha256)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key": "incoming/u/j"},
+        {"key": KEY},
+        {"key": "\ud800"},
+        {"Content-Type": "image/jpeg"},
+        {"size": "6"},
+        {"size": "05"},
+        {"size": "x"},
+        {"expires": str(int(EXPIRES_AT.timestamp()) + 1)},
+        {"sha256": "cd" * 32},
+        {"sha256": ""},
+        {"signature": ""},
+        {"signature": "A" * 22},
+        {"signature": "ä"},
+        {"more": ""},
+    ],
+    ids=str,
+)
+async def test_a_form_with_any_field_changed_or_added_is_refused(
+    store: DiskObjectStore, changed: dict[str, str]
+) -> None:
+    form = await form_of(store)
+    with pytest.raises(FormInvalid):
+        store.check_form({**form.fields, **changed}, now=NOON)
+
+
+async def test_a_form_with_any_field_left_out_is_refused(store: DiskObjectStore) -> None:
+    form = await form_of(store)
+    for name in form.fields:
+        with pytest.raises(FormInvalid):
+            store.check_form({other: form.fields[other] for other in form.fields if other != name}, now=NOON)
+    with pytest.raises(FormInvalid):
+        store.check_form({}, now=NOON)
+
+
+async def test_what_one_field_says_cannot_move_to_another(store: DiskObjectStore) -> None:
+    fields = dict((await form_of(store)).fields)
+    fields |= {"key": fields["Content-Type"], "Content-Type": fields["key"]}
+    with pytest.raises(FormInvalid):
+        store.check_form(fields, now=NOON)
+
+
+async def test_the_order_of_the_fields_does_not_matter(store: DiskObjectStore) -> None:
+    form = await form_of(store)
+    assert store.check_form(dict(reversed(list(form.fields.items()))), now=NOON).key == FORM_KEY
+
+
+async def test_a_form_ends_at_the_instant_it_names(store: DiskObjectStore) -> None:
+    form = await form_of(store)
+    store.check_form(form.fields, now=EXPIRES_AT - timedelta(microseconds=1))
+    with pytest.raises(FormExpired):
+        store.check_form(form.fields, now=EXPIRES_AT)
+
+
+async def test_a_forged_form_is_not_told_whether_it_has_expired(store: DiskObjectStore) -> None:
+    form = await form_of(store)
+    with pytest.raises(FormInvalid):
+        store.check_form({**form.fields, "size": "6"}, now=EXPIRES_AT)
+
+
+async def test_the_key_of_urls_signs_no_form_and_the_key_of_forms_no_url(store: DiskObjectStore) -> None:
+    fields = dict((await form_of(store)).fields)
+    signature = fields.pop("signature")
+    form_message = json.dumps(sorted(fields.items())).encode()
+    assert sign(derive_key(URL_KEY.hex(), "object-form"), form_message) == signature
+    with pytest.raises(FormInvalid):
+        store.check_form(fields | {"signature": sign(URL_KEY, form_message)}, now=NOON)
+    parts = await parts_of(store)
+    url_message = f"{KEY}\n{parts['expires']}".encode()
+    assert sign(URL_KEY, url_message) == parts["signature"]
+    with pytest.raises(UrlInvalid):
+        await store.open_signed(**parts | {"signature": sign(derive_key(URL_KEY.hex(), "object-form"), url_message)})

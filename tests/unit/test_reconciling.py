@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,7 +108,7 @@ async def test_a_thumbnail_that_is_gone_is_marked_failed(storage: Storage):
 
 async def test_an_object_beyond_what_the_record_says_is_deleted(storage: Storage):
     image = await storage.add()
-    await storage.store.put(f"{image.folder}4000.jpg", b"x", content_type="image/jpeg")
+    await storage.store.put(image.original_key.replace("original", "4000"), b"x", content_type="image/jpeg")
     assert (await storage.reconcile()).orphans_deleted == 1
     assert sorted(await storage.keys()) == sorted(image.object_keys)
 
@@ -118,6 +119,19 @@ async def test_an_empty_store_is_taken_for_the_wrong_one(storage: Storage):
     findings = await storage.reconcile()
     assert (findings.records_kept, findings.records_removed) == (11, 0)
     assert (await storage.images.usage("ada")).images == 11
+
+
+async def test_direct_uploads_that_nobody_completed_are_swept_after_a_day(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+):
+    fresh = new_id()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: int((datetime.now(UTC) - timedelta(hours=25)).timestamp()) * 10**9)
+        old = new_id()
+    for upload_id in (fresh, old):
+        await storage.store.put(f"incoming/ada/{upload_id}", b"x", content_type="image/jpeg")
+    assert (await storage.reconcile()).incoming_deleted == 1
+    assert await storage.keys() == [f"incoming/ada/{fresh}"]
 
 
 async def test_what_is_not_an_images_object_is_not_touched(storage: Storage):

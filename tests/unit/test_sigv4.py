@@ -1,10 +1,12 @@
-"""Our presigned URLs are botocore's to the letter, and repeat within a window."""
+"""Our presigned URLs and forms are botocore's to the letter, and the URLs repeat within a window."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from unittest.mock import patch
 
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters.sigv4 import BucketAddress, Presigner, derive_signing_key, locate_bucket
-from app.core.models import SignedUrl
+from app.core.models import SignedForm, SignedUrl
 
 TTL, WINDOW = 3600, 900
 NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -70,6 +72,10 @@ def sign(signer: Presigner, key: str = "a.jpg", **overrides: str | None) -> Sign
     return asyncio.run(signer.sign(key, **overrides))
 
 
+def sign_form(signer: Presigner, key: str, **announced: Any) -> SignedForm:
+    return asyncio.run(signer.sign_form(key, **announced))
+
+
 class Pair:
     """Our presigner and botocore's, for the same bucket and credentials at the same instant."""
 
@@ -94,6 +100,20 @@ class Pair:
             url: str = self.client.generate_presigned_url("get_object", Params=params, ExpiresIn=TTL + WINDOW)
         return url
 
+    def botocore_form(self, key: str, *, content_type: str, size: int, sha256: bytes | None, seconds: int) -> Any:
+        fields = {"Content-Type": content_type}
+        if sha256 is not None:
+            fields["x-amz-checksum-sha256"] = base64.b64encode(sha256).decode()
+        conditions = [["content-length-range", size, size], *({name: value} for name, value in fields.items())]
+        now = NOON.replace(tzinfo=None)
+        with (
+            patch("botocore.auth.get_current_datetime", return_value=now),
+            patch("botocore.signers.get_current_datetime", return_value=now),
+        ):
+            return self.client.generate_presigned_post(
+                self.bucket, key, Fields=fields, Conditions=conditions, ExpiresIn=seconds
+            )
+
 
 @pytest.fixture(scope="module", params=[(p, c) for p in PLACES for c in CREDENTIALS], ids=str)
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
@@ -111,6 +131,52 @@ def test_urls_equal_botocores_to_the_letter(
 ) -> None:
     expected = pair.botocore_url(key, disposition=disposition, content_type=content_type)
     assert sign(pair.ours, key, disposition=disposition, content_type=content_type).url == expected
+
+
+@given(
+    key=NASTY.filter(lambda key: not key.endswith("${filename}")),
+    content_type=NASTY | st.just("image/jpeg"),
+    size=st.integers(0, 1 << 40),
+    sha256=st.none() | st.binary(min_size=32, max_size=32),
+    seconds=st.integers(0, 7 * 24 * 3600),
+)
+def test_forms_equal_botocores_to_the_letter(
+    pair: Pair, key: str, content_type: str, size: int, sha256: bytes | None, seconds: int
+) -> None:
+    expected = pair.botocore_form(key, content_type=content_type, size=size, sha256=sha256, seconds=seconds)
+    expires_at = NOON + timedelta(seconds=seconds)
+    form = sign_form(
+        pair.ours,
+        key,
+        content_type=content_type,
+        size=size,
+        sha256=None if sha256 is None else sha256.hex(),
+        expires_at=expires_at,
+    )
+    assert {"url": form.url, "fields": form.fields} == expected
+    assert form.expires_at == expires_at
+
+
+def test_a_form_says_exactly_what_may_be_stored() -> None:
+    sha256 = "00" * 32
+    signer = presigner(Source(CREDENTIALS[1]), Clock(NOON + timedelta(seconds=0.5)))
+    expires_at = datetime(2026, 11, 30, 22, 0, 0, 7, tzinfo=timezone(timedelta(hours=9)))
+    form = sign_form(signer, "a", content_type="image/png", size=5, sha256=sha256, expires_at=expires_at)
+    assert json.loads(base64.b64decode(form.fields["policy"])) == {
+        "expiration": "2026-11-30T13:00:00Z",
+        "conditions": [
+            ["content-length-range", 5, 5],
+            {"Content-Type": "image/png"},
+            {"x-amz-checksum-sha256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+            {"bucket": "images"},
+            {"key": "a"},
+            {"x-amz-algorithm": "AWS4-HMAC-SHA256"},
+            {"x-amz-credential": "ASIAEXAMPLE/20261130/eu-west-1/s3/aws4_request"},
+            {"x-amz-date": "20261130T120000Z"},
+            {"x-amz-security-token": "to/ken+=="},
+        ],
+    }
+    assert form.expires_at == NOON + timedelta(hours=1)
 
 
 def test_the_signing_key_is_that_of_the_example_in_the_aws_documentation() -> None:

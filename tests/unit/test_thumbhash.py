@@ -17,3 +17,19 @@ def pixels(width: int, height: int, *, see_through: bool) -> bytes:
     return bytes(value for y in range(height) for x in range(width) for value in pixel(x, y))
 
 
+# What the reference implementation (the `thumbhash` crate, 0.1.0) makes of the same pixels.
+@pytest.mark.parametrize(
+    "width, height, see_through, expected",
+    [
+        (32, 24, False, "3/cJPZpwh3eBdndYh2eXiINwB/h4"),
+        (24, 32, True, "XAeGHA4oUBd0V3ZUJgdmYH/Zh/d3d3d4Bw=="),
+        (7, 30, False, "XggOOh5wcUeHhIp2gIEP6Hc="),
+        (1, 1, False, "AAgCBwAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+    ],
+)
+def test_hash_is_that_of_the_reference_implementation(width: int, height: int, see_through: bool, expected: str):  # noqa: FBT001
+    assert thumbhash(width, height, pixels(width, height, see_through=see_through)) == b64decode(expected)
+
+
+def test_invisible_image_is_hashed():
+    assert len(thumbhash(4, 3, bytes(4 * 4 * 3))) > 5

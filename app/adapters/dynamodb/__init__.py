@@ -2,6 +2,15 @@
 
 from app.adapters.dynamodb.accounts import DynamoDBAccountTable
 from app.adapters.dynamodb.images import DynamoDBImageTable
+from app.adapters.dynamodb.once import DynamoDBOnceTable
 from app.adapters.dynamodb.table import DynamoDBTable, open_dynamodb
+from app.adapters.dynamodb.uploads import DynamoDBDirectUploadTable
 
-__all__ = ["DynamoDBAccountTable", "DynamoDBImageTable", "DynamoDBTable", "open_dynamodb"]
+__all__ = [
+    "DynamoDBAccountTable",
+    "DynamoDBDirectUploadTable",
+    "DynamoDBImageTable",
+    "DynamoDBOnceTable",
+    "DynamoDBTable",
+    "open_dynamodb",
+]

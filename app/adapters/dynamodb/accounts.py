@@ -27,11 +27,11 @@ class DynamoDBAccountTable:
     def __init__(self, table: DynamoDBTable) -> None:
         self._table = table
 
-    async def add_account(self, account: Account) -> None:
+    async def add_account(self, account: Account, *, session: Session) -> None:
         email = {**email_key(account.email), "account_id": account.id}
         puts = [
             ("Put", {"Item": item, "ConditionExpression": "attribute_not_exists(#pk)"})
-            for item in (account_to_fields(account), email)
+            for item in (account_to_fields(account), email, session_to_fields(session))
         ]
         try:
             await self._table.transact(*puts)

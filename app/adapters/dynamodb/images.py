@@ -51,13 +51,13 @@ class DynamoDBImageTable:
                 break
         return images[:limit]
 
-    async def edit(self, owner_id: str, image_id: str, *, filename: str, description: str | None) -> Image:
-        values = {"filename": filename}
-        if description is None:
-            change = "SET #filename = :filename REMOVE #description"
-        else:
-            change = "SET #filename = :filename, #description = :description"
-            values["description"] = description
+    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
+        if not changes:
+            return await self.get(owner_id, image_id)
+        values = {name: value for name, value in changes.items() if value is not None}
+        sets = ", ".join(f"#{name} = :{name}" for name in values)
+        removes = ", ".join(f"#{name}" for name in changes if name not in values)
+        change = " ".join(filter(None, (sets and f"SET {sets}", removes and f"REMOVE {removes}")))
         return await self._update(owner_id, image_id, change=change, values=values)
 
     async def remove(self, owner_id: str, image_id: str) -> Image:

@@ -6,11 +6,11 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from app.core.emails import normalise
-from app.core.models import Account, Image, Session, Thumbnail, ThumbnailStatus
+from app.core.models import Account, DirectUpload, Image, OnceRecord, Session, Thumbnail, ThumbnailStatus
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 IMAGE_PREFIX = "IMAGE#"
 USAGE = "USAGE"
 _USER_PREFIX = "USER#"
+_UPLOAD_KEPT = timedelta(days=1)
 
 
 def user_partition(user_id: str) -> str:
@@ -36,6 +37,14 @@ def usage_key(owner_id: str) -> dict[str, str]:
     return {"pk": user_partition(owner_id), "sk": USAGE}
 
 
+def upload_key(owner_id: str, upload_id: str) -> dict[str, str]:
+    return {"pk": user_partition(owner_id), "sk": f"UPLOAD#{upload_id}"}
+
+
+def once_key(owner_id: str, key: str) -> dict[str, str]:
+    return {"pk": user_partition(owner_id), "sk": f"ONCE#{_digest(key)}"}
+
+
 def account_key(account_id: str) -> dict[str, str]:
     return {"pk": f"ACCOUNT#{account_id}", "sk": "ACCOUNT"}
 
@@ -52,13 +61,13 @@ def attempts_key(key: str) -> dict[str, str]:
     return {"pk": f"ATTEMPTS#{_digest(key)}", "sk": "ATTEMPTS"}
 
 
-# A partition key holds at most 2,048 bytes, what is typed into a sign-in form may be longer.
+# A partition key holds at most 2,048 bytes and a sort key 1,024; what clients send may be longer.
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def to_item(fields: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
-    """Encode a mapping of str, int, list and dict; fields that are None are left out."""
+    """Encode a mapping of str, bool, int, list and dict; fields that are None are left out."""
     return {name: to_attribute(value) for name, value in fields.items() if value is not None}
 
 
@@ -66,6 +75,8 @@ def to_attribute(value: object) -> AttributeValueTypeDef:
     match value:
         case str():
             return {"S": value}
+        case bool():
+            return {"BOOL": value}
         case int():
             return {"N": str(value)}
         case list() | tuple():
@@ -84,6 +95,8 @@ def _from_attribute(attribute: AttributeValueTypeDef) -> object:
     match attribute:
         case {"S": text}:
             return text
+        case {"BOOL": flag}:
+            return flag
         case {"N": digits}:
             return int(digits)
         case {"L": values}:
@@ -177,3 +190,47 @@ def session_to_fields(session: Session) -> dict[str, Any]:
         "ends_at": time_to_text(session.expires_at),
         "expires_at": time_to_ttl(session.expires_at),
     }
+
+
+def upload_to_fields(upload: DirectUpload) -> dict[str, Any]:
+    return {
+        **upload_key(upload.owner_id, upload.id),
+        **asdict(upload),
+        "ends_at": time_to_text(upload.expires_at),
+        "expires_at": time_to_ttl(upload.expires_at + _UPLOAD_KEPT),
+    }
+
+
+def upload_from_fields(fields: Mapping[str, Any]) -> DirectUpload:
+    return DirectUpload(
+        id=fields["id"],
+        owner_id=fields["owner_id"],
+        filename=fields["filename"],
+        description=fields.get("description"),
+        content_type=fields["content_type"],
+        size=fields["size"],
+        sha256=fields.get("sha256"),
+        expires_at=datetime.fromisoformat(fields["ends_at"]),
+    )
+
+
+def once_to_fields(record: OnceRecord) -> dict[str, Any]:
+    return {
+        **once_key(record.owner_id, record.key),
+        **asdict(record),
+        "leased_until": time_to_text(record.leased_until),
+        "ends_at": time_to_text(record.expires_at),
+        "expires_at": time_to_ttl(record.expires_at),
+    }
+
+
+def once_from_fields(fields: Mapping[str, Any]) -> OnceRecord:
+    return OnceRecord(
+        owner_id=fields["owner_id"],
+        key=fields["key"],
+        fingerprint=fields["fingerprint"],
+        result_id=fields["result_id"],
+        done=fields["done"],
+        leased_until=datetime.fromisoformat(fields["leased_until"]),
+        expires_at=datetime.fromisoformat(fields["ends_at"]),
+    )

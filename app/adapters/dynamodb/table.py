@@ -53,7 +53,7 @@ class ConditionFailedError(Exception):
 class DynamoDBTable:
     """Runs requests on the table.
 
-    Keys, items and values are plain (str, int, list, dict). In expressions `#name` stands for the
+    Keys, items and values are plain (str, bool, int, list, dict). In expressions `#name` stands for the
     attribute of that name and `:name` for one of `values`. A write whose condition fails raises ConditionFailedError.
     """
 
@@ -65,16 +65,20 @@ class DynamoDBTable:
         answer = await _answer(self._client.get_item, self._request(Key=key, ConsistentRead=True))
         return from_item(answer["Item"]) if "Item" in answer else None
 
-    async def put(self, item: Mapping[str, Any]) -> None:
-        await _answer(self._client.put_item, self._request(Item=item))
+    async def put(
+        self, item: Mapping[str, Any], *, values: Mapping[str, Any] | None = None, **expressions: str
+    ) -> None:
+        await _answer(self._client.put_item, self._request(Item=item, values=values, **expressions))
 
     async def update(self, key: Mapping[str, str], *, values: Mapping[str, Any], **expressions: str) -> dict[str, Any]:
         """Return the item as it is then."""
         request = self._request(Key=key, ReturnValues="ALL_NEW", values=values, **expressions)
         return from_item((await _answer(self._client.update_item, request))["Attributes"])
 
-    async def delete(self, key: Mapping[str, str]) -> None:
-        await _answer(self._client.delete_item, self._request(Key=key))
+    async def delete(
+        self, key: Mapping[str, str], *, values: Mapping[str, Any] | None = None, **expressions: str
+    ) -> None:
+        await _answer(self._client.delete_item, self._request(Key=key, values=values, **expressions))
 
     def query(self, *, values: Mapping[str, Any], **parameters: Parameter) -> AsyncIterator[list[dict[str, Any]]]:
         """Yield the items, as many at a time as one answer (1 MB, or `Limit` items) held."""

@@ -3,5 +3,14 @@
 from app.adapters.sqlite.accounts import SqliteAccountTable
 from app.adapters.sqlite.database import SqliteDatabase, open_sqlite
 from app.adapters.sqlite.images import SqliteImageTable
+from app.adapters.sqlite.once import SqliteOnceTable
+from app.adapters.sqlite.uploads import SqliteDirectUploadTable
 
-__all__ = ["SqliteAccountTable", "SqliteDatabase", "SqliteImageTable", "open_sqlite"]
+__all__ = [
+    "SqliteAccountTable",
+    "SqliteDatabase",
+    "SqliteDirectUploadTable",
+    "SqliteImageTable",
+    "SqliteOnceTable",
+    "open_sqlite",
+]

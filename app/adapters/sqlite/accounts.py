@@ -33,7 +33,7 @@ class SqliteAccountTable:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
-    async def add_account(self, account: Account) -> None:
+    async def add_account(self, account: Account, *, session: Session) -> None:
         values = (
             account.id,
             account.email,
@@ -42,8 +42,13 @@ class SqliteAccountTable:
             account.display_name,
             time_to_text(account.created_at),
         )
+
+        def add(writer: sqlite3.Connection) -> None:
+            writer.execute(_ADD, values)
+            writer.execute(_ADD_SESSION, _session_to_values(session))
+
         try:
-            await self._database.execute(_ADD, *values)
+            await self._database.write(add)
         except sqlite3.IntegrityError as error:
             raise EmailTaken from error
 
@@ -57,8 +62,7 @@ class SqliteAccountTable:
         await self._database.execute(_SET_PASSWORD_HASH, password_hash, account_id)
 
     async def add_session(self, session: Session) -> None:
-        expires_at = time_to_text(session.expires_at)
-        await self._database.execute(_ADD_SESSION, session.account_id, session.id, session.token_hash, expires_at)
+        await self._database.execute(_ADD_SESSION, *_session_to_values(session))
 
     async def rotate_session(
         self, account_id: str, session_id: str, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime
@@ -96,3 +100,7 @@ def _count_attempt(db: sqlite3.Connection, *, values: Sequence[str], now: dateti
 def _remove_expired(db: sqlite3.Connection, *, now: datetime) -> None:
     db.execute("DELETE FROM sessions WHERE expires_at <= ?", (time_to_text(now),))
     db.execute("DELETE FROM attempts WHERE resets_at <= ?", (time_to_text(now),))
+
+
+def _session_to_values(session: Session) -> tuple[str, str, str, str]:
+    return session.account_id, session.id, session.token_hash, time_to_text(session.expires_at)

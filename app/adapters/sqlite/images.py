@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
 from app.adapters.sqlite.database import SqliteDatabase
@@ -28,7 +28,7 @@ _COUNT = """
     ON CONFLICT (owner_id) DO UPDATE SET images = images + 1, bytes = bytes + excluded.bytes
 """
 _UNCOUNT = "UPDATE usage SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?"
-_EDIT = "UPDATE images SET filename = ?, description = ? WHERE owner_id = ? AND id = ? RETURNING *"
+_EDITABLE = ("filename", "description")
 _REPLACE = "UPDATE images SET thumbnails = ? WHERE owner_id = ? AND id = ? RETURNING *"
 _REMOVE = "DELETE FROM images WHERE owner_id = ? AND id = ? RETURNING *"
 
@@ -47,8 +47,13 @@ class SqliteImageTable:
         rows = await self._database.read(_PAGE, owner_id, _AFTER_EVERY_ID if before is None else before, limit)
         return [image_from_row(row) for row in rows]
 
-    async def edit(self, owner_id: str, image_id: str, *, filename: str, description: str | None) -> Image:
-        return _the_image(await self._database.execute(_EDIT, filename, description, owner_id, image_id))
+    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
+        if not changes:
+            return await self.get(owner_id, image_id)
+        columns = ", ".join(f"{column} = ?" for column in _EDITABLE if column in changes)
+        values = [changes[column] for column in _EDITABLE if column in changes]
+        edit = f"UPDATE images SET {columns} WHERE owner_id = ? AND id = ? RETURNING *"  # noqa: S608 - own names
+        return _the_image(await self._database.execute(edit, *values, owner_id, image_id))
 
     async def remove(self, owner_id: str, image_id: str) -> Image:
         return await self._database.write(partial(_remove, owner_id=owner_id, image_id=image_id))

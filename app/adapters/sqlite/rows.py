@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from app.core.models import Account, Image, Thumbnail, ThumbnailStatus
+from app.core.models import Account, DirectUpload, Image, OnceRecord, Thumbnail, ThumbnailStatus
 
 
 def time_to_text(time: datetime) -> str:
@@ -69,4 +69,38 @@ def account_from_row(row: sqlite3.Row) -> Account:
         password_hash=row["password_hash"],
         display_name=row["display_name"],
         created_at=time_from_text(row["created_at"]),
+    )
+
+
+def upload_to_values(upload: DirectUpload) -> dict[str, Any]:
+    return {**asdict(upload), "expires_at": time_to_text(upload.expires_at)}
+
+
+def upload_from_row(row: sqlite3.Row) -> DirectUpload:
+    return DirectUpload(
+        id=row["id"],
+        owner_id=row["owner_id"],
+        filename=row["filename"],
+        description=row["description"],
+        content_type=row["content_type"],
+        size=row["size"],
+        sha256=row["sha256"],
+        expires_at=time_from_text(row["expires_at"]),
+    )
+
+
+def once_to_values(record: OnceRecord) -> dict[str, Any]:
+    times = {"leased_until": time_to_text(record.leased_until), "expires_at": time_to_text(record.expires_at)}
+    return {**asdict(record), **times}
+
+
+def once_from_row(row: sqlite3.Row) -> OnceRecord:
+    return OnceRecord(
+        owner_id=row["owner_id"],
+        key=row["key"],
+        fingerprint=row["fingerprint"],
+        result_id=row["result_id"],
+        done=bool(row["done"]),
+        leased_until=time_from_text(row["leased_until"]),
+        expires_at=time_from_text(row["expires_at"]),
     )

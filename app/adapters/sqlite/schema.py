@@ -63,6 +63,35 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX attempts_by_reset ON attempts (resets_at)",
     ),
+    (
+        """
+        CREATE TABLE direct_uploads (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX direct_uploads_by_expiry ON direct_uploads (expires_at)",
+        """
+        CREATE TABLE once (
+            owner_id TEXT NOT NULL,
+            key TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            result_id TEXT NOT NULL,
+            done INTEGER NOT NULL,
+            leased_until TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX once_by_expiry ON once (expires_at)",
+    ),
 )
 
 

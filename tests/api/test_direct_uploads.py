@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import BASE_URL, Person, Service
+from tests.api.test_upload import stored_keys
+from tests.failing import Failing
+from tests.pictures import jpeg, transparent_png
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PHOTO = jpeg(400, 300)
+
+
+def announcement(data: bytes = PHOTO, **changes: Any) -> dict[str, Any]:
+    return {"filename": "beach.jpg", "content_type": "image/jpeg", "size": len(data), **changes}
+
+
+async def announce(person: Person, data: bytes = PHOTO, **changes: Any) -> dict[str, Any]:
+    response = await person.request("POST", "/images/uploads", json=announcement(data, **changes))
+    assert response.status_code == 201, response.text
+    opened: dict[str, Any] = response.json()
+    return opened
+
+
+async def send(
+    service: Service, opened: dict[str, Any], data: bytes = PHOTO, fields: dict[str, str] | None = None
+) -> httpx.Response:
+    arguments: Any = {"data": fields or opened["fields"], "files": {"file": ("x", data, "image/jpeg")}}
+    if opened["url"].startswith(BASE_URL):
+        return await service.client.post(opened["url"], **arguments)
+    async with httpx.AsyncClient() as outside:
+        return await outside.post(opened["url"], **arguments)
+
+
+async def complete(person: Person, opened: dict[str, Any]) -> httpx.Response:
+    return await person.request("POST", f"/images/uploads/{opened['upload_id']}/complete")
+
+
+async def incoming(service: Service, person: Person) -> list[str]:
+    store = service.app.state.services.views._store
+    return [stored.key async for stored in store.walk(f"incoming/{person.tokens['user']['id']}/")]
+
+
+async def test_a_file_sent_straight_into_the_store_becomes_an_image(both: Service):
+    person = await both.person()
+    digest = hashlib.sha256(PHOTO).hexdigest()
+    opened = await announce(person, sha256=digest, description="At the sea")
+    assert set(opened) == {"upload_id", "url", "fields", "expires_at"}
+    assert (await send(both, opened)).status_code == 204
+    response = await complete(person, opened)
+    assert response.status_code == 200, response.text
+    view = response.json()
+    assert (view["filename"], view["description"], view["sha256"]) == ("beach.jpg", "At the sea", digest)
+    assert (view["width"], view["height"], len(view["thumbnails"])) == (400, 300, 3)
+    assert (await both.fetch(view["original_url"])).content == PHOTO
+    assert await incoming(both, person) == []
+    assert [item["id"] for item in (await person.get("/images")).json()["items"]] == [view["id"]]
+
+
+async def test_completing_twice_returns_the_same_image(both: Service):
+    person = await both.person()
+    opened = await announce(person)
+    await send(both, opened)
+    first = (await complete(person, opened)).json()
+    assert (await complete(person, opened)).json()["id"] == first["id"]
+    # The form is still good: sent once more, it changes nothing of what was checked.
+    await send(both, opened, jpeg(400, 300, seed=5)[: len(PHOTO)].ljust(len(PHOTO), b"\0"))
+    assert (await complete(person, opened)).json()["id"] == first["id"]
+    assert (await both.fetch(first["original_url"])).content == PHOTO
+    store = both.app.state.services.views._store
+    await store.delete(await incoming(both, person))
+
+
+async def test_many_completions_at_once_make_one_image(service: Service, person: Person):
+    opened = await announce(person)
+    await send(service, opened)
+    responses = await asyncio.gather(*(complete(person, opened) for _ in range(20)))
+    assert {r.status_code for r in responses} <= {200, 409}
+    assert {r.json()["code"] for r in responses if r.status_code == 409} <= {"request_in_progress"}
+    assert len({r.json()["id"] for r in responses if r.status_code == 200}) == 1
+    assert len((await person.get("/images")).json()["items"]) == 1
+    assert len(await stored_keys(service, person.tokens["user"]["id"])) == 4
+
+
+async def test_completing_before_the_file_is_there_says_so(both: Service):
+    person = await both.person()
+    opened = await announce(person)
+    response = await complete(person, opened)
+    assert (response.status_code, response.json()["code"]) == (409, "upload_incomplete")
+    await send(both, opened)
+    assert (await complete(person, opened)).status_code == 200
+
+
+async def test_another_person_cannot_complete_it(service: Service, person: Person):
+    opened = await announce(person)
+    await send(service, opened)
+    response = await complete(await service.person(), opened)
+    assert (response.status_code, response.json()["code"]) == (404, "upload_missing")
+    unknown = await person.request("POST", "/images/uploads/0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10/complete")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "upload_missing")
+
+
+@pytest.mark.parametrize(
+    "data, code, status",
+    [
+        (b"%PDF-1.7 " + bytes(500), "format_unsupported", 415),
+        (PHOTO[:2000], "image_corrupt", 422),
+    ],
+)
+async def test_what_is_no_image_is_refused_and_deleted(both: Service, data: bytes, code: str, status: int):
+    person = await both.person()
+    opened = await announce(person, data)
+    assert (await send(both, opened, data)).status_code == 204
+    response = await complete(person, opened)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert await incoming(both, person) == []
+    assert await stored_keys(both, person.tokens["user"]["id"]) == []
+    assert (await complete(person, opened)).json()["code"] == "upload_incomplete"
+
+
+async def test_content_decides_the_type(service: Service, person: Person):
+    png = transparent_png()
+    opened = await announce(person, png)
+    await send(service, opened, png)
+    assert (await complete(person, opened)).json()["content_type"] == "image/png"
+
+
+async def test_a_store_that_took_something_else_is_not_believed(service: Service, person: Person):
+    """As a stand-in or a bucket would that does not enforce what the form was signed for."""
+    store = service.app.state.services.views._store
+    other = jpeg(400, 300, seed=9)
+    opened = await announce(person)
+    await store.put(f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}", other, content_type="image/jpeg")
+    assert (await complete(person, opened)).json()["code"] == "upload_mismatch"
+    opened = await announce(person, other, sha256=hashlib.sha256(PHOTO).hexdigest())
+    await store.put(f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}", other, content_type="image/jpeg")
+    assert (await complete(person, opened)).json()["code"] == "upload_mismatch"
+    assert await incoming(service, person) == []
+
+
+async def test_a_form_takes_only_the_file_it_was_signed_for(service: Service, person: Person):
+    digest = hashlib.sha256(PHOTO).hexdigest()
+    opened = await announce(person, sha256=digest)
+    fields: dict[str, str] = opened["fields"]
+    tries = [
+        await send(service, opened, PHOTO + b"x"),
+        await send(service, opened, PHOTO[:-1]),
+        await send(service, opened, PHOTO[:-1] + b"x"),
+        *[await send(service, opened, fields={**fields, name: fields[name] + "1"}) for name in fields],
+        *[await send(service, opened, fields={k: v for k, v in fields.items() if k != name}) for name in fields],
+    ]
+    assert {response.status_code for response in tries} <= {400, 403, 413, 422}
+    assert await incoming(service, person) == []
+    assert (await complete(person, opened)).json()["code"] == "upload_incomplete"
+
+
+@pytest.mark.parametrize(
+    "changes, status, code",
+    [
+        ({"size": 50 * 1024 * 1024 + 1}, 413, "upload_too_large"),
+        ({"content_type": "text/html"}, 415, "format_unsupported"),
+        ({"size": 0}, 422, "request_invalid"),
+        ({"sha256": "short"}, 422, "request_invalid"),
+        ({"filename": ""}, 422, "request_invalid"),
+        ({"description": "x" * 2001}, 422, "request_invalid"),
+    ],
+)
+async def test_a_bad_announcement_is_refused(person: Person, changes: dict[str, Any], status: int, code: str):
+    response = await person.request("POST", "/images/uploads", json=announcement(**changes))
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+async def test_a_retried_announcement_is_the_same_upload(both: Service):
+    person = await both.person()
+    headers = {"Idempotency-Key": "announce-1"}
+    first = (await person.request("POST", "/images/uploads", json=announcement(), headers=headers)).json()
+    again = (await person.request("POST", "/images/uploads", json=announcement(), headers=headers)).json()
+    assert first["upload_id"] == again["upload_id"]
+    other = await person.request("POST", "/images/uploads", json=announcement(size=5), headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_a_retried_upload_with_its_key_is_the_same_image(both: Service):
+    person = await both.person()
+    headers = {"Idempotency-Key": "key-1"}
+
+    async def upload(data: bytes, headers: dict[str, str] = headers, who: Person = person) -> httpx.Response:
+        return await who.request("POST", "/images/upload", files={"file": ("a.jpg", data)}, headers=headers)
+
+    first = await upload(PHOTO)
+    again = await upload(PHOTO)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["id"] == first.json()["id"]
+    other = await upload(jpeg(100, 100))
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    # Somebody else's key of the same name is another key.
+    stranger = await both.person()
+    assert (await upload(PHOTO, who=stranger)).json()["id"] != first.json()["id"]
+    assert len((await person.get("/images")).json()["items"]) == 1
+
+
+async def test_fifty_uploads_at_once_with_one_key_make_one_image(both: Service):
+    person = await both.person()
+    headers = {"Idempotency-Key": "key-2"}
+    files = {"file": ("a.jpg", PHOTO)}
+    tries = (person.request("POST", "/images/upload", files=files, headers=headers) for _ in range(50))
+    responses = await asyncio.gather(*tries)
+    assert {r.status_code for r in responses} <= {201, 409}
+    assert len({r.json()["id"] for r in responses if r.status_code == 201}) == 1
+    assert {r.json()["code"] for r in responses if r.status_code == 409} <= {"request_in_progress"}
+    assert len((await person.get("/images")).json()["items"]) == 1
+
+
+async def test_a_failed_upload_can_be_tried_again_with_its_key(service: Service, monkeypatch: pytest.MonkeyPatch):
+    person = await service.person()
+    uploads: Any = service.app.state.services.uploads
+    headers = {"Idempotency-Key": "key-3"}
+    with monkeypatch.context() as patched:
+        patched.setattr(uploads, "_images", Failing(uploads._images, on="add", times=1))
+        files = {"file": ("a.jpg", PHOTO)}
+        assert (await person.request("POST", "/images/upload", files=files, headers=headers)).status_code == 503
+    assert (await person.request("POST", "/images/upload", files=files, headers=headers)).status_code == 201
+
+
+async def test_a_retry_after_a_lost_outcome_finds_what_was_made(service: Service, monkeypatch: pytest.MonkeyPatch):
+    person = await service.person()
+    uploads: Any = service.app.state.services.uploads
+    headers = {"Idempotency-Key": "key-4"}
+    files = {"file": ("a.jpg", PHOTO)}
+    with monkeypatch.context() as patched:
+        lost = Failing(uploads._images, on="add", times=1, after=True)
+        patched.setattr(uploads, "_images", Failing(lost, on="remove"))
+        assert (await person.request("POST", "/images/upload", files=files, headers=headers)).status_code == 503
+    (made,) = (await person.get("/images")).json()["items"]
+    again = await person.request("POST", "/images/upload", files=files, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (201, made["id"])
+
+
+async def test_a_key_whose_image_was_deleted_is_not_good_again(person: Person):
+    headers = {"Idempotency-Key": "key-5"}
+    files = {"file": ("a.jpg", PHOTO)}
+    view = (await person.request("POST", "/images/upload", files=files, headers=headers)).json()
+    await person.request("DELETE", f"/images/{view['id']}")
+    again = await person.request("POST", "/images/upload", files=files, headers=headers)
+    assert (again.status_code, again.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
+async def test_an_odd_key_is_refused(person: Person, key: str):
+    response = await person.request(
+        "POST", "/images/upload", files={"file": ("a.jpg", PHOTO)}, headers={"Idempotency-Key": key}
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "idempotency_key_invalid")

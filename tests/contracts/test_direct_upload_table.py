@@ -1,0 +1,146 @@
+"""What every DirectUploadTable does: see app.core.ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from app.adapters.dynamodb import DynamoDBDirectUploadTable, DynamoDBImageTable
+from app.adapters.sqlite import SqliteDirectUploadTable, open_sqlite
+from app.core.ids import new_id
+from app.core.models import DirectUpload, Quota
+from app.core.ports import DirectUploadTable
+from tests.contracts.tables import NOON, make_image, open_table
+from tests.stand_ins import StandIn
+
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+async def uploads(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DirectUploadTable]:
+    if request.param == "sqlite":
+        async with open_sqlite(tmp_path / "service.db") as database:
+            yield SqliteDirectUploadTable(database)
+    else:
+        async with open_table(request.getfixturevalue("aws")) as table:
+            yield DynamoDBDirectUploadTable(table)
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"owner-{new_id()}"
+
+
+def make_upload(owner_id: str, **changes: object) -> DirectUpload:
+    upload = DirectUpload(
+        id=new_id(),
+        owner_id=owner_id,
+        filename="beach 🏖.jpg",
+        description="At the sea",
+        content_type="image/jpeg",
+        size=4_945_838,
+        sha256="0f" * 32,
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+    return replace(upload, **cast(dict[str, Any], changes))
+
+
+async def test_an_upload_is_found_as_it_was_added(uploads: DirectUploadTable, owner: str) -> None:
+    upload = make_upload(owner)
+    await uploads.add_upload(upload)
+    assert await uploads.find_upload(owner, upload.id) == upload
+
+
+async def test_an_upload_without_description_and_checksum_and_in_another_time_zone(
+    uploads: DirectUploadTable, owner: str
+) -> None:
+    expires_at = datetime.now(timezone(timedelta(hours=-5))).replace(microsecond=0) + DAY
+    upload = make_upload(owner, description=None, sha256=None, expires_at=expires_at)
+    await uploads.add_upload(upload)
+    assert await uploads.find_upload(owner, upload.id) == upload
+
+
+async def test_an_unknown_upload_is_none(uploads: DirectUploadTable, owner: str) -> None:
+    assert await uploads.find_upload(owner, new_id()) is None
+
+
+async def test_another_owners_upload_is_none(uploads: DirectUploadTable, owner: str) -> None:
+    upload = make_upload(owner)
+    await uploads.add_upload(upload)
+    for stranger in (f"{owner}-2", owner[:-1], ""):
+        assert await uploads.find_upload(stranger, upload.id) is None
+
+
+async def test_two_owners_uploads_with_one_id_are_apart(uploads: DirectUploadTable, owner: str) -> None:
+    upload = make_upload(owner)
+    strangers = replace(upload, owner_id=f"{owner}-2", filename="other.png")
+    await uploads.add_upload(upload)
+    await uploads.add_upload(strangers)
+    assert await uploads.find_upload(owner, upload.id) == upload
+    assert await uploads.find_upload(f"{owner}-2", upload.id) == strangers
+
+
+async def test_adding_again_changes_nothing(uploads: DirectUploadTable, owner: str) -> None:
+    upload = make_upload(owner)
+    await uploads.add_upload(upload)
+    await uploads.add_upload(upload)
+    await uploads.add_upload(replace(upload, size=1, filename="other.png", expires_at=upload.expires_at + DAY))
+    assert await uploads.find_upload(owner, upload.id) == upload
+
+
+async def test_of_many_at_once_with_one_id_one_stays(uploads: DirectUploadTable, owner: str) -> None:
+    upload = make_upload(owner)
+    rivals = [replace(upload, size=n) for n in range(1, 21)]
+    await asyncio.gather(*(uploads.add_upload(rival) for rival in rivals))
+    first = await uploads.find_upload(owner, upload.id)
+    assert first in rivals
+    await asyncio.gather(*(uploads.add_upload(rival) for rival in rivals if rival != first))
+    assert await uploads.find_upload(owner, upload.id) == first
+
+
+async def test_an_upload_whose_form_is_over_is_still_found(uploads: DirectUploadTable, owner: str) -> None:
+    upload = make_upload(owner, expires_at=datetime.now(UTC) - timedelta(hours=23))
+    await uploads.add_upload(upload)
+    await uploads.add_upload(make_upload(owner))
+    assert await uploads.find_upload(owner, upload.id) == upload
+
+
+async def test_sqlite_forgets_an_upload_a_day_after_its_end_and_not_before(tmp_path: Path, owner: str) -> None:
+    now = NOON
+    upload = make_upload(owner, expires_at=NOON)
+    async with open_sqlite(tmp_path / "service.db") as database:
+        uploads = SqliteDirectUploadTable(database, clock=lambda: now)
+        await uploads.add_upload(upload)
+        now = NOON + DAY - INSTANT
+        await uploads.add_upload(make_upload(owner, expires_at=NOON + DAY))
+        assert await uploads.find_upload(owner, upload.id) == upload
+        now = NOON + DAY
+        await uploads.add_upload(make_upload(owner, expires_at=NOON + DAY))
+        assert await uploads.find_upload(owner, upload.id) is None
+        assert len(await database.read("SELECT * FROM direct_uploads")) == 2
+
+
+async def test_dynamodb_may_delete_an_upload_a_day_after_its_end(aws: StandIn, owner: str) -> None:
+    async with open_table(aws) as table:
+        upload = make_upload(owner, expires_at=NOON)
+        await DynamoDBDirectUploadTable(table).add_upload(upload)
+        item = await table.find({"pk": f"USER#{owner}", "sk": f"UPLOAD#{upload.id}"})
+        assert item
+        assert item["expires_at"] == int((NOON + DAY).timestamp()) + 1
+
+
+async def test_dynamodb_lists_no_upload_among_the_images(aws: StandIn, owner: str) -> None:
+    async with open_table(aws) as table:
+        image = make_image(owner)
+        images = DynamoDBImageTable(table)
+        await images.add(image, quota=Quota())
+        await DynamoDBDirectUploadTable(table).add_upload(make_upload(owner))
+        assert await images.page(owner, before=None, limit=10) == [image]
+        assert [each async for each in images.walk(owner)] == [image]

@@ -1,0 +1,591 @@
+"""Rendering in this process: verdicts, facts and thumbnails, on images made here."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from base64 import b64decode
+from typing import Any
+
+import pillow_heif
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+
+from app.core.errors import (
+    AppError,
+    FileEmpty,
+    FormatUnsupported,
+    ImageCorrupt,
+    ImageTooExpensive,
+    ImageTooLarge,
+)
+from app.core.formats import PNG, WEBP
+from app.core.models import RenderedThumbnail, Rendering
+from app.core.render_options import RenderLimits, RenderOptions
+from app.usecases import rendering
+from app.usecases.rendering import render
+from tests.pictures import encoded, jpeg, picture, transparent_png
+
+ORIENTATION = 0x0112
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def rendered(data: bytes, **options: Any) -> Rendering:
+    return render(io.BytesIO(data), RenderOptions(**options))
+
+
+def limited(data: bytes, **limits: int) -> Rendering:
+    return rendered(data, limits=RenderLimits(**limits))
+
+
+def shown(thumbnail: RenderedThumbnail) -> Image.Image:
+    image = Image.open(io.BytesIO(thumbnail.data))
+    image.load()
+    return image
+
+
+def heic(image: Image.Image, *, exif: Image.Exif | None = None, **options: Any) -> bytes:
+    """Return a HEIC; an orientation in `exif` is written there and, as cameras do, into the container."""
+    buffer = io.BytesIO()
+    file = pillow_heif.from_pillow(image)
+    file[0].info["exif"] = exif.tobytes() if exif else None
+    file.save(buffer, **options)
+    return buffer.getvalue()
+
+
+def any_format(image: Image.Image, name: str) -> bytes:
+    if name == "HEIC":
+        return heic(image)
+    return encoded(image, name, **({"speed": 10} if name == "AVIF" else {}))
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_with(*chunks: bytes, image: Image.Image | None = None) -> bytes:
+    """Return a PNG with `chunks` right after its header."""
+    whole = encoded(image or picture(20, 20), "PNG")
+    return whole[:33] + b"".join(chunks) + whole[33:]
+
+
+def close(a: Any, b: tuple[int, ...], *, by: int = 12) -> bool:
+    return all(abs(x - y) <= by for x, y in zip(a, b, strict=True))
+
+
+FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIC"]
+ANIMATED = ["GIF", "PNG", "WEBP", "AVIF"]
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_each_format_is_rendered(image_format: str):
+    result = rendered(any_format(picture(640, 480), image_format))
+    assert (result.width, result.height) == (640, 480)
+    assert result.content_type == f"image/{image_format.lower()}"
+    assert [(t.size, t.width, t.height) for t in result.thumbnails] == [
+        (200, 200, 150),
+        (500, 500, 375),
+        (800, 640, 480),
+    ]
+    assert [shown(t).size for t in result.thumbnails] == [(200, 150), (500, 375), (640, 480)]
+
+
+def test_position_of_the_file_does_not_matter():
+    file = io.BytesIO(jpeg())
+    file.seek(0, io.SEEK_END)
+    assert render(file, RenderOptions()).width == 640
+
+
+def test_sizes_come_in_the_order_asked_for():
+    assert [t.size for t in rendered(jpeg(), sizes=(300, 100, 200)).thumbnails] == [300, 100, 200]
+
+
+def test_nothing_is_enlarged():
+    result = rendered(jpeg(120, 90))
+    assert [(t.width, t.height) for t in result.thumbnails] == [(120, 90)] * 3
+
+
+def test_sizes_that_come_out_the_same_share_their_bytes():
+    first, *rest = rendered(jpeg(120, 90)).thumbnails
+    assert all(t.data is first.data for t in rest)
+
+
+@pytest.mark.parametrize("width, height", [(4000, 2), (2, 4000)])
+def test_no_side_is_lost(width: int, height: int):
+    for thumbnail in rendered(jpeg(width, height)).thumbnails:
+        assert sorted(shown(thumbnail).size) == [1, thumbnail.size]
+
+
+@pytest.mark.parametrize("width, height", [(1600, 1201), (1999, 777), (3001, 2003)])
+def test_shrinking_while_decoding_shifts_nothing(width: int, height: int):
+    image = picture(width, height)
+    thumbnail = rendered(encoded(image, "JPEG", quality=95)).thumbnails[-1]
+    expected = image.resize((thumbnail.width, thumbnail.height), Image.Resampling.LANCZOS)
+    difference = [abs(a - b) for a, b in zip(shown(thumbnail).tobytes(), expected.tobytes(), strict=True)]
+    assert sum(difference) / len(difference) < 2.5
+
+
+def test_edge_is_where_it_was_when_eighths_do_not_divide_the_width():
+    image = Image.new("L", (8001, 16))
+    image.paste(255, (7900, 0, 8001, 16))
+    (thumbnail,) = rendered(encoded(image, "JPEG", quality=95), sizes=(800,)).thumbnails
+    expected = image.resize((800, 2), Image.Resampling.BOX)
+    for x in (788, 789, 790):
+        assert shown(thumbnail).getpixel((x, 0)) == pytest.approx(expected.getpixel((x, 0)), abs=30)
+
+
+# What is not taken
+
+
+def test_empty_file_is_refused():
+    with pytest.raises(FileEmpty):
+        rendered(b"")
+
+
+def test_unsupported_format_names_what_was_found_and_what_is_allowed():
+    with pytest.raises(FormatUnsupported) as refused:
+        rendered(encoded(picture(8, 8), "TIFF"), allowed_content_types=frozenset({"image/png", "image/jpeg"}))
+    assert refused.value.detail == "The file is a TIFF image. Allowed are: JPEG, PNG."
+
+
+def test_format_that_was_switched_off_is_refused():
+    with pytest.raises(FormatUnsupported, match="a GIF image"):
+        rendered(encoded(picture(8, 8), "GIF"), allowed_content_types=frozenset({"image/png"}))
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+def test_truncated_file_is_refused(image_format: str, share: float):
+    whole = any_format(picture(900, 600), image_format)
+    with pytest.raises(ImageCorrupt):
+        rendered(whole[: int(len(whole) * share)])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_large_jpeg_without_its_end_is_refused(*, progressive: bool):
+    whole = jpeg(4000, 3000, progressive=progressive)
+    with pytest.raises(ImageCorrupt):
+        rendered(whole[:-200])
+
+
+@pytest.mark.parametrize("image_format", ANIMATED)
+def test_animation_truncated_in_a_later_frame_is_refused(image_format: str):
+    whole = animation(image_format, 5)
+    with pytest.raises(ImageCorrupt):
+        rendered(whole[: int(len(whole) * 0.7)])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError,
+        ValueError,
+        SyntaxError,
+        RuntimeError,
+        IndexError,
+        OverflowError,
+        EOFError,
+        NotImplementedError,
+        AttributeError,
+        ZeroDivisionError,
+        struct.error,
+        zlib.error,
+    ],
+)
+def test_whatever_a_decoder_raises_the_image_is_corrupt(error: type[Exception], monkeypatch: pytest.MonkeyPatch):
+    assert refused_when_decoder_raises(error(), monkeypatch) is ImageCorrupt
+
+
+def test_decoder_out_of_memory_is_too_expensive(monkeypatch: pytest.MonkeyPatch):
+    assert refused_when_decoder_raises(MemoryError(), monkeypatch) is ImageTooExpensive
+
+
+def test_bomb_that_pillow_notices_is_too_large(monkeypatch: pytest.MonkeyPatch):
+    assert refused_when_decoder_raises(Image.DecompressionBombError(), monkeypatch) is ImageTooLarge
+
+
+def refused_when_decoder_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> type[AppError]:
+    def decoder(_: object) -> Image.Image:
+        raise error
+
+    monkeypatch.setitem(rendering._OPENERS, PNG, decoder)
+    with pytest.raises(AppError) as refused:
+        rendered(encoded(picture(8, 8), "PNG"))
+    return type(refused.value)
+
+
+def test_fault_of_our_own_is_not_blamed_on_the_image(monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: object) -> bytes:
+        raise ValueError("ours")
+
+    monkeypatch.setattr(rendering, "_encode", broken)
+    with pytest.raises(ValueError, match="ours"):
+        rendered(jpeg())
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_text_bomb_stays_bounded(kind: bytes):
+    middle = {b"zTXt": b"\x00", b"iTXt": b"\x01\x00\x00\x00", b"iCCP": b"\x00"}[kind]
+    with pytest.raises(ImageCorrupt):
+        rendered(png_with(chunk(kind, b"key\x00" + middle + zlib.compress(bytes(50_000_000)))))
+
+
+def test_heic_cut_behind_its_main_picture_is_refused():
+    buffer = io.BytesIO()
+    file = pillow_heif.from_pillow(picture(64, 48))
+    file.add_from_pillow(picture(80, 60))
+    file.save(buffer, primary_index=0)
+    assert rendered(buffer.getvalue()).width == 64
+    with pytest.raises(ImageCorrupt):
+        rendered(buffer.getvalue()[:-1])
+
+
+# Limits
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_limits_on_a_frame(image_format: str):
+    data = any_format(picture(100, 64), image_format)
+    limited(data, max_pixels=6400, max_side=100, max_total_pixels=6400)
+    with pytest.raises(ImageTooLarge, match="100 x 64, 6,400 pixels; the limit is 6,399"):
+        limited(data, max_pixels=6399)
+    with pytest.raises(ImageTooLarge, match="100 x 64 pixels; the limit is 99 on a side"):
+        limited(data, max_side=99)
+
+
+def animation(image_format: str, frames: int) -> bytes:
+    colours = [RED, GREEN, BLUE, (255, 255, 0), (0, 255, 255)]
+    made = [Image.new("RGB", (60, 40), colours[i % len(colours)]) for i in range(frames)]
+    return encoded(made[0], image_format, save_all=True, append_images=made[1:], duration=100)
+
+
+@pytest.mark.parametrize("image_format", ANIMATED)
+def test_limits_over_all_frames(image_format: str):
+    data = animation(image_format, 5)
+    limited(data, max_frames=5, max_total_pixels=12_000)
+    with pytest.raises(ImageTooLarge, match="more than 4 frames"):
+        limited(data, max_frames=4)
+    with pytest.raises(ImageTooLarge, match="12,000 pixels in 5 frames; the limit is 11,999"):
+        limited(data, max_total_pixels=11_999)
+
+
+def test_size_is_judged_before_anything_is_decoded():
+    whole = encoded(picture(20, 20), "PNG")
+    header = struct.pack(">IIBBBBB", 200_000, 200_000, 8, 6, 0, 0, 0)
+    with pytest.raises(ImageTooLarge, match="200,000 x 200,000"):
+        rendered(whole[:8] + chunk(b"IHDR", header) + whole[33:])
+
+
+def test_webp_canvas_is_judged_before_it_is_allocated(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(rendering._OPENERS, WEBP)
+    with pytest.raises(ImageTooLarge):
+        limited(encoded(picture(64, 64), "WEBP"), max_side=63)
+
+
+def test_pictures_that_are_never_shown_do_not_count():
+    image = picture(60, 40)
+    mpo = encoded(image, "MPO", save_all=True, append_images=[image] * 5)
+    assert limited(mpo, max_frames=1).content_type == "image/jpeg"
+
+
+@pytest.mark.parametrize("image_format", ANIMATED)
+def test_first_frame_of_an_animation_is_shown(image_format: str):
+    thumbnail = rendered(animation(image_format, 3)).thumbnails[0]
+    assert close(shown(thumbnail).convert("RGB").getpixel((30, 20)), RED)
+
+
+# The right way up
+
+
+def quadrants() -> Image.Image:
+    """Return red, green over blue, white: every turning and mirroring of it is different."""
+    image = Image.new("RGB", (96, 64), WHITE)
+    for colour, corner in ((RED, (0, 0)), (GREEN, (48, 0)), (BLUE, (0, 32))):
+        image.paste(colour, (*corner, corner[0] + 48, corner[1] + 32))
+    return image
+
+
+UPRIGHT = {
+    1: (RED, GREEN, BLUE, WHITE),
+    2: (GREEN, RED, WHITE, BLUE),
+    3: (WHITE, BLUE, GREEN, RED),
+    4: (BLUE, WHITE, RED, GREEN),
+    5: (RED, BLUE, GREEN, WHITE),
+    6: (BLUE, RED, WHITE, GREEN),
+    7: (WHITE, GREEN, BLUE, RED),
+    8: (GREEN, WHITE, RED, BLUE),
+}
+
+
+def corners(result: Rendering) -> tuple[tuple[int, int, int], ...]:
+    image = shown(result.thumbnails[0]).convert("RGB")
+    w, h = image.size
+    found = [image.getpixel((x, y)) for y in (h // 4, h * 3 // 4) for x in (w // 4, w * 3 // 4)]
+    return tuple(min((RED, GREEN, BLUE, WHITE), key=lambda c: 0 if close(pixel, c, by=60) else 1) for pixel in found)
+
+
+def exif(orientation: Any) -> Image.Exif:
+    made = Image.Exif()
+    made[ORIENTATION] = orientation
+    return made
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIC"])
+def test_image_is_shown_the_right_way_up(image_format: str, orientation: int):
+    image = quadrants()
+    data = (
+        heic(image, exif=exif(orientation))
+        if image_format == "HEIC"
+        else encoded(image, image_format, exif=exif(orientation))
+    )
+    result = rendered(data, sizes=(48,))
+    swapped = orientation >= 5
+    assert (result.width, result.height) == ((64, 96) if swapped else (96, 64))
+    assert shown(result.thumbnails[0]).size == ((32, 48) if swapped else (48, 32))
+    assert corners(result) == UPRIGHT[orientation]
+
+
+def test_orientation_that_follows_the_pixels_is_applied():
+    whole = encoded(quadrants(), "PNG", exif=exif(6))
+    start = whole.index(b"eXIf") - 4
+    end = start + 12 + struct.unpack_from(">I", whole, start)[0]
+    assert corners(rendered(whole[:start] + whole[end:-12] + whole[start:end] + whole[-12:])) == UPRIGHT[6]
+
+
+def test_orientation_of_a_large_jpeg_is_applied():
+    result = rendered(encoded(quadrants().resize((4800, 3200)), "JPEG", exif=exif(6)))
+    assert (result.width, result.height) == (3200, 4800)
+    assert [(t.width, t.height) for t in result.thumbnails] == [(133, 200), (333, 500), (533, 800)]
+    assert corners(result) == UPRIGHT[6]
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255, 65535])
+def test_orientation_that_is_none_is_ignored(orientation: int):
+    assert corners(rendered(encoded(quadrants(), "JPEG", exif=exif(orientation)))) == UPRIGHT[1]
+
+
+def test_orientation_that_is_a_text_is_ignored():
+    tag = struct.pack("<HHI4s", ORIENTATION, 2, 4, b"<?=\0")
+    written = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + tag + bytes(4)
+    data = encoded(quadrants(), "JPEG", exif=written)
+    assert Image.open(io.BytesIO(data)).getexif()[ORIENTATION] == "<?="
+    assert corners(rendered(data)) == UPRIGHT[1]
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+def test_orientation_in_xmp_is_applied():
+    assert corners(rendered(encoded(quadrants(), "JPEG", xmp=XMP))) == UPRIGHT[6]
+
+
+def test_orientation_in_xmp_does_not_count_where_the_container_has_its_own():
+    assert corners(rendered(encoded(quadrants(), "AVIF", xmp=XMP))) == UPRIGHT[1]
+
+
+@pytest.mark.parametrize("broken", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0"])
+def test_broken_exif_data_is_ignored(broken: bytes):
+    assert corners(rendered(encoded(quadrants(), "JPEG", exif=broken))) == UPRIGHT[1]
+
+
+# Colours
+
+
+def red_is_green() -> bytes:
+    """Return an ICC profile of a device whose red is what others call green."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for i in range(132, 132 + 12 * struct.unpack_from(">I", profile, 128)[0], 12):
+        for tag in (b"XYZ", b"TRC"):
+            if bytes(profile[i + 1 : i + 4]) == tag and chr(profile[i]) in "rg":
+                profile[i] = ord("g" if chr(profile[i]) == "r" else "r")
+    return bytes(profile)
+
+
+def linear_grey() -> bytes:
+    """Return an ICC profile of a grey device without any gamma."""
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
+    curve = b"curv" + bytes(8)
+    tags = struct.pack(">I", 2) + b"wtpt" + struct.pack(">II", 156, 20) + b"kTRC" + struct.pack(">II", 176, 12)
+    head = b"\0\0\0\0lcms\x02\x10\0\0mntrGRAYXYZ " + bytes(12) + b"acsp" + bytes(28)
+    head += struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
+    body = head + tags + white + curve
+    return struct.pack(">I", len(body)) + body[4:]
+
+
+def test_colours_are_converted_to_srgb():
+    data = encoded(Image.new("RGB", (900, 600), RED), "JPEG", icc_profile=red_is_green())
+    for thumbnail in rendered(data).thumbnails:
+        assert close(shown(thumbnail).getpixel((10, 10)), GREEN)
+
+
+def test_colours_are_converted_under_transparency():
+    image = Image.new("RGBA", (40, 40), (*RED, 100))
+    result = shown(rendered(encoded(image, "PNG", icc_profile=red_is_green())).thumbnails[0])
+    assert close(result.getpixel((10, 10)), (*GREEN, 100), by=16)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_is_converted_by_its_profile(mode: str):
+    data = encoded(Image.new(mode, (40, 40), 128 if mode == "L" else (128, 90)), "PNG", icc_profile=linear_grey())
+    result = shown(rendered(data).thumbnails[0]).convert("RGBA")
+    assert close(result.getpixel((10, 10)), (188, 188, 188, 255 if mode == "L" else 90), by=4)
+
+
+@pytest.mark.parametrize("profile", [b"not a profile", red_is_green()[:200], linear_grey()])
+def test_profile_that_is_broken_or_for_other_colours_is_ignored(profile: bytes):
+    data = encoded(Image.new("RGB", (40, 40), RED), "JPEG", icc_profile=profile)
+    assert close(shown(rendered(data).thumbnails[0]).getpixel((10, 10)), RED)
+
+
+def test_cmyk_is_not_shown_inverted():
+    data = encoded(Image.new("RGB", (1200, 800), (200, 30, 40)).convert("CMYK"), "JPEG")
+    image = shown(rendered(data).thumbnails[0])
+    assert image.mode == "RGB"
+    assert close(image.getpixel((10, 10)), (200, 30, 40))
+
+
+@pytest.mark.parametrize(
+    "image, expected",
+    [
+        (Image.new("1", (30, 30), 1), (255, 255, 255)),
+        (Image.new("L", (30, 30), 77), (77, 77, 77)),
+        (Image.new("I;16", (30, 30), 0x4D4D), (77, 77, 77)),
+        (Image.new("RGB", (30, 30), (10, 200, 30)).quantize(4), (10, 200, 30)),
+        (Image.new("RGBA", (30, 30), (10, 200, 30, 255)), (10, 200, 30)),
+        (Image.new("LA", (30, 30), (77, 255)), (77, 77, 77)),
+    ],
+    ids=["1", "L", "I;16", "P", "RGBA", "LA"],
+)
+def test_every_mode_of_png_keeps_its_colours(image: Image.Image, expected: tuple[int, ...]):
+    (thumbnail, *_) = rendered(encoded(image, "PNG")).thumbnails
+    assert thumbnail.content_type == "image/jpeg"
+    assert close(shown(thumbnail).convert("RGB").getpixel((10, 10)), expected, by=4)
+
+
+# Transparency
+
+
+def half(mode: str, first: Any, second: Any) -> Image.Image:
+    image = Image.new(mode, (40, 40), first)
+    image.paste(second, (20, 0, 40, 40))
+    return image
+
+
+def grey_16_bit_with_key() -> bytes:
+    rows = (struct.pack("<H", 0x5A01) * 20 + struct.pack("<H", 0x5A02) * 20) * 40
+    return encoded(Image.frombytes("I;16", (40, 40), rows), "PNG", transparency=0x5A02)
+
+
+def palette_with_alphas() -> bytes:
+    image = Image.new("P", (40, 40), 0)
+    image.putpalette([*RED, *BLUE])
+    image.paste(1, (20, 0, 40, 40))
+    return encoded(image, "PNG", transparency=bytes([255, 0]))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(half("RGBA", (*RED, 255), (*BLUE, 0)), "PNG"),
+        encoded(half("LA", (90, 255), (200, 0)), "PNG"),
+        encoded(half("1", 1, 0), "PNG", transparency=0),
+        encoded(half("L", 90, 200), "PNG", transparency=200),
+        grey_16_bit_with_key(),
+        encoded(half("RGB", RED, BLUE), "PNG", transparency=BLUE),
+        palette_with_alphas(),
+        encoded(half("RGBA", (*RED, 255), (*BLUE, 0)), "WEBP", lossless=True),
+        encoded(half("RGBA", (*RED, 255), (*BLUE, 0)), "GIF"),
+        encoded(half("RGBA", (*RED, 255), (*BLUE, 0)), "AVIF", quality=100),
+        heic(half("RGBA", (*RED, 255), (*BLUE, 0)), quality=-1),
+    ],
+    ids=["RGBA", "LA", "1 key", "L key", "I;16 key", "RGB key", "P alphas", "WebP", "GIF", "AVIF", "HEIC"],
+)
+def test_transparency_is_kept(data: bytes):
+    (thumbnail, *_) = rendered(data).thumbnails
+    assert thumbnail.content_type == "image/webp"
+    alpha = shown(thumbnail).getchannel("A")
+    assert (alpha.getpixel((5, 20)), alpha.getpixel((35, 20))) == (255, 0)
+
+
+def test_format_of_thumbnails_can_be_forced():
+    opaque, transparent = jpeg(), transparent_png()
+    for data in (opaque, transparent):
+        assert {t.content_type for t in rendered(data, thumbnail_format="webp").thumbnails} == {"image/webp"}
+        assert {t.content_type for t in rendered(data, thumbnail_format="jpeg").thumbnails} == {"image/jpeg"}
+
+
+def test_forced_jpeg_is_on_white():
+    data = encoded(half("RGBA", (*RED, 255), (0, 0, 0, 0)), "PNG")
+    image = shown(rendered(data, thumbnail_format="jpeg").thumbnails[0])
+    assert close(image.getpixel((5, 20)), RED)
+    assert close(image.getpixel((35, 20)), WHITE)
+
+
+def test_edge_of_transparency_has_no_fringe():
+    image = Image.new("RGBA", (1000, 1000), (0, 0, 0, 0))
+    for x in range(0, 1000, 7):
+        image.paste((*RED, 255), (x, 0, x + 3, 1000))
+    result = shown(rendered(encoded(image, "PNG"), sizes=(100,)).thumbnails[0])
+    pixels = result.tobytes()
+    assert all(red > 235 for red, alpha in zip(pixels[::4], pixels[3::4], strict=True) if alpha > 60)
+
+
+# What is left out, and the placeholder
+
+
+def secrets_of(image_format: str) -> bytes:
+    image = picture(60, 40, mode="RGBA")
+    image.putpixel((0, 0), (0, 0, 0, 0))
+    profile = red_is_green()[:-6] + b"SECRET"
+    if image_format == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Comment", "SECRET")
+        return encoded(image, "PNG", pnginfo=text, exif=secret_exif(), icc_profile=profile)
+    if image_format == "JPEG":
+        return encoded(
+            image.convert("RGB"), "JPEG", exif=secret_exif(), comment=b"SECRET", xmp=b"SECRET", icc_profile=profile
+        )
+    return encoded(image, image_format, exif=secret_exif(), xmp=b"SECRET", icc_profile=profile)
+
+
+def secret_exif() -> Image.Exif:
+    made = exif(6)
+    made[0x010E] = "SECRET"
+    made.get_ifd(0x8825)[1] = "N"
+    return made
+
+
+@pytest.mark.parametrize("thumbnail_format", ["auto", "webp", "jpeg"])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_metadata_is_left_out(image_format: str, thumbnail_format: str):
+    data = secrets_of(image_format)
+    assert b"SECRET" in data
+    for thumbnail in rendered(data, thumbnail_format=thumbnail_format).thumbnails:
+        assert b"SECRET" not in thumbnail.data
+        assert not {"exif", "xmp", "icc_profile", "comment"} & set(shown(thumbnail).info)
+        assert len(shown(thumbnail).getexif()) == 0
+
+
+def test_comment_is_left_out():
+    data = encoded(picture(40, 30), "JPEG", comment=b"SECRET")
+    assert all(b"SECRET" not in thumbnail.data for thumbnail in rendered(data).thumbnails)
+
+
+def has_alpha(placeholder: str) -> bool:
+    return bool(b64decode(placeholder)[2] & 0x80)
+
+
+def test_placeholder_knows_transparency():
+    assert has_alpha(rendered(transparent_png()).placeholder)
+    assert not has_alpha(rendered(jpeg()).placeholder)
+
+
+def test_placeholder_is_of_the_image_as_shown():
+    upright = rendered(encoded(quadrants().transpose(Image.Transpose.ROTATE_270), "PNG")).placeholder
+    assert rendered(encoded(quadrants(), "PNG", exif=exif(6))).placeholder == upright
+    assert rendered(encoded(quadrants(), "PNG")).placeholder != upright
