@@ -39,6 +39,7 @@ from app.settings import Settings
 from app.usecases.direct_uploads import DirectUploads
 from app.usecases.library import Library
 from app.usecases.once import Once
+from app.usecases.pairing import check_pairing
 from app.usecases.spool import Spool
 from app.usecases.uploads import Uploads
 from app.usecases.views import Views
@@ -118,6 +119,7 @@ async def open_storage(settings: Settings, data_dir: DataDir) -> AsyncIterator[S
     async with opened as storage:
         await storage.store.check()
         await storage.images.check()
+        await check_pairing(storage.store, storage.images)
         yield storage
 
 

@@ -125,6 +125,14 @@ async def _spawn(connection: socket.socket, config: WorkerConfig) -> asyncio.sub
     )
 
 
+def _read_only(file: int) -> int:
+    """Return a descriptor of its own: a decoder that was taken over must not change what was checked and hashed."""
+    try:
+        return os.open(f"/proc/self/fd/{file}", os.O_RDONLY)
+    except FileNotFoundError:
+        return os.dup(file)  # no such folder on macOS, and no other way to a file without a name
+
+
 @dataclass(slots=True)
 class _Job:
     file: int
@@ -165,7 +173,7 @@ class RenderPool:
     async def render(self, file: BinaryIO) -> Rendering:
         await self._take_slot()
         try:
-            job = _Job(os.dup(file.fileno()))
+            job = _Job(_read_only(file.fileno()))
         except BaseException:
             self._slots.release()
             raise
@@ -207,6 +215,8 @@ class RenderPool:
                     worker = job.worker = None
             return None
         finally:
+            # From here on a cancellation would reach the next image of this worker.
+            job.worker = None
             os.close(job.file)
             self._idle.append(worker)
             self._slots.release()

@@ -44,6 +44,7 @@ def main(descriptor: int, config: WorkerConfig) -> None:
     # What is there now is there for good: a child's collector need not touch, and so copy, its pages.
     gc.collect()
     gc.freeze()
+    address_space = _mapped_bytes() + config.memory_bytes
     service.sendall(READY)
     while True:
         message, files, _, _ = socket.recv_fds(service, 1, 1)
@@ -51,19 +52,19 @@ def main(descriptor: int, config: WorkerConfig) -> None:
             return
         # A cancellation can arrive when its image has been answered already.
         if message == START:
-            outcome, answer = _render_apart(files[0], service, config)
+            outcome, answer = _render_apart(files[0], service, config, address_space)
             os.close(files[0])
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 service.sendall(HEADER.pack(outcome, len(answer)) + answer)
 
 
-def _render_apart(file: int, service: socket.socket, config: WorkerConfig) -> tuple[Outcome, bytes]:
+def _render_apart(file: int, service: socket.socket, config: WorkerConfig, address_space: int) -> tuple[Outcome, bytes]:
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         service.close()
         os.close(read_end)
-        _child(file, write_end, config)
+        _child(file, write_end, config, address_space)
     os.close(write_end)
     answer = bytearray()
     try:
@@ -117,11 +118,11 @@ def _judge(status: int, answer: bytes) -> tuple[Outcome, bytes]:
     return (Outcome.CRASHED if code < 0 else Outcome.FAILED), b""
 
 
-def _child(file: int, write_end: int, config: WorkerConfig) -> None:
+def _child(file: int, write_end: int, config: WorkerConfig, address_space: int) -> None:
     code = 1
     try:
         os.setpgid(0, 0)
-        _limit(config)
+        _limit(config, address_space)
         _write(write_end, _answer(file, config))
         code = 0
     except MemoryError:
@@ -132,22 +133,21 @@ def _child(file: int, write_end: int, config: WorkerConfig) -> None:
         os._exit(code)
 
 
-def _limit(config: WorkerConfig) -> None:
+def _limit(config: WorkerConfig, address_space: int) -> None:
     """Bound processor time, memory and wall clock, and let nothing be opened: no file, no socket."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (config.cpu_seconds, config.cpu_seconds))
-    if base := _address_space():
-        limit = base + config.memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    if sys.platform == "linux":  # macOS neither tells what is mapped nor enforces the limit.
+        resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     # For when the template, which would stop it, is no longer there.
     signal.alarm(config.wall_seconds + _GRACE_SECONDS)
 
 
-def _address_space() -> int | None:
-    """Return how much this process has mapped already, or None where RLIMIT_AS is not enforced anyway (macOS)."""
+def _mapped_bytes() -> int:
+    """Return the address space that this process has already; 0 where nothing tells."""
     statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else None
+    return int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 0
 
 
 def _answer(file: int, config: WorkerConfig) -> bytes:

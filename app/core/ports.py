@@ -164,6 +164,14 @@ class ImageTable(Protocol):
         """Yield every image of the owner, oldest first (the order of ids)."""
         ...
 
+    async def store_id(self) -> str | None:
+        """Return the mark of the store that holds these images' objects; None if none was ever set."""
+        ...
+
+    async def set_store_id(self, store_id: str) -> str:
+        """Set it unless one is set already; return which is."""
+        ...
+
     async def check(self) -> None:
         """Return if the table answers and is there."""
         ...

@@ -39,8 +39,6 @@ from app.core.models import RenderedThumbnail, Rendering
 from app.core.render_options import RenderLimits, RenderOptions
 from app.core.thumbhash import LONGEST_SIDE, thumbhash
 
-__all__ = ["RenderLimits", "RenderOptions", "prepare", "render"]
-
 _OPENERS: dict[ImageFormat, Callable[[BinaryIO], Image.Image]] = {
     JPEG: JpegImageFile,  # Of an MPO, which is several JPEGs in a row, the first.
     PNG: PngImageFile,

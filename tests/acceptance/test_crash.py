@@ -97,6 +97,6 @@ def test_what_was_acknowledged_survives_and_leftovers_are_cleared(tmp_path: Path
     if backend == "embedded":
         assert again.images == len(found)
         left = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
-        assert len([p for p in left if "objects" in p.parts]) == again.objects
+        assert len([p for p in left if "images" in p.parts]) == again.objects
         names = {p.name for p in left if "objects" not in p.parts}
         assert names <= {"secret", "serving.lock", "service.db", "service.db-wal", "service.db-shm"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -48,6 +49,13 @@ def open_file(path: str) -> bytes:
     return write_error(FormatUnsupported("opened"))
 
 
+def write_into_files(word: str) -> bytes:
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):
+            os.pwrite(descriptor, word.encode(), 0)
+    return write_error(FormatUnsupported("tried"))
+
+
 MISDEEDS: dict[str, Callable[[str], object]] = {
     "bug": lambda _: 1 // 0,
     "environment": list_environment,
@@ -58,6 +66,7 @@ MISDEEDS: dict[str, Callable[[str], object]] = {
     "lie": lambda _: b"\x00\x00\x00\x02{}",
     "open": open_file,
     "raise": raise_signal,
+    "write": write_into_files,
     "sleep": lambda seconds: time.sleep(float(seconds)),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.adapters.dynamodb import DynamoDBImageTable
+from app.adapters.dynamodb.items import STORE_KEY
 from app.adapters.sqlite import SqliteImageTable, open_sqlite
 from app.core.errors import ImageMissing, QuotaExceeded
 from app.core.ids import new_id
@@ -54,6 +55,18 @@ async def outcomes(calls: int, call: Callable[[int], Awaitable[Any]]) -> list[An
     """Run `calls` of them at once and return the result of each, or the type of its error."""
     results = await asyncio.gather(*(call(n) for n in range(calls)), return_exceptions=True)
     return [type(result) if isinstance(result, BaseException) else result for result in results]
+
+
+async def test_the_first_mark_of_a_store_is_kept(images: ImageTable) -> None:
+    # On a stand-in that others have used the mark may have been set before.
+    before = await images.store_id()
+    tries = await asyncio.gather(*(images.set_store_id(f"mark-{number}") for number in range(10)))
+    assert len(set(tries)) == 1
+    assert before in (None, tries[0])
+    assert await images.store_id() == tries[0] == await images.set_store_id("another")
+    if isinstance(images, DynamoDBImageTable) and before is None:
+        # Others use the same table: for them it must not bear the mark of a store that is none.
+        await images._table.delete(STORE_KEY)
 
 
 async def test_check_passes_on_a_table_that_is_there(images: ImageTable) -> None:

@@ -209,6 +209,16 @@ async def test_no_file_can_be_opened(misbehaving: OpenPool, file_of: FileOf):
             await opened.render(file_of(f"open {__file__}".encode()))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can open a file without a name once more")
+async def test_the_file_cannot_be_changed(misbehaving: OpenPool, file_of: FileOf):
+    file = file_of(b"write changed")
+    async with misbehaving() as opened:
+        with pytest.raises(FormatUnsupported):
+            await opened.render(file)
+    file.seek(0)
+    assert file.read() == b"write changed"
+
+
 async def test_what_a_child_forked_ends_with_it(misbehaving: OpenPool, file_of: FileOf, tmp_path: Path):
     removed_by_what_lives_on = tmp_path / "marker"
     removed_by_what_lives_on.touch()

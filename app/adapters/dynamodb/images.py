@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from app.adapters.dynamodb.items import (
     IMAGE_PREFIX,
+    STORE_KEY,
     USAGE,
     image_from_fields,
     image_key,
@@ -91,6 +93,16 @@ class DynamoDBImageTable:
         async for items in self._table.query(**_all_images(owner_id)):
             for fields in items:
                 yield image_from_fields(fields)
+
+    async def store_id(self) -> str | None:
+        fields = await self._table.find(STORE_KEY)
+        return None if fields is None else str(fields["id"])
+
+    async def set_store_id(self, store_id: str) -> str:
+        with suppress(ConditionFailedError):
+            await self._table.put({**STORE_KEY, "id": store_id}, ConditionExpression="attribute_not_exists(#pk)")
+        fields = await self._table.find(STORE_KEY)
+        return str((fields or {})["id"])
 
     async def check(self) -> None:
         await self._table.check()

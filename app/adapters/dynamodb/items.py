@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 IMAGE_PREFIX = "IMAGE#"
 USAGE = "USAGE"
+STORE_KEY = {"pk": "STORE", "sk": "STORE"}
 _USER_PREFIX = "USER#"
 _UPLOAD_KEPT = timedelta(days=1)
 

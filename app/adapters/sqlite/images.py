@@ -30,6 +30,8 @@ _COUNT = """
 _UNCOUNT = "UPDATE usage SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?"
 _EDITABLE = ("filename", "description")
 _REPLACE = "UPDATE images SET thumbnails = ? WHERE owner_id = ? AND id = ? RETURNING *"
+_STORE_ID = "SELECT id FROM store"
+_SET_STORE_ID = "INSERT INTO store VALUES (1, ?) ON CONFLICT DO NOTHING"
 _REMOVE = "DELETE FROM images WHERE owner_id = ? AND id = ? RETURNING *"
 
 
@@ -78,6 +80,18 @@ class SqliteImageTable:
             for row in rows:
                 yield image_from_row(row)
             last = rows[-1]["id"]
+
+    async def store_id(self) -> str | None:
+        rows = await self._database.read(_STORE_ID)
+        return rows[0]["id"] if rows else None
+
+    async def set_store_id(self, store_id: str) -> str:
+        def set_id(writer: sqlite3.Connection) -> str:
+            writer.execute(_SET_STORE_ID, (store_id,))
+            kept: str = writer.execute(_STORE_ID).fetchone()["id"]
+            return kept
+
+        return await self._database.write(set_id)
 
     async def check(self) -> None:
         await self._database.read("SELECT 1 FROM images LIMIT 1")

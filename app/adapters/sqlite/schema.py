@@ -92,6 +92,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX once_by_expiry ON once (expires_at)",
     ),
+    (
+        """
+        CREATE TABLE store (
+            number INTEGER NOT NULL PRIMARY KEY CHECK (number = 1),
+            id TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 
