@@ -74,8 +74,8 @@ def run(name: str, aws: StandIn | None, count: int) -> None:
         settings = Settings(_env_file=None, **{key.lower(): value for key, value in environment.items()})  # type: ignore[call-arg, arg-type]
         with started(environment) as service, httpx.Client(base_url=service.url, timeout=60) as client:
             people = []
-            for number in range(2):
-                body = {"email": f"bench-{name}-{number}@example.com", "password": PASSWORD}
+            for _ in range(2):
+                body = {"email": f"bench-{new_id()}@example.com", "password": PASSWORD}
                 people.append(client.post("/api/v1/auth/register", json=body).json())
             asyncio.run(fill_both(settings, people[0]["user"]["id"], people[1]["user"]["id"], count))
             headers = [{"Authorization": f"Bearer {person['access_token']}"} for person in people]

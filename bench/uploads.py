@@ -18,8 +18,9 @@ from app.core.models import Image, Quota, Rendering, Thumbnail, ThumbnailStatus,
 from app.core.ports import ImageTable, ObjectStore, Renderer
 from app.settings import Settings
 from app.wiring import open_services
+from bench.rendering import photo
 from tests.acceptance.conftest import environment_for, started
-from tests.pictures import jpeg
+from tests.pictures import encoded
 from tests.stand_ins import StandIn, stand_in
 
 ROUNDS = 15
@@ -91,24 +92,24 @@ async def compare(url: str, headers: dict[str, str], settings: Settings, photo: 
     return statistics.median(whole), statistics.median(raw)
 
 
-def run(name: str, aws: StandIn | None, photo: bytes) -> None:
+def run(name: str, aws: StandIn | None, data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = environment_for(Path(folder) / "service", aws)
         with started(environment) as service:
             given = {**environment_for(Path(folder) / "parts", aws), "RENDER_PROCESSES": "2"}
             settings = Settings(_env_file=None, **{key.lower(): value for key, value in given.items()})  # type: ignore[call-arg, arg-type]
-            whole, raw = asyncio.run(compare(service.url, service.register(), settings, photo))
+            whole, raw = asyncio.run(compare(service.url, service.register(), settings, data))
     print(
-        f"upload of {len(photo) / 1e6:.1f} MB, {name}: {whole * 1000:.0f} ms over HTTP,"
+        f"upload of {len(data) / 1e6:.1f} MB, {name}: {whole * 1000:.0f} ms over HTTP,"
         f" {raw * 1000:.0f} ms its raw parts: {whole / raw:.2f} times"
     )
 
 
 def main() -> None:
-    photo = jpeg(4032, 3024, quality=95)
-    run("embedded", None, photo)
+    picture = encoded(photo(4032, 3024), "JPEG", quality=85)
+    run("embedded", None, picture)
     with stand_in() as aws:
-        run(f"aws ({aws.name})", aws, photo)
+        run(f"aws ({aws.name})", aws, picture)
 
 
 if __name__ == "__main__":
