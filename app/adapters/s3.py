@@ -36,7 +36,8 @@ T = TypeVar("T")
 
 MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
 PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes for all parts but the last
-MAX_PARALLEL_PARTS = 4
+MAX_FILE_BODIES = 12
+"""Files and parts of files that are on their way to S3 at once; each costs a connection's buffers."""
 MAX_KEYS_A_DELETE = 1000
 BLOCK_BYTES = 1 << 18
 
@@ -126,13 +127,15 @@ class S3ObjectStore:
         self._client = client
         self._bucket = bucket
         self._signer = signer
+        self._places = asyncio.Semaphore(MAX_FILE_BODIES)
         self._aborts: set[asyncio.Task[None]] = set()
 
     async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
         check_key(key)
         if size <= MAX_SINGLE_PUT_BYTES:
             body = FileSlice(file.fileno(), start=0, size=size)
-            await self._put(key, body, sha256=bytes.fromhex(sha256), content_type=content_type)
+            async with self._places:
+                await self._put(key, body, sha256=bytes.fromhex(sha256), content_type=content_type)
         else:
             await self._put_in_parts(key, file.fileno(), size=size, content_type=content_type)
 
@@ -159,7 +162,7 @@ class S3ObjectStore:
                 CacheControl=_CACHE_CONTROL,
                 ChecksumAlgorithm="SHA256",
             )
-        upload = _Upload(self._client, self._bucket, key, answer["UploadId"])
+        upload = _Upload(self._client, self._places, self._bucket, key, answer["UploadId"])
         try:
             await upload.complete(await upload.put_parts(fd, size=size))
         except BaseException:
@@ -266,23 +269,23 @@ class _Upload:
     """One multipart upload."""
 
     client: S3Client
+    places: asyncio.Semaphore
     bucket: str
     key: str
     upload_id: str
 
     async def put_parts(self, fd: int, *, size: int) -> list[CompletedPartTypeDef]:
-        free = asyncio.Semaphore(MAX_PARALLEL_PARTS)
         slices = [FileSlice(fd, start=at, size=min(PART_BYTES, size - at)) for at in range(0, size, PART_BYTES)]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._put_part(n, body, free)) for n, body in enumerate(slices, start=1)]
+                tasks = [group.create_task(self._put_part(n, body)) for n, body in enumerate(slices, start=1)]
         except ExceptionGroup as failures:
             first = failures.exceptions[0]
             raise first from first.__cause__
         return [task.result() for task in tasks]
 
-    async def _put_part(self, number: int, body: FileSlice, free: asyncio.Semaphore) -> CompletedPartTypeDef:
-        async with free, _answer_within(_TRANSFER_SECONDS):
+    async def _put_part(self, number: int, body: FileSlice) -> CompletedPartTypeDef:
+        async with self.places, _answer_within(_TRANSFER_SECONDS):
             checksum = base64.b64encode(await asyncio.to_thread(body.sha256)).decode()
             answer = await self.client.upload_part(
                 Bucket=self.bucket,
