@@ -192,7 +192,9 @@ class FirebaseAccounts:
             attempt += 1
 
     def _error(self, answer: dict[str, Any], *, path: str, errors: Mapping[str, type[AppError]]) -> AppError:
-        code, _, words = str(answer.get("error", {}).get("message")).partition(" : ")
+        error = answer.get("error")
+        message = error.get("message") if isinstance(error, dict) else error
+        code, _, words = str(message).partition(" : ")
         if code == "TOO_MANY_ATTEMPTS_TRY_LATER":
             return TooManyAttempts(retry_after=_THROTTLED_SECONDS)
         known = errors.get(code)

@@ -19,8 +19,11 @@ from app.adapters.dynamodb.items import (
     user_partition,
 )
 from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
-from app.core.errors import ImageMissing, QuotaExceeded
+from app.core.errors import DependencyUnavailable, ImageMissing, QuotaExceeded
 from app.core.models import Image, Quota, Usage
+
+_REMOVE_TRIES = 20
+"""The thumbnails of a record change a few times in its life; more often than that is a fault."""
 
 
 class DynamoDBImageTable:
@@ -63,13 +66,14 @@ class DynamoDBImageTable:
         return await self._update(owner_id, image_id, change=change, values=values)
 
     async def remove(self, owner_id: str, image_id: str) -> Image:
-        while True:
+        for _ in range(_REMOVE_TRIES):
             image = await self.get(owner_id, image_id)
             try:
                 await self._table.transact(("Delete", _delete_as_read(image)), ("Update", _uncount(image)))
             except ConditionFailedError:
                 continue
             return image
+        raise DependencyUnavailable("table")
 
     async def replace(self, image: Image) -> None:
         values = {"thumbnails": thumbnails_to_list(image)}
