@@ -20,7 +20,8 @@ from app.adapters.dynamodb import (
 from app.adapters.firebase import open_firebase_accounts
 from app.adapters.local_accounts import open_local_accounts
 from app.adapters.render_pool import open_render_pool
-from app.adapters.s3 import S3ObjectStore, open_s3
+from app.adapters.s3 import S3ObjectStore
+from app.adapters.s3_connection import open_s3
 from app.adapters.sigv4 import Presigner
 from app.adapters.sqlite import (
     SqliteAccountTable,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from statistics import median
 
-from app.adapters.s3 import S3Connection, open_s3
+from app.adapters.s3_connection import S3Connection, open_s3
 from app.adapters.sigv4 import Presigner
 from app.core.content_disposition import attachment
 

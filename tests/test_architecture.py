@@ -32,9 +32,11 @@ ALLOWED = {
 }
 # An adapter that is more than one file: within it they may know one another.
 FAMILIES = (
+    "app.adapters.disk",
     "app.adapters.dynamodb",
     "app.adapters.firebase",
     "app.adapters.render",
+    "app.adapters.s3",
     "app.adapters.sqlite",
     ("app.adapters.local_accounts", "app.adapters.passwords"),
 )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import json
 import os
-import re
 import secrets
 import stat
 import time
@@ -21,12 +19,12 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote
 
+from app.adapters.disk_files import copy_file, move, read_chunks, sync_folder, walk_folder, write_durably
 from app.core.errors import (
     DependencyUnavailable,
     FormExpired,
     FormInvalid,
     ObjectMissing,
-    UploadTooLarge,
     UrlExpired,
     UrlInvalid,
 )
@@ -41,15 +39,12 @@ T = TypeVar("T")
 # Relative, for a service behind a path prefix: whoever answers a request knows where it was reached.
 URL_PATH = "api/v1/objects/"
 FORM_URL = "api/v1/objects"
-CHUNK_BYTES = 1 << 18
 WALK_BATCH = 500
 _THREADS = 8
-_MOVE_ATTEMPTS = 100
 
 # Where files are written before they are whole. Beside the objects, so that moving one is a rename in the same file
 # system; no key has a `~` in it.
 _DRAFTS = "~drafts"
-_PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @asynccontextmanager
@@ -111,7 +106,7 @@ class DiskObjectStore:
     # A file has no place for a content type: when it is served, the key's extension tells it.
 
     async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:  # noqa: ARG002
-        await self._in_thread(self._keep, check_key(key), _read_chunks(file.fileno(), size=size, sha256=sha256))
+        await self._in_thread(self._keep, check_key(key), read_chunks(file.fileno(), size=size, sha256=sha256))
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002
         await self._in_thread(self._keep, check_key(key), (data,))
@@ -197,8 +192,8 @@ class DiskObjectStore:
         path = self._locate(key)
         draft = self._folder / _DRAFTS / secrets.token_hex(16)
         try:
-            _write_durably(draft, chunks)
-            _move(draft, path)
+            write_durably(draft, chunks)
+            move(draft, path)
         finally:
             draft.unlink(missing_ok=True)
         self._sync_folders(path)
@@ -213,7 +208,7 @@ class DiskObjectStore:
         # All of them: one that was there already may have been made a moment ago by somebody who has not synced it yet.
         for folder in path.parents:
             with suppress(FileNotFoundError):  # the object was deleted meanwhile, and its folder with it
-                _sync_folder(folder)
+                sync_folder(folder)
             if folder == self._folder:
                 return
 
@@ -249,14 +244,14 @@ class DiskObjectStore:
     def _copy(self, key: str, target: int, *, max_bytes: int) -> str:
         if self._find(key) is not None:
             with suppress(FileNotFoundError), (self._folder / key).open("rb", buffering=0) as source:
-                return _copy(source.fileno(), target, max_bytes=max_bytes)
+                return copy_file(source.fileno(), target, max_bytes=max_bytes)
         raise ObjectMissing
 
     def _walk(self, prefix: str) -> Iterator[StoredObject]:
         self._require_folder()
         folder, slash, _ = prefix.rpartition("/")
         self._locate(f"{folder}{slash}x")
-        yield from _walk_folder(self._folder / folder, at=f"{folder}{slash}", prefix=prefix)
+        yield from walk_folder(self._folder / folder, at=f"{folder}{slash}", prefix=prefix)
 
     def _probe(self) -> None:
         probe = self._folder / _DRAFTS / secrets.token_hex(16)
@@ -271,83 +266,6 @@ def _translate_errors(function: Callable[[], T]) -> T:
         return function()
     except OSError as error:
         raise DependencyUnavailable("store") from error
-
-
-def _read_chunks(fd: int, *, size: int, sha256: str) -> Iterator[bytes]:
-    digest, position = hashlib.sha256(), 0
-    while chunk := os.pread(fd, min(CHUNK_BYTES, size - position), position):
-        digest.update(chunk)
-        position += len(chunk)
-        yield chunk
-    if position != size or digest.hexdigest() != sha256:
-        raise OSError("the file is not the one whose size and checksum were given")
-
-
-def _copy(source: int, target: int, *, max_bytes: int) -> str:
-    digest, position = hashlib.sha256(), 0
-    while chunk := os.pread(source, CHUNK_BYTES, position):
-        if position + len(chunk) > max_bytes:
-            raise UploadTooLarge(f"The file is larger than {max_bytes:,} bytes.")
-        digest.update(chunk)
-        rest = memoryview(chunk)
-        while rest:
-            written = os.pwrite(target, rest, position)
-            position += written
-            rest = rest[written:]
-    return digest.hexdigest()
-
-
-def _write_durably(path: Path, chunks: Iterable[bytes]) -> None:
-    with path.open("xb", buffering=0) as file:
-        for chunk in chunks:
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[file.write(rest) :]
-        os.fsync(file.fileno())
-
-
-def _move(draft: Path, path: Path) -> None:
-    for _ in range(_MOVE_ATTEMPTS):
-        # A delete takes empty folders away, also one that was made here a moment ago.
-        with suppress(FileNotFoundError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.replace(path)
-            return
-    raise FileNotFoundError(f"the folder of {path} is deleted again and again")
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _walk_folder(folder: Path, *, at: str, prefix: str) -> Iterator[StoredObject]:
-    for name in _list_folder(folder):
-        key = at + name
-        if not key.startswith(prefix):
-            continue
-        if key.endswith("/"):
-            yield from _walk_folder(folder / name, at=key, prefix=prefix)
-        else:
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                yield StoredObject(key, (folder / name).lstat().st_size)
-
-
-def _list_folder(folder: Path) -> list[str]:
-    """Names in the order of the keys below them, so a folder's with the `/` that follows it there."""
-    try:
-        with os.scandir(folder) as entries:
-            known = [entry for entry in entries if _PART.fullmatch(entry.name)]
-            return sorted(
-                f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
-                for entry in known
-                if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
-            )
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _content_type(key: str) -> str:

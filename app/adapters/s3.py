@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import io
-import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import aiohttp
-from aiobotocore.config import AioConfig
-from aiobotocore.credentials import AioCredentials
-from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.adapters.s3_files import FileSlice, receive
 from app.core.content_disposition import attachment
-from app.core.errors import DependencyUnavailable, ObjectMissing, UploadTooLarge
+from app.core.errors import DependencyUnavailable, ObjectMissing
 from app.core.keys import check_key, check_prefix
 from app.core.models import INCOMING_PREFIX, SignedForm, SignedUrl, StoredObject
 
@@ -31,19 +26,13 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
 PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes for all parts but the last
 MAX_FILE_BODIES = 12
 """Files and parts of files that are on their way to S3 at once; each costs a connection's buffers."""
 MAX_KEYS_A_DELETE = 1000
-BLOCK_BYTES = 1 << 18
 
-_CONNECT_SECONDS = 3
-_READ_SECONDS = 10
-_ATTEMPTS = 3
+_FETCH_ATTEMPTS = 3
 # Over all attempts. aiohttp's own timeouts run neither while a body is being sent nor while a connection is waited for.
 _CALL_SECONDS = 15
 _TRANSFER_SECONDS = 60
@@ -61,63 +50,6 @@ class Signer(Protocol):
     async def sign_form(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> SignedForm: ...
-
-
-@dataclass(frozen=True, slots=True)
-class S3Connection:
-    client: S3Client
-    credentials: AioCredentials
-
-
-@asynccontextmanager
-async def open_s3(
-    *,
-    region: str,
-    endpoint_url: str | None = None,
-    access_key: str | None = None,
-    secret_key: str | None = None,
-    session_token: str | None = None,
-) -> AsyncIterator[S3Connection]:
-    """Open the process's one client. Without keys the SDK's usual chain finds them (role, profile)."""
-    session = AioSession()
-    if access_key and secret_key:
-        session.set_credentials(access_key, secret_key, session_token)
-    credentials = await session.get_credentials()
-    if credentials is None:
-        raise LookupError(
-            "There are no AWS credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a role."
-        )
-    async with session.create_client(
-        "s3", region_name=region, endpoint_url=endpoint_url or None, config=_make_config(custom=bool(endpoint_url))
-    ) as client:
-        client.meta.events.register_last("before-call.s3", _send_body_at_once)
-        yield S3Connection(client, credentials)
-
-
-def _make_config(*, custom: bool) -> AioConfig:
-    return AioConfig(
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-        max_pool_connections=50,
-        signature_version="s3v4",
-        ignore_configured_endpoint_urls=True,
-        # Each body goes with a SHA-256 header that is signed. Anything else, a payload signature over plain http or
-        # a CRC of botocore's choice, would make it read whole files on the event loop once more.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={
-            "addressing_style": "path" if custom else "virtual",
-            "payload_signing_enabled": False,
-            "us_east_1_regional_endpoint": "regional",
-        },
-    )
-
-
-def _send_body_at_once(params: dict[str, Any], **_event: object) -> None:
-    # botocore asks for "100 Continue" before it sends a file. That costs a round trip, and aiohttp waits for
-    # the answer without any limit of time.
-    params["headers"].pop("Expect", None)
 
 
 class S3ObjectStore:
@@ -210,10 +142,10 @@ class S3ObjectStore:
             while True:
                 body = await self._open(key)
                 try:
-                    return await _receive(body, file.fileno(), max_bytes=max_bytes)
+                    return await receive(body, file.fileno(), max_bytes=max_bytes)
                 except (BotoCoreError, aiohttp.ClientError):
                     # botocore tries a request again, but not what breaks off after the head of the answer.
-                    if attempt == _ATTEMPTS:
+                    if attempt == _FETCH_ATTEMPTS:
                         raise
                 attempt += 1
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -308,111 +240,6 @@ class _Upload:
         with suppress(DependencyUnavailable):
             async with _answer_within(_ABORT_SECONDS):
                 await self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
-
-
-class FileSlice(io.RawIOBase):
-    """`size` bytes of an open file from `start`, by positioned reads: it has a position of its own.
-
-    aiohttp reads it chunk by chunk in threads, so that no file is ever in memory as a whole.
-    """
-
-    def __init__(self, fd: int, *, start: int, size: int) -> None:
-        self._fd = fd
-        self._start = start
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = origin + offset
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        left = self._size - self._position
-        wanted = left if size < 0 else min(size, left)
-        if wanted <= 0:
-            return b""
-        data = os.pread(self._fd, wanted, self._start + self._position)
-        if not data:
-            # An early end would leave S3 waiting for the bytes that Content-Length has promised.
-            raise EOFError("the file is shorter than it was said to be")
-        self._position += len(data)
-        return data
-
-    def sha256(self) -> bytes:
-        digest = hashlib.sha256()
-        for chunk in self._chunks():
-            digest.update(chunk)
-        self.seek(0)
-        return digest.digest()
-
-    def _chunks(self) -> Iterable[bytes]:
-        return iter(lambda: self.read(1 << 18), b"")
-
-
-async def _receive(body: StreamingBody, fd: int, *, max_bytes: int) -> str:
-    sink = _Sink(fd)
-    async with body:  # left before its end, the connection is closed
-        await _in_thread(sink.clear)
-        while block := await _read_block(body):
-            if sink.size + len(block) > max_bytes:
-                raise UploadTooLarge(f"The file is larger than {max_bytes:,} bytes.")
-            await _in_thread(sink.write, block)
-    return sink.sha256()
-
-
-async def _read_block(body: StreamingBody) -> bytes:
-    """Return BLOCK_BYTES, fewer at the end only: what comes at once may be a single packet."""
-    block = bytearray()
-    while len(block) < BLOCK_BYTES and (chunk := await body.read(BLOCK_BYTES - len(block))):
-        block += chunk
-    return bytes(block)
-
-
-class _Sink:
-    """Writes what arrives from the beginning of a file, and hashes it."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._sha256 = hashlib.sha256()
-        self.size = 0
-
-    def clear(self) -> None:
-        os.ftruncate(self._fd, 0)
-
-    def write(self, block: bytes) -> None:
-        self._sha256.update(block)
-        rest = memoryview(block)
-        try:
-            while rest:
-                written = os.pwrite(self._fd, rest, self.size)
-                self.size += written
-                rest = rest[written:]
-        except OSError as error:
-            raise DependencyUnavailable("disk") from error
-
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
-
-
-async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    job = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        # A thread cannot be stopped. Whoever cancels closes the file next, and its number may be another one's then.
-        await asyncio.wait([job])
-        job.exception()  # asked for, or asyncio logs that nobody did
-        raise
 
 
 @asynccontextmanager

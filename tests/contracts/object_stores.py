@@ -17,7 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from app.adapters.disk import URL_PATH, DiskObjectStore, open_disk
-from app.adapters.s3 import S3Connection, S3ObjectStore
+from app.adapters.s3 import S3ObjectStore
+from app.adapters.s3_connection import S3Connection
 from app.adapters.sigv4 import Presigner
 from app.core.models import SignedForm, StoredObject
 from app.core.ports import ObjectStore

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app.adapters.s3 import S3Connection, open_s3
+from app.adapters.s3_connection import S3Connection, open_s3
 from app.core.errors import AppError, DependencyUnavailable, ObjectMissing, UploadTooLarge
 from app.core.models import SignedForm, StoredObject
 from tests.contracts.object_stores import TTL, WINDOW, Subject, disk_subject, file_of, s3_subject

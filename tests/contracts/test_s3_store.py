@@ -18,7 +18,8 @@ import pytest
 import pytest_asyncio
 
 from app.adapters import s3
-from app.adapters.s3 import S3Connection, S3ObjectStore, open_s3
+from app.adapters.s3 import S3ObjectStore
+from app.adapters.s3_connection import S3Connection, open_s3
 from app.core.errors import DependencyUnavailable, UploadTooLarge
 from app.core.models import SignedForm, SignedUrl
 from app.core.ports import ObjectStore
