@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,9 @@ from app.adapters.sqlite.schema import migrate
 from app.core.errors import DependencyUnavailable
 
 T = TypeVar("T")
+
+_WAL_TRIES = 100
+_WAL_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,8 +128,18 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     # Another process (the worker) may be writing: wait for it.
     connection.execute("PRAGMA busy_timeout = 5000")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     # The default of many builds in WAL mode, NORMAL, may lose the last commits when the power fails.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait (busy_timeout) for another that is making the same change to a new file.
+    for _ in range(_WAL_TRIES):
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        time.sleep(_WAL_PAUSE_SECONDS)
+    connection.execute("PRAGMA journal_mode = WAL")
