@@ -68,6 +68,11 @@ class AccountDisabled(AppError):
     default_detail = "This account was disabled by an administrator."
 
 
+class SignInAgain(AppError):
+    code, status, title = "sign_in_again", 403, "Sign in again"
+    default_detail = "You signed in too long ago for this. Sign in again, then repeat it."
+
+
 class RegistrationClosed(AppError):
     code, status, title = "registration_closed", 403, "Registration closed"
     default_detail = "Signing up with e-mail and password is not enabled for this service."
@@ -242,6 +247,48 @@ class ThumbnailMissing(AppError):
     default_detail = "This image has no thumbnail of that size."
 
 
+# Background jobs and product images
+
+
+class JobMissing(AppError):
+    code, status, title = "job_missing", 404, "No such job"
+    default_detail = "You have no job with this id, or it is long over."
+
+
+class EanInvalid(AppError):
+    code, status, title = "ean_invalid", 422, "EAN invalid"
+
+
+class ProductUnknown(AppError):
+    code, status, title = "product_unknown", 404, "Product unknown"
+    default_detail = "The product catalogue does not know this code."
+
+
+class ProductImageMissing(AppError):
+    code, status, title = "product_image_missing", 404, "Product without an image"
+    default_detail = "The product catalogue knows this product, but has no image of it."
+
+
+class ImageRejected(AppError):
+    """The catalogue's image cannot be had, or is none that is taken."""
+
+    code, status, title = "image_rejected", 422, "Product image rejected"
+
+
+class CatalogUnavailable(AppError):
+    """The catalogue, or the host of its images, does not answer or asks to wait: another attempt may succeed.
+
+    `attempted` is False where nothing was asked of it, since others' turn comes first.
+    """
+
+    code, status, title = "catalog_unavailable", 503, "Product catalogue unavailable"
+    default_detail = "The product catalogue is not answering. It is tried again."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None, attempted: bool = True) -> None:
+        self.attempted = attempted
+        super().__init__(detail, retry_after=retry_after)
+
+
 # URLs that the service signs and serves itself
 
 
@@ -279,7 +326,7 @@ class Overloaded(AppError):
 class DependencyUnavailable(AppError):
     """A store, table or provider that the service needs did not answer in time, retries included.
 
-    `dependency` is `store`, `table`, `accounts`, `renderer` or `disk`: it is logged, and named in the detail.
+    `dependency` is `store`, `table`, `queue`, `accounts`, `renderer` or `disk`: it is logged, and named in the detail.
     """
 
     code, status, title = "dependency_unavailable", 503, "Temporarily unavailable"

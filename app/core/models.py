@@ -94,6 +94,20 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where a fetched image came from, and on what terms."""
+
+    ean: str
+    """Normalised: 8 or 13 digits, or 14 (core.ean)."""
+    url: str
+    """The product's page, for people."""
+    product_name: str | None
+    brand: str | None
+    licence: str
+    attribution: str
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """The record of an image whose original is in the object store."""
 
@@ -109,9 +123,10 @@ class Image:
     height: int
     """As shown: EXIF orientation applied."""
     uploaded_at: datetime
-    placeholder: str
-    """Thumbhash, base64."""
+    placeholder: str | None
+    """Thumbhash, base64; None until the thumbnails have been made."""
     thumbnails: tuple[Thumbnail, ...]
+    source: Source | None = None
 
     @property
     def original_key(self) -> str:
@@ -122,6 +137,11 @@ class Image:
         return thumbnail_key(self.owner_id, self.id, thumbnail.size, thumbnail.content_type or "")
 
     @property
+    def is_pending(self) -> bool:
+        """Whether thumbnails are still to be made."""
+        return any(thumbnail.status is ThumbnailStatus.PENDING for thumbnail in self.thumbnails)
+
+    @property
     def object_keys(self) -> tuple[str, ...]:
         """The key of every object that this record says is there."""
         ready = (t for t in self.thumbnails if t.status is ThumbnailStatus.READY)
@@ -130,6 +150,7 @@ class Image:
 
 IMAGES_PREFIX = "images/"
 INCOMING_PREFIX = "incoming/"
+EXPORTS_PREFIX = "exports/"
 
 
 def image_folder(owner_id: str, image_id: str) -> str:
@@ -180,7 +201,8 @@ class Rendering:
     content_type: str
     width: int
     height: int
-    placeholder: str
+    placeholder: str | None
+    """None where the header alone was asked for."""
     thumbnails: tuple[RenderedThumbnail, ...]
 
 

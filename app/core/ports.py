@@ -6,9 +6,11 @@ Every method may raise DependencyUnavailable once its retries are used up; that 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+from app.core.jobs import DueJob, Job, JobMessage, JobStatus
 from app.core.models import (
     Account,
     Attempts,
@@ -28,6 +30,7 @@ from app.core.models import (
     Usage,
     User,
 )
+from app.core.products import Product
 
 
 class ObjectStore(Protocol):
@@ -124,7 +127,8 @@ class ImageTable(Protocol):
         """Add the record and count it to its owner's usage, both or neither.
 
         Raises QuotaExceeded if the owner would then have more than `quota`, however many are added
-        at once. Adding a record that is there already changes nothing.
+        at once, and TokenInvalid if `OwnerTable.close` was called for the owner. Adding a record that is there
+        already changes nothing.
         """
         ...
 
@@ -151,7 +155,14 @@ class ImageTable(Protocol):
         ...
 
     async def replace(self, image: Image) -> None:
-        """Overwrite the thumbnails of the record with those of `image`. Raises ImageMissing."""
+        """Overwrite thumbnails, placeholder, width and height of the record with those of `image`.
+
+        Raises ImageMissing.
+        """
+        ...
+
+    async def newest_of_product(self, owner_id: str, ean: str) -> Image:
+        """Return the owner's newest image whose source has this EAN. Raises ImageMissing."""
         ...
 
     async def usage(self, owner_id: str) -> Usage: ...
@@ -213,6 +224,109 @@ class OnceTable(Protocol):
         ...
 
 
+class JobTable(Protocol):
+    """The records of background jobs: they, not the queue, say what has to be done and what was."""
+
+    async def add_job(self, job: Job) -> None:
+        """Adding one that is there already changes nothing."""
+        ...
+
+    async def find_job(self, owner_id: str, job_id: str) -> Job | None: ...
+
+    async def page_jobs(
+        self, owner_id: str, *, before: str | None, limit: int, status: JobStatus | None = None
+    ) -> Sequence[Job]:
+        """Return at most `limit` jobs, only those with `status` if given, newest first, after the id `before`."""
+        ...
+
+    async def claim_job(
+        self, owner_id: str, job_id: str, *, claim: str, now: datetime, lease_until: datetime
+    ) -> Job | None:
+        """Make the job RUNNING under `claim`, due again at `lease_until`, with one attempt more; return it.
+
+        Returns None, having changed nothing, unless it is there, not finished, and due at `now`. Of many at once
+        exactly one gets it.
+        """
+        ...
+
+    async def save_job(self, job: Job) -> bool:
+        """Overwrite everything but id, owner, kind, claim and creation time, if `job.claim` is still running.
+
+        Returns False, having changed nothing, if it is not: its lease was over and another attempt has begun, or the
+        job was finished. A finished job is kept for 30 days after `updated_at`.
+        """
+        ...
+
+    async def due_jobs(self, *, before: datetime, limit: int) -> Sequence[DueJob]:
+        """Return at most `limit` unfinished jobs of any owner with `due_at` before that time, the oldest first.
+
+        May miss what was written in the last seconds.
+        """
+        ...
+
+
+class JobQueue(Protocol):
+    """Says whose turn it is: at least once for each message, in no certain order."""
+
+    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
+        """`delay_seconds` is at most 900."""
+        ...
+
+    async def receive(self, *, limit: int, hide_seconds: int) -> Sequence[JobMessage]:
+        """Return at most `limit` (1 to 10) messages, waiting for one for some seconds; none is no error.
+
+        Nobody else gets them for `hide_seconds`. One that was received five times and never acknowledged goes to the
+        dead-letter queue instead of a sixth time, or is dropped where there is none.
+        """
+        ...
+
+    async def hide(self, message: JobMessage, *, seconds: int) -> None:
+        """Let the message come again `seconds` from now. A receipt that is no longer good is no error."""
+        ...
+
+    async def acknowledge(self, message: JobMessage) -> None:
+        """Remove the message. A receipt that is no longer good is no error."""
+        ...
+
+    async def depth(self) -> int:
+        """Return roughly how many messages are waiting, those with a delay included."""
+        ...
+
+    async def check(self) -> None:
+        """Return if the queue answers and is there."""
+        ...
+
+
+class OwnerTable(Protocol):
+    """What concerns all the records of one owner."""
+
+    async def close(self, owner_id: str, *, until: datetime) -> None:
+        """Let nothing more be added to the owner's images (`ImageTable.add`); the mark is kept until then."""
+        ...
+
+    async def is_closed(self, owner_id: str) -> bool: ...
+
+    async def forget(self, owner_id: str) -> None:
+        """Remove the owner's usage, direct uploads, idempotency keys and jobs: all but images and that mark."""
+        ...
+
+
+class ProductCatalog(Protocol):
+    """Finds the image of a product by its EAN."""
+
+    async def find(self, ean: str) -> Product:
+        """`ean` is normalised (core.ean). Raises ProductUnknown, ProductImageMissing or CatalogUnavailable."""
+        ...
+
+    async def download(self, product: Product, file: BinaryIO, *, max_bytes: int) -> str:
+        """Write the product's image to the open, empty `file` and return its SHA-256 (hex); memory stays flat.
+
+        Connects to nothing but public addresses of the hosts that the catalogue is known to use. Raises ImageRejected
+        for any other and for one larger than `max_bytes`, and CatalogUnavailable.
+        """
+        ...
+
+
 class AccountTable(Protocol):
     """Accounts kept by the service, their sessions, and counters of attempts."""
 
@@ -246,6 +360,14 @@ class AccountTable(Protocol):
 
     async def remove_session(self, account_id: str, session_id: str) -> None:
         """A session that is not there is no error."""
+        ...
+
+    async def remove_sessions(self, account_id: str) -> None:
+        """Remove every session of the account."""
+        ...
+
+    async def remove_account(self, account_id: str) -> None:
+        """Remove the account and its sessions; its e-mail address is free again. One that is gone is no error."""
         ...
 
     async def count_attempt(self, key: str, *, now: datetime, window_seconds: int) -> Attempts:
@@ -292,6 +414,17 @@ class Accounts(Protocol):
         """Return the profile of the token's account. Raises TokenInvalid or TokenExpired."""
         ...
 
+    async def close(self, access_token: str) -> None:
+        """Let nobody sign in to the token's account any more. Again is no error.
+
+        Raises TokenInvalid, TokenExpired, or SignInAgain where the provider wants a sign-in that is recent.
+        """
+        ...
+
+    async def remove(self, user_id: str) -> None:
+        """Remove what the service itself keeps of a closed account. One that is gone is no error."""
+        ...
+
 
 class Renderer(Protocol):
     """Checks an image and makes its thumbnails, apart from this process and within limits."""
@@ -303,4 +436,34 @@ class Renderer(Protocol):
         decoded), ImageTooExpensive when a limit on time or memory stopped it, and Overloaded at once
         when the queue is full.
         """
+        ...
+
+
+class Metrics(Protocol):
+    """Counts what an operator watches. Never raises."""
+
+    def count_request(self, *, method: str, route: str, status: int, seconds: float) -> None:
+        """`route` is a template such as `/images/{image_id}`: there must not be many of them."""
+        ...
+
+    def count_image(self, size: int) -> None:
+        """An image of `size` bytes was taken in, whichever way it came."""
+        ...
+
+    def count_rendering(self, outcome: str, seconds: float) -> None:
+        """`outcome` is `rendered` or the code of the error that it ended with."""
+        ...
+
+    def count_job(self, kind: str, outcome: str) -> None:
+        """`outcome` is `completed`, `failed` or `retrying`."""
+        ...
+
+    def count_dependency_error(self, dependency: str) -> None: ...
+
+    def exposition(self, *, queue_depth: int | None, queue_age_seconds: float | None) -> bytes:
+        """Return all that was counted, by every process that counts together with this one, as Prometheus reads it."""
+        ...
+
+    def served(self, *, host: str, port: int) -> AbstractContextManager[None]:
+        """Serve what was counted over HTTP meanwhile, apart from the API; on port 0 nowhere."""
         ...

@@ -22,7 +22,7 @@ class RenderLimits:
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
     sizes: tuple[int, ...] = (200, 500, 800)
-    """The longest side of each thumbnail, in pixels."""
+    """The longest side of each thumbnail, in pixels; none of them: only the header is looked at."""
     thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
     allowed_content_types: frozenset[str] = frozenset(FORMATS_BY_CONTENT_TYPE)
     limits: RenderLimits = RenderLimits()

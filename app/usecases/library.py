@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.core import filenames, signing
-from app.core.errors import AppError, CursorInvalid, ImageMissing, ThumbnailMissing
+from app.core import filenames
+from app.core.errors import AppError, ImageMissing, ThumbnailMissing
 from app.core.ids import is_id
 from app.core.models import Image, Quota, SignedUrl, Thumbnail, Usage, User
 from app.core.ports import ImageTable, ObjectStore
+from app.usecases.cursors import Cursors
 
 _DELETES_AT_ONCE = 8
 
@@ -26,25 +27,29 @@ class ImagePage:
 
 
 class Library:
-    def __init__(self, *, store: ObjectStore, images: ImageTable, quota: Quota, cursor_key: bytes) -> None:
+    def __init__(self, *, store: ObjectStore, images: ImageTable, quota: Quota, cursors: Cursors) -> None:
         self.quota = quota
         self._store = store
         self._images = images
-        self._cursor_key = cursor_key
+        self._cursors = cursors
 
     async def page(self, user: User, *, cursor: str | None, limit: int) -> ImagePage:
         """Return `limit` images, newest first. Raises CursorInvalid, for another user's cursor too."""
-        before = self._open_cursor(user, cursor) if cursor else None
+        before = self._cursors.open(user, cursor)
         images = await self._images.page(user.id, before=before, limit=limit + 1)
         if len(images) <= limit:
             return ImagePage(images, None)
-        return ImagePage(images[:limit], self._make_cursor(user, images[limit - 1].id))
+        return ImagePage(images[:limit], self._cursors.make(user, images[limit - 1].id))
 
     async def get(self, user: User, image_id: str) -> Image:
         """Raises ImageMissing, for another user's image too."""
         if not is_id(image_id):
             raise ImageMissing
         return await self._images.get(user.id, image_id)
+
+    async def newest_of_product(self, user: User, ean: str) -> Image:
+        """Return the newest image that was fetched for `ean`, normalised. Raises ImageMissing."""
+        return await self._images.newest_of_product(user.id, ean)
 
     async def find(self, user: User, image_id: str) -> Image | None:
         try:
@@ -105,12 +110,3 @@ class Library:
 
     async def usage(self, user: User) -> Usage:
         return await self._images.usage(user.id)
-
-    def _make_cursor(self, user: User, image_id: str) -> str:
-        return signing.seal(self._cursor_key, f"{image_id}/{user.id}".encode())
-
-    def _open_cursor(self, user: User, cursor: str) -> str:
-        image_id, _, owner_id = (signing.unseal(self._cursor_key, cursor) or b"").decode().partition("/")
-        if owner_id != user.id or not image_id:
-            raise CursorInvalid
-        return image_id

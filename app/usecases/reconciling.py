@@ -11,10 +11,12 @@ import structlog
 
 from app.core.errors import ImageMissing
 from app.core.ids import is_id, made_at
-from app.core.models import IMAGES_PREFIX, INCOMING_PREFIX, Image, Thumbnail, ThumbnailStatus
+from app.core.models import EXPORTS_PREFIX, IMAGES_PREFIX, INCOMING_PREFIX, Image, Thumbnail, ThumbnailStatus
 from app.core.ports import ImageTable, ObjectStore
+from app.usecases import exports
 
-_INCOMING_KEPT = timedelta(days=1)
+_KEPT = {INCOMING_PREFIX: timedelta(days=1), EXPORTS_PREFIX: exports.KEPT}
+"""The lifecycle rules of infra/template.yaml do the same on S3."""
 _LOST_SHARE = 0.1
 _LOST_FLOOR = 10
 """More lost originals than both of these are no crash but the wrong bucket: no record is removed then."""
@@ -36,8 +38,8 @@ class Findings:
     """Thumbnails that were gone, now marked `failed`."""
     unsettled: int = 0
     """Objects without a record, too young to tell from an upload that is under way: left alone."""
-    incoming_deleted: int = 0
-    """Direct uploads that were sent and never completed."""
+    expired_deleted: int = 0
+    """Direct uploads that were sent and never completed, and exports that are a week old."""
     records_kept: int = 0
     """Records without an original, kept because they were too many: the store is likely the wrong one."""
 
@@ -64,7 +66,7 @@ class Reconciler:
         run = _Run(self._store, self._images, settled_before)
         await run.compare()
         await run.remove_lost()
-        await run.sweep_incoming()
+        await run.sweep_expired()
         _log.info("reconcile.finished", **dataclasses.asdict(run.findings))
         return run.findings
 
@@ -112,14 +114,15 @@ class _Run:
             _log.warning("reconcile.record_removed", image_id=image.id, owner_id=image.owner_id)
             await self._store.delete(image.object_keys)
 
-    async def sweep_incoming(self) -> None:
-        """Delete what nobody has completed within a day, as the lifecycle rule does on S3."""
-        over = datetime.now(UTC) - _INCOMING_KEPT
-        async for stored in self._store.walk(INCOMING_PREFIX):
-            upload_id = stored.key.rpartition("/")[2]
-            if is_id(upload_id) and made_at(upload_id) < over:
-                await self._store.delete([stored.key])
-                self.findings.incoming_deleted += 1
+    async def sweep_expired(self) -> None:
+        """Delete what is kept for a while only: it is named by an id, which says how old it is."""
+        for prefix, kept in _KEPT.items():
+            over = datetime.now(UTC) - kept
+            async for stored in self._store.walk(prefix):
+                made_by = stored.key.rpartition("/")[2].removesuffix(".zip")
+                if is_id(made_by) and made_at(made_by) < over:
+                    await self._store.delete([stored.key])
+                    self.findings.expired_deleted += 1
 
     async def _folders(self) -> AsyncIterator[_Folder]:
         """Yield each image's objects together; what does not look like one of them is not ours to judge."""

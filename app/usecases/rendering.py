@@ -94,7 +94,11 @@ def render(file: BinaryIO, options: RenderOptions) -> Rendering:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            width, height, largest = _decode(data, image_format, options)
+            image = _open(data, image_format, options.limits)
+            if not options.sizes:
+                width, height = _size_as_shown(image, image_format)
+                return Rendering(image_format.content_type, width, height, placeholder=None, thumbnails=())
+            width, height, largest = _decode(image, image_format, options)
     except AppError:
         raise
     except MemoryError as error:
@@ -124,12 +128,22 @@ def _allowed_format(data: bytes, allowed: frozenset[str]) -> ImageFormat:
     raise FormatUnsupported(f"The file is {what}. Allowed are: {names}.")
 
 
-def _decode(data: bytes, image_format: ImageFormat, options: RenderOptions) -> tuple[int, int, Image.Image]:
-    """Return width and height as shown, and the image as shown at the largest size, in sRGB: L, RGB or RGBA."""
-    _check_container(data, image_format, options.limits)
+def _open(data: bytes, image_format: ImageFormat, limits: RenderLimits) -> Image.Image:
+    """Return the image with its header checked and no pixel decoded."""
+    _check_container(data, image_format, limits)
     image = _OPENERS[image_format](io.BytesIO(data))
-    _check_size(*image.size, options.limits)
-    _check_frames(_frames(image, image_format), image.width * image.height, options.limits)
+    _check_size(*image.size, limits)
+    _check_frames(_frames(image, image_format), image.width * image.height, limits)
+    return image
+
+
+def _size_as_shown(image: Image.Image, image_format: ImageFormat) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if _transposition(image, image_format) in _SWAPS_SIDES else (width, height)
+
+
+def _decode(image: Image.Image, image_format: ImageFormat, options: RenderOptions) -> tuple[int, int, Image.Image]:
+    """Return width and height as shown, and the image as shown at the largest size, in sRGB: L, RGB or RGBA."""
     full_size, longest = image.size, max(options.sizes)
     box = _draft(image, _fit(full_size, longest)) if image_format is JPEG else None
     image.load()

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 import structlog
 
 from app.core.errors import AppError, FormatUnsupported, Overloaded, QuotaExceeded
 from app.core.formats import ImageFormat, require_format
 from app.core.ids import made_at, new_id
+from app.core.jobs import JobKind
 from app.core.models import (
     Image,
     Quota,
     RenderedThumbnail,
     Rendering,
+    Source,
     Thumbnail,
     ThumbnailStatus,
     User,
     original_key,
 )
-from app.core.ports import ImageTable, ObjectStore, Renderer
+from app.core.ports import ImageTable, Metrics, ObjectStore, Renderer
+from app.usecases.jobs import Jobs
 
 PUT_SECONDS = 40
 """How long an image's objects may take, rendering included; past that it is given up."""
@@ -55,13 +58,22 @@ class Uploads:
         store: ObjectStore,
         images: ImageTable,
         renderer: Renderer,
+        inspector: Renderer,
+        jobs: Jobs,
+        metrics: Metrics,
         quota: Quota,
+        sizes: Sequence[int],
         allowed_content_types: Collection[str],
     ) -> None:
+        """`inspector` is a renderer without sizes; `sizes` are those that `renderer` makes."""
         self._store = store
         self._images = images
         self._renderer = renderer
+        self._inspector = inspector
+        self._jobs = jobs
+        self._metrics = metrics
         self._quota = quota
+        self._sizes = sizes
         self._allowed = frozenset(allowed_content_types)
 
     def recognise(self, head: bytes) -> ImageFormat:
@@ -73,7 +85,9 @@ class Uploads:
         if content_type not in self._allowed:
             raise FormatUnsupported(f"{content_type} is not taken. Taken are {', '.join(sorted(self._allowed))}.")
 
-    async def receive(self, user: User, received: ReceivedFile, *, image_id: str | None = None) -> Image:
+    async def receive(
+        self, user: User, received: ReceivedFile, *, image_id: str | None = None, source: Source | None = None
+    ) -> Image:
         """Check and keep what `user` sent; when this returns, original, thumbnails and record are durable.
 
         Raises QuotaExceeded and what `Renderer.render` raises; nothing is kept then.
@@ -83,15 +97,46 @@ class Uploads:
         original = original_key(user.id, image_id, received.format.content_type)
         keys = {original}
         async with self._deleted_on_failure(keys):
-            rendering = await self._put_and_render(original, received)
-            image = _image(user, image_id, received, rendering)
+            _, rendering = await _together(self._put(original, received), self._renderer.render(received.file))
+            image = _image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
-            made = zip(image.thumbnails, rendering.thumbnails, strict=True)
-            puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in made}
-            await _together(*(self._store.put(k, r.data, content_type=r.content_type) for k, r in puts.items()))
+            await put_thumbnails(self._store, image, rendering)
         await self._add(image)
+        self._metrics.count_image(image.size)
         _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
         return image
+
+    async def receive_unrendered(self, user: User, received: ReceivedFile, *, image_id: str | None = None) -> Image:
+        """Check the header of what `user` sent and keep it; the thumbnails are made in the background.
+
+        When this returns, the original, the record and the job are durable. Raises QuotaExceeded and what
+        `Renderer.render` raises for a header; nothing is kept then.
+        """
+        await self.refuse_over_quota(user, received.size)
+        header = await self._inspector.render(received.file)
+        image = _image(user, image_id or new_id(), received, header, source=None)
+        image = replace(
+            image, thumbnails=tuple(Thumbnail(size, ThumbnailStatus.PENDING, attempts=0) for size in self._sizes)
+        )
+        async with self._deleted_on_failure({image.original_key}):
+            await self._put(image.original_key, received)
+            # Before the record, which must never wait for thumbnails that nobody makes.
+            job = await self._jobs.add(user.id, JobKind.RENDER, image_id=image.id)
+        await self._add(image)
+        await self._jobs.send(job)
+        self._metrics.count_image(image.size)
+        _log.info("image.accepted", image_id=image.id, bytes=image.size, content_type=image.content_type)
+        return image
+
+    async def receive_rendered_if_possible(
+        self, user: User, received: ReceivedFile, *, image_id: str | None = None
+    ) -> Image:
+        """`receive`, or where more is going on than can be rendered now, `receive_unrendered`."""
+        image_id = image_id or new_id()
+        try:
+            return await self.receive(user, received, image_id=image_id)
+        except Overloaded:
+            return await self.receive_unrendered(user, received, image_id=image_id)
 
     async def refuse_over_quota(self, user: User, size: int) -> None:
         """Spare the work where the answer is known already; the condition in `ImageTable.add` decides."""
@@ -103,16 +148,14 @@ class Uploads:
         if self._quota.bytes and usage.bytes + size > self._quota.bytes:
             raise QuotaExceeded
 
-    async def _put_and_render(self, key: str, received: ReceivedFile) -> Rendering:
-        put = self._store.put_file(
+    async def _put(self, key: str, received: ReceivedFile) -> None:
+        await self._store.put_file(
             key,
             received.file,
             size=received.size,
             sha256=received.sha256,
             content_type=received.format.content_type,
         )
-        _, rendering = await _together(put, self._renderer.render(received.file))
-        return cast("Rendering", rendering)
 
     async def _add(self, image: Image) -> None:
         try:
@@ -154,7 +197,26 @@ class Uploads:
             _log.warning("objects.left_for_reconcile", keys=len(keys), cause=error.code)
 
 
-def _image(user: User, image_id: str, received: ReceivedFile, rendering: Rendering) -> Image:
+async def put_thumbnails(store: ObjectStore, image: Image, rendering: Rendering) -> None:
+    """Put what was rendered under the keys of the image's thumbnails, which are all ready."""
+    made = zip(image.thumbnails, rendering.thumbnails, strict=True)
+    puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in made}
+    await _together(*(store.put(key, r.data, content_type=r.content_type) for key, r in puts.items()))
+
+
+def ready_thumbnail(rendered: RenderedThumbnail, *, attempts: int = 1) -> Thumbnail:
+    return Thumbnail(
+        size=rendered.size,
+        status=ThumbnailStatus.READY,
+        content_type=rendered.content_type,
+        width=rendered.width,
+        height=rendered.height,
+        bytes=len(rendered.data),
+        attempts=attempts,
+    )
+
+
+def _image(user: User, image_id: str, received: ReceivedFile, rendering: Rendering, source: Source | None) -> Image:
     return Image(
         id=image_id,
         owner_id=user.id,
@@ -167,18 +229,8 @@ def _image(user: User, image_id: str, received: ReceivedFile, rendering: Renderi
         height=rendering.height,
         uploaded_at=made_at(image_id),
         placeholder=rendering.placeholder,
-        thumbnails=tuple(_thumbnail(rendered) for rendered in rendering.thumbnails),
-    )
-
-
-def _thumbnail(rendered: RenderedThumbnail) -> Thumbnail:
-    return Thumbnail(
-        size=rendered.size,
-        status=ThumbnailStatus.READY,
-        content_type=rendered.content_type,
-        width=rendered.width,
-        height=rendered.height,
-        bytes=len(rendered.data),
+        thumbnails=tuple(ready_thumbnail(rendered) for rendered in rendering.thumbnails),
+        source=source,
     )
 
 

@@ -1,0 +1,109 @@
+"""Product images by EAN: asked for here, found in a product catalogue, kept like any upload."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from app.core import filenames
+from app.core.errors import (
+    FileEmpty,
+    FormatUnsupported,
+    ImageCorrupt,
+    ImageRejected,
+    ImageTooExpensive,
+    ImageTooLarge,
+)
+from app.core.formats import SNIFF_BYTES
+from app.core.ids import new_id
+from app.core.jobs import Job, JobError, JobKind
+from app.core.models import User
+from app.core.ports import ProductCatalog
+from app.core.products import Product
+from app.usecases.jobs import Jobs
+from app.usecases.library import Library
+from app.usecases.spool import Spool
+from app.usecases.uploads import ReceivedFile, Uploads
+from app.usecases.working import Attempt, LeaseLost
+
+_FOUND, _DOWNLOADED = 25, 60
+"""Percent done."""
+_REFUSALS = (FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge)
+
+
+class EanImports:
+    def __init__(
+        self,
+        *,
+        catalog: ProductCatalog,
+        uploads: Uploads,
+        library: Library,
+        jobs: Jobs,
+        spool: Spool,
+        max_bytes: int,
+    ) -> None:
+        self._catalog = catalog
+        self._uploads = uploads
+        self._library = library
+        self._jobs = jobs
+        self._spool = spool
+        self._max_bytes = max_bytes
+
+    async def request(self, user: User, ean: str, *, description: str | None, job_id: str | None = None) -> Job:
+        """Have the image of the product fetched; `ean` is normalised."""
+        job = await self._jobs.add(user.id, JobKind.FETCH, ean=ean, description=description, job_id=job_id)
+        await self._jobs.send(job)
+        return job
+
+    async def run(self, attempt: Attempt) -> None:
+        """Find, check and keep the image, unless an earlier attempt has.
+
+        Raises ProductUnknown, ProductImageMissing, CatalogUnavailable, ImageRejected and QuotaExceeded.
+        """
+        job = attempt.job
+        user = User(job.owner_id)
+        if job.image_id is not None and await self._library.find(user, job.image_id):
+            return
+        product = await self._catalog.find(job.ean or "")
+        await attempt.report(progress=_FOUND)
+        async with self._spool.file() as file:
+            sha256 = await self._catalog.download(product, file, max_bytes=self._max_bytes)
+            head = await asyncio.to_thread(os.pread, file.fileno(), SNIFF_BYTES, 0)
+            try:
+                found = self._uploads.recognise(head)
+                received = ReceivedFile(
+                    file=file,
+                    size=os.fstat(file.fileno()).st_size,
+                    sha256=sha256,
+                    format=found,
+                    filename=filenames.clean(f"{_name(product)}.{found.extensions[0]}"),
+                    description=job.description,
+                )
+                await self._keep(attempt, user, received, product)
+            except _REFUSALS as error:
+                raise ImageRejected(f"The product's image was refused: {error.detail}") from error
+
+    async def give_up(self, job: Job, error: JobError) -> None:
+        """Nothing was kept, so nothing is to be done."""
+
+    async def _keep(self, attempt: Attempt, user: User, received: ReceivedFile, product: Product) -> None:
+        # The id is noted before anything is kept under it: whoever comes after this attempt looks there first. It is
+        # made only now, for what has an old id and no record is taken for a leftover.
+        image_id = new_id()
+        await attempt.report(progress=_DOWNLOADED, image_id=image_id)
+        await self._uploads.receive(user, received, image_id=image_id, source=product.source)
+        try:
+            await attempt.report()
+        except LeaseLost:
+            await self._withdraw(attempt.job, user, image_id)
+            raise
+
+    async def _withdraw(self, job: Job, user: User, image_id: str) -> None:
+        """Another attempt has begun: if it did not see this image in time, it makes one of its own."""
+        there = await self._jobs.find(user, job.id)
+        if there is None or there.image_id != image_id:
+            await self._library.delete(user, image_id)
+
+
+def _name(product: Product) -> str:
+    return product.source.product_name or product.source.ean

@@ -1,0 +1,111 @@
+"""Thumbnails that are made in the background: those of an upload that did not wait, and those that had failed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+from app.core.errors import DependencyUnavailable, ImageMissing
+from app.core.jobs import Job, JobError, JobKind
+from app.core.models import Image, Rendering, Thumbnail, ThumbnailStatus, User
+from app.core.ports import ImageTable, ObjectStore, Renderer
+from app.usecases.jobs import Jobs
+from app.usecases.library import Library
+from app.usecases.spool import Spool
+from app.usecases.uploads import put_thumbnails, ready_thumbnail
+from app.usecases.working import Attempt
+
+_FETCH_SECONDS = 60
+
+
+class Thumbnails:
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        images: ImageTable,
+        library: Library,
+        renderer: Renderer,
+        jobs: Jobs,
+        spool: Spool,
+    ) -> None:
+        self._store = store
+        self._images = images
+        self._library = library
+        self._renderer = renderer
+        self._jobs = jobs
+        self._spool = spool
+
+    async def make_failed_ones(self, user: User, image_id: str) -> Image:
+        """Have the failed thumbnails made once more; without failed ones nothing changes. Raises ImageMissing."""
+        image = await self._library.get(user, image_id)
+        if not any(thumbnail.status is ThumbnailStatus.FAILED for thumbnail in image.thumbnails):
+            return image
+        job = await self._jobs.add(user.id, JobKind.RENDER, image_id=image.id)
+        image = _with(image, lambda t: _pending(t) if t.status is ThumbnailStatus.FAILED else t)
+        await self._images.replace(image)
+        await self._jobs.send(job)
+        return image
+
+    async def run(self, attempt: Attempt) -> None:
+        """Make the thumbnails that are pending, if the image is still there.
+
+        Raises what `Renderer.render` raises, and ObjectMissing if there is no original.
+        """
+        job = attempt.job
+        image = await self._library.find(User(job.owner_id), job.image_id or "")
+        if image is None or not image.is_pending:
+            return
+        async with self._spool.file() as file:
+            try:
+                async with asyncio.timeout(_FETCH_SECONDS):
+                    await self._store.fetch(image.original_key, file, max_bytes=image.size)
+            except TimeoutError as error:
+                raise DependencyUnavailable("store") from error
+            await attempt.report(progress=30)
+            rendering = await self._renderer.render(file)
+        await attempt.report(progress=80)
+        await self._keep(_rendered(image, rendering, attempts=job.attempts), rendering)
+
+    async def give_up(self, job: Job, error: JobError) -> None:
+        try:
+            image = await self._images.get(job.owner_id, job.image_id or "")
+            await self._images.replace(_with(image, lambda t: _failed(t, job, error)))
+        except ImageMissing:
+            return
+
+    async def _keep(self, image: Image, rendering: Rendering) -> None:
+        await put_thumbnails(self._store, image, rendering)
+        try:
+            await self._images.replace(image)
+        except ImageMissing:
+            # Deleted meanwhile, by somebody who knew of no thumbnails.
+            await self._store.delete(image.object_keys)
+
+
+def _rendered(image: Image, rendering: Rendering, *, attempts: int) -> Image:
+    """All sizes come from one decode, so that one that was ready already is made again, to the same bytes."""
+    tried = {thumbnail.size: thumbnail.attempts for thumbnail in image.thumbnails}
+    return dataclasses.replace(
+        image,
+        width=rendering.width,
+        height=rendering.height,
+        placeholder=rendering.placeholder,
+        thumbnails=tuple(ready_thumbnail(r, attempts=tried.get(r.size, 0) + attempts) for r in rendering.thumbnails),
+    )
+
+
+def _with(image: Image, change: Callable[[Thumbnail], Thumbnail]) -> Image:
+    return dataclasses.replace(image, thumbnails=tuple(map(change, image.thumbnails)))
+
+
+def _pending(thumbnail: Thumbnail) -> Thumbnail:
+    return Thumbnail(thumbnail.size, ThumbnailStatus.PENDING, attempts=thumbnail.attempts)
+
+
+def _failed(thumbnail: Thumbnail, job: Job, error: JobError) -> Thumbnail:
+    if thumbnail.status is not ThumbnailStatus.PENDING:
+        return thumbnail
+    attempts = thumbnail.attempts + job.attempts
+    return Thumbnail(thumbnail.size, ThumbnailStatus.FAILED, reason=error.detail, attempts=attempts)

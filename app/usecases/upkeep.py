@@ -1,0 +1,77 @@
+"""What workers do unasked: lost messages are sent again, and once a day everything is reconciled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from app.core.ids import new_id
+from app.core.models import OnceRecord
+from app.core.ports import JobQueue, JobTable, OnceTable
+from app.usecases.reconciling import Reconciler
+from app.usecases.uploads import SETTLED_SECONDS
+
+_LOST_AFTER = timedelta(seconds=30)
+_LOST_IN_A_BACKLOG_AFTER = timedelta(minutes=15)
+_SENT_AT_ONCE = 1000
+_SENT_INTO_A_BACKLOG = 20
+_RECONCILE_LEASE = timedelta(hours=6)
+_SERVICE = "service"
+"""Not the id of any owner: those of local accounts are UUIDs, Firebase's have 28 characters."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Upkeep:
+    def __init__(self, *, jobs: JobTable, queue: JobQueue, once: OnceTable, reconciler: Reconciler) -> None:
+        self._jobs = jobs
+        self._queue = queue
+        self._once = once
+        self._reconciler = reconciler
+
+    async def send_all(self) -> None:
+        """Send every unfinished job that is due: for a queue that begins empty."""
+        await self._send(overdue=timedelta(0), limit=_SENT_AT_ONCE)
+
+    async def send_lost(self) -> None:
+        """Send the jobs whose messages seem to be lost.
+
+        While messages are waiting, a job that is due may be one of theirs: then only the oldest few are sent, so that
+        a backlog does not grow by being looked at.
+        """
+        if await self._queue.depth() == 0:
+            await self._send(overdue=_LOST_AFTER, limit=_SENT_AT_ONCE)
+        else:
+            await self._send(overdue=_LOST_IN_A_BACKLOG_AFTER, limit=_SENT_INTO_A_BACKLOG)
+
+    async def reconcile_daily(self) -> None:
+        """Reconcile, unless a worker of this deployment has today, or is at it."""
+        now = datetime.now(UTC)
+        today = OnceRecord(
+            owner_id=_SERVICE,
+            key=f"reconcile {now:%Y-%m-%d}",
+            fingerprint="",
+            result_id=new_id(),
+            done=False,
+            leased_until=now + _RECONCILE_LEASE,
+            expires_at=now + timedelta(days=2),
+        )
+        there = await self._once.begin(today, now=now)
+        if there is not None and (
+            there.done or not await self._once.take_over(today, from_result_id=there.result_id, now=now)
+        ):
+            return
+        try:
+            await self._reconciler.run(settled_before=now - timedelta(seconds=SETTLED_SECONDS))
+        except BaseException:
+            await self._once.abandon(today)
+            raise
+        await self._once.finish(today)
+
+    async def _send(self, *, overdue: timedelta, limit: int) -> None:
+        due = await self._jobs.due_jobs(before=datetime.now(UTC) - overdue, limit=limit)
+        for job in due:
+            await self._queue.send(job.owner_id, job.id)
+        if due:
+            _log.info("jobs.sent_again", jobs=len(due))
