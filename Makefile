@@ -19,7 +19,7 @@ lint: $(VENV)/.dev
 # The aws backend on MiniStack, a stand-in for AWS that needs no Docker; its state is kept in data/ministack.
 aws: $(VENV)/.run $(VENV)-ministack/.ready
 	exec env BACKEND=aws ENVIRONMENT=development $(BIN)/python -m infra.beside --port 4566 --keep data/ministack ministack \
-	  sh -c '$(BIN)/python infra/deploy.py && exec $(BIN)/python main.py'
+	  sh -c '$(BIN)/python infra/deploy.py || exit; $(BIN)/python -m app.worker & trap "kill $$!; wait" EXIT; $(BIN)/python main.py'
 
 # What holds for moto's server, on two stand-ins that are stricter. LOCALSTACK_URL names one that runs already.
 test-stand-ins: test-ministack

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from app.data_dir import DataDir
 from app.logs import configure_logs
 from app.settings import Settings, read_settings
+from app.storage import open_storage
 from app.usecases.reconciling import Findings, Reconciler
 from app.usecases.uploads import SETTLED_SECONDS
-from app.wiring import open_storage
 
 
 async def reconcile(settings: Settings) -> list[Findings]:

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     localstack_endpoint_url: str | None = None
     s3_presigned_url_endpoint: str | None = None
 
+    product_catalog_url: str = "https://world.openfoodfacts.org"
+    product_catalog_user_agent: str = "ImageUploadService/0.1.0 (set PRODUCT_CATALOG_USER_AGENT to your contact)"
+
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+
     firebase_api_key: SecretStr | None = None
     google_cloud_project: str | None = None
     google_application_credentials: Path | None = None
@@ -128,3 +133,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         faults = [f"  {'.'.join(map(str, f['loc'])).upper()} {f['msg']}" for f in error.errors()]
         sys.exit("The service does not start with these settings:\n" + "\n".join(faults))
+
+
+def reveal(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

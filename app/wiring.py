@@ -4,188 +4,187 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 import httpx
-from pydantic import SecretStr
 
-from app.adapters.disk import open_disk
-from app.adapters.dynamodb import (
-    DynamoDBAccountTable,
-    DynamoDBDirectUploadTable,
-    DynamoDBImageTable,
-    DynamoDBOnceTable,
-    open_dynamodb,
-)
+from app.adapters.catalog_limiter import CatalogLimiter
 from app.adapters.firebase import open_firebase_accounts
 from app.adapters.local_accounts import open_local_accounts
+from app.adapters.local_queue import LocalJobQueue
+from app.adapters.product_catalog import open_food_facts
+from app.adapters.prometheus import MeasuredRenderer, PrometheusMetrics
 from app.adapters.render_pool import open_render_pool
-from app.adapters.s3 import S3ObjectStore
-from app.adapters.s3_connection import open_s3
-from app.adapters.sigv4 import Presigner
-from app.adapters.sqlite import (
-    SqliteAccountTable,
-    SqliteDirectUploadTable,
-    SqliteImageTable,
-    SqliteOnceTable,
-    open_sqlite,
-)
+from app.adapters.sqs import open_sqs
+from app.core.jobs import JobKind
 from app.core.models import Quota
-from app.core.ports import Accounts, AccountTable, DirectUploadTable, ImageTable, LocalObjects, ObjectStore, OnceTable
+from app.core.ports import (
+    Accounts,
+    AccountTable,
+    JobQueue,
+    ProductCatalog,
+    Renderer,
+)
 from app.core.render_options import RenderLimits, RenderOptions
 from app.core.signing import derive_key
 from app.data_dir import DataDir
 from app.services import Services
-from app.settings import Settings
+from app.settings import Settings, reveal
+from app.storage import Storage, open_storage, secret_of
+from app.usecases.background import Background
+from app.usecases.cursors import Cursors
 from app.usecases.direct_uploads import DirectUploads
+from app.usecases.ean_imports import EanImports
+from app.usecases.exports import Exports
+from app.usecases.jobs import Jobs
+from app.usecases.leaving import Leaving
 from app.usecases.library import Library
 from app.usecases.once import Once
-from app.usecases.pairing import check_pairing
+from app.usecases.reconciling import Reconciler
 from app.usecases.spool import Spool
+from app.usecases.thumbnails import Thumbnails
+from app.usecases.upkeep import Upkeep
 from app.usecases.uploads import Uploads
 from app.usecases.views import Views
+from app.usecases.working import Work
 
 _WAITING_PER_PROCESS = 64
 """Uploads that may wait for each render process; each holds a file on disk and next to no memory."""
 
+_WAITING_FOR_INSPECTION = 256
 _PROVIDER_SECONDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The two things that have to be kept in step, and what comes with them."""
-
-    store: ObjectStore
-    images: ImageTable
-    accounts: AccountTable
-    direct_uploads: DirectUploadTable
-    once: OnceTable
-    local_objects: LocalObjects | None
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything and check that it is there: what is missing stops the start, with words that say what to do."""
     data_dir = DataDir(settings.data_dir)
-    secret = _secret(settings, data_dir)
-    quota = Quota(images=settings.user_quota_images, bytes=settings.user_quota_bytes)
+    secret = secret_of(settings, data_dir)
     async with AsyncExitStack() as stack:
         if settings.backend == "embedded":
             stack.enter_context(data_dir.serving())
         storage = await stack.enter_async_context(open_storage(settings, data_dir))
-        accounts = await stack.enter_async_context(_open_accounts(settings, storage.accounts, secret=secret))
-        renderer = await stack.enter_async_context(
-            open_render_pool(
-                _render_options(settings),
-                processes=settings.render_processes,
-                queue_limit=settings.render_processes * _WAITING_PER_PROCESS,
-            )
-        )
-        uploads = Uploads(
-            store=storage.store,
-            images=storage.images,
-            renderer=renderer,
-            quota=quota,
-            allowed_content_types=settings.allowed_content_types,
-        )
-        library = Library(
-            store=storage.store, images=storage.images, quota=quota, cursor_key=derive_key(secret, "cursor")
-        )
-        once = Once(storage.once)
-        spool = Spool(data_dir.spool)
-        yield Services(
-            accounts=accounts,
-            uploads=uploads,
-            library=library,
-            once=once,
-            direct_uploads=DirectUploads(
-                store=storage.store,
-                table=storage.direct_uploads,
-                library=library,
-                uploads=uploads,
-                once=once,
-                spool=spool,
-                max_bytes=settings.max_direct_file_size,
+        yield _services(
+            settings,
+            storage,
+            accounts=await stack.enter_async_context(_open_accounts(settings, storage.accounts, secret=secret)),
+            queue=await stack.enter_async_context(_open_queue(settings)),
+            catalog=await stack.enter_async_context(_open_catalog(settings, storage.accounts)),
+            renderer=await stack.enter_async_context(
+                open_render_pool(
+                    _render_options(settings, sizes=settings.thumbnail_sizes),
+                    processes=settings.render_processes,
+                    queue_limit=settings.render_processes * _WAITING_PER_PROCESS,
+                )
             ),
-            views=Views(storage.store),
-            health_checks={"store": storage.store.check, "table": storage.images.check},
-            local_objects=storage.local_objects,
+            inspector=await stack.enter_async_context(
+                open_render_pool(
+                    _render_options(settings, sizes=()),
+                    processes=1,
+                    queue_limit=_WAITING_FOR_INSPECTION,
+                    cpu_seconds=2,
+                    wall_seconds=5,
+                )
+            ),
+            spool=Spool(data_dir.spool),
+            secret=secret,
+        )
+
+
+def _services(
+    settings: Settings,
+    storage: Storage,
+    *,
+    accounts: Accounts,
+    queue: JobQueue,
+    catalog: ProductCatalog,
+    renderer: Renderer,
+    inspector: Renderer,
+    spool: Spool,
+    secret: str,
+) -> Services:
+    metrics = PrometheusMetrics()
+    renderer = MeasuredRenderer(renderer, metrics)
+    quota = Quota(images=settings.user_quota_images, bytes=settings.user_quota_bytes)
+    jobs = Jobs(table=storage.jobs, queue=queue, cursors=Cursors(derive_key(secret, "job-cursor")))
+    library = Library(
+        store=storage.store, images=storage.images, quota=quota, cursors=Cursors(derive_key(secret, "cursor"))
+    )
+    uploads = Uploads(
+        store=storage.store,
+        images=storage.images,
+        renderer=renderer,
+        inspector=inspector,
+        jobs=jobs,
+        metrics=metrics,
+        quota=quota,
+        sizes=settings.thumbnail_sizes,
+        allowed_content_types=settings.allowed_content_types,
+    )
+    once = Once(storage.once)
+    thumbnails = Thumbnails(
+        store=storage.store, images=storage.images, library=library, renderer=renderer, jobs=jobs, spool=spool
+    )
+    ean_imports = EanImports(
+        catalog=catalog, uploads=uploads, library=library, jobs=jobs, spool=spool, max_bytes=settings.max_file_size
+    )
+    exports = Exports(store=storage.store, images=storage.images, attempts=storage.accounts, jobs=jobs, spool=spool)
+    leaving = Leaving(
+        accounts=accounts,
+        owners=storage.owners,
+        store=storage.store,
+        images=storage.images,
+        library=library,
+        jobs=jobs,
+    )
+    work = Work(
+        table=storage.jobs,
+        queue=queue,
+        handlers={
+            JobKind.FETCH: ean_imports,
+            JobKind.RENDER: thumbnails,
+            JobKind.EXPORT: exports,
+            JobKind.LEAVE: leaving,
+        },
+        metrics=metrics,
+    )
+    upkeep = Upkeep(
+        jobs=storage.jobs,
+        queue=queue,
+        once=storage.once,
+        reconciler=Reconciler(store=storage.store, images=storage.images),
+    )
+    return Services(
+        accounts=accounts,
+        leaving=leaving,
+        uploads=uploads,
+        library=library,
+        thumbnails=thumbnails,
+        once=once,
+        direct_uploads=DirectUploads(
+            store=storage.store,
+            table=storage.direct_uploads,
+            library=library,
+            uploads=uploads,
+            once=once,
             spool=spool,
-        )
-
-
-@asynccontextmanager
-async def open_storage(settings: Settings, data_dir: DataDir) -> AsyncIterator[Storage]:
-    opened = _open_aws(settings) if settings.backend == "aws" else _open_embedded(settings, data_dir)
-    async with opened as storage:
-        await storage.store.check()
-        await storage.images.check()
-        await check_pairing(storage.store, storage.images)
-        yield storage
-
-
-@asynccontextmanager
-async def _open_embedded(settings: Settings, data_dir: DataDir) -> AsyncIterator[Storage]:
-    async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
-            open_disk(
-                data_dir.objects,
-                url_key=derive_key(_secret(settings, data_dir), "object-url"),
-                ttl_seconds=settings.presigned_url_ttl,
-                window_seconds=settings.presigned_url_window,
-            )
-        )
-        database = await stack.enter_async_context(open_sqlite(data_dir.database))
-        yield Storage(
-            store=store,
-            images=SqliteImageTable(database),
-            accounts=SqliteAccountTable(database),
-            direct_uploads=SqliteDirectUploadTable(database),
-            once=SqliteOnceTable(database),
-            local_objects=store,
-        )
-
-
-@asynccontextmanager
-async def _open_aws(settings: Settings) -> AsyncIterator[Storage]:
-    region = settings.s3_region or settings.aws_default_region
-    async with AsyncExitStack() as stack:
-        s3 = await stack.enter_async_context(
-            open_s3(
-                region=region,
-                endpoint_url=settings.localstack_endpoint_url,
-                access_key=settings.aws_access_key_id,
-                secret_key=_reveal(settings.aws_secret_access_key),
-                session_token=_reveal(settings.aws_session_token),
-            )
-        )
-        presigner = Presigner(
-            s3.credentials,
-            bucket=settings.s3_bucket,
-            region=region,
-            endpoint_url=settings.s3_presigned_url_endpoint or settings.localstack_endpoint_url,
-            ttl_seconds=settings.presigned_url_ttl,
-            window_seconds=settings.presigned_url_window,
-        )
-        table = await stack.enter_async_context(
-            open_dynamodb(
-                settings.dynamodb_table_name,
-                region=settings.aws_default_region,
-                endpoint_url=settings.localstack_endpoint_url,
-                access_key=settings.aws_access_key_id,
-                secret_key=_reveal(settings.aws_secret_access_key),
-                session_token=_reveal(settings.aws_session_token),
-            )
-        )
-        store = S3ObjectStore(s3.client, bucket=settings.s3_bucket, signer=presigner)
-        yield Storage(
-            store=store,
-            images=DynamoDBImageTable(table),
-            accounts=DynamoDBAccountTable(table),
-            direct_uploads=DynamoDBDirectUploadTable(table),
-            once=DynamoDBOnceTable(table),
-            local_objects=None,
-        )
+            max_bytes=settings.max_direct_file_size,
+        ),
+        views=Views(storage.store),
+        jobs=jobs,
+        ean_imports=ean_imports,
+        exports=exports,
+        background=Background(
+            queue=queue,
+            work=work,
+            upkeep=upkeep,
+            metrics=metrics,
+            queue_begins_empty=settings.backend == "embedded",
+        ),
+        metrics=metrics,
+        health_checks={"store": storage.store.check, "table": storage.images.check, "queue": queue.check},
+        local_objects=storage.local_objects,
+        spool=spool,
+    )
 
 
 @asynccontextmanager
@@ -200,25 +199,43 @@ async def _open_accounts(settings: Settings, table: AccountTable, *, secret: str
         open_firebase_accounts(
             client,
             project_id=settings.google_cloud_project or "",
-            api_key=_reveal(settings.firebase_api_key),
+            api_key=reveal(settings.firebase_api_key),
             emulator_host=settings.firebase_auth_emulator_host,
         ) as firebase,
     ):
         yield firebase
 
 
-def _render_options(settings: Settings) -> RenderOptions:
+@asynccontextmanager
+async def _open_queue(settings: Settings) -> AsyncIterator[JobQueue]:
+    if settings.backend == "embedded":
+        yield LocalJobQueue()
+        return
+    async with open_sqs(
+        settings.sqs_queue_name,
+        region=settings.aws_default_region,
+        endpoint_url=settings.localstack_endpoint_url,
+        access_key=settings.aws_access_key_id,
+        secret_key=reveal(settings.aws_secret_access_key),
+        session_token=reveal(settings.aws_session_token),
+    ) as queue:
+        yield queue
+
+
+def _render_options(settings: Settings, *, sizes: tuple[int, ...]) -> RenderOptions:
     return RenderOptions(
-        sizes=settings.thumbnail_sizes,
+        sizes=sizes,
         thumbnail_format=settings.thumbnail_format,
         allowed_content_types=settings.allowed_content_types,
         limits=RenderLimits(max_pixels=settings.max_pixels, max_frames=settings.max_frames),
     )
 
 
-def _secret(settings: Settings, data_dir: DataDir) -> str:
-    return _reveal(settings.secret_key) or data_dir.secret()
-
-
-def _reveal(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None
+@asynccontextmanager
+async def _open_catalog(settings: Settings, attempts: AccountTable) -> AsyncIterator[ProductCatalog]:
+    async with open_food_facts(
+        settings.product_catalog_url,
+        user_agent=settings.product_catalog_user_agent,
+        limiter=CatalogLimiter(attempts),
+    ) as catalog:
+        yield catalog

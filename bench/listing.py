@@ -18,7 +18,7 @@ from app.core.models import Image, Quota, Thumbnail, ThumbnailStatus
 from app.core.ports import ImageTable
 from app.data_dir import DataDir
 from app.settings import Settings
-from app.wiring import open_storage
+from app.storage import open_storage
 from tests.acceptance.conftest import PASSWORD, environment_for, started
 from tests.stand_ins import StandIn, stand_in
 

@@ -75,6 +75,9 @@ class FakeIdentityToolkit:
             case "accounts:update":
                 self._of_token(body["idToken"])["displayName"] = body["displayName"]
                 return {}
+            case "accounts:delete":
+                del self.accounts[self._of_token(body["idToken"])["email"]]
+                return {}
             case "accounts:lookup":
                 account = self._of_token(body["idToken"])
                 return {"users": [{name: value for name, value in account.items() if name != "password"}]}

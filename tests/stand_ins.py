@@ -14,7 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
+import boto3
 import httpx
 
 from infra.deploy import deploy
@@ -33,6 +35,13 @@ class StandIn:
     bucket: str
     table: str
     queue: str
+
+    def make_queue(self) -> str:
+        """Make a queue beside the stack's own, and return its name."""
+        name = f"queue-{uuid4().hex}"
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        boto3.client("sqs", region_name=self.region, endpoint_url=self.url, **keys).create_queue(QueueName=name)
+        return name
 
 
 @contextmanager

@@ -15,9 +15,19 @@ MODULES = sorted([ROOT / "main.py", *(ROOT / "app").rglob("*.py")])
 # What a module may import of the project, by its folder or name: the longest entry that fits it counts.
 ALLOWED = {
     "main": {"app.api.app", "app.settings", "app.wiring"},
-    "app.reconcile": {"app.data_dir", "app.logs", "app.settings", "app.usecases", "app.wiring"},
-    "app.wiring": {"app.adapters", "app.core", "app.data_dir", "app.services", "app.settings", "app.usecases"},
-    "app.api.app": {"app.api", "app.logs", "app.services", "app.settings"},
+    "app.reconcile": {"app.data_dir", "app.logs", "app.settings", "app.storage", "app.usecases"},
+    "app.worker": {"app.logs", "app.settings", "app.wiring"},
+    "app.wiring": {
+        "app.adapters",
+        "app.core",
+        "app.data_dir",
+        "app.services",
+        "app.settings",
+        "app.storage",
+        "app.usecases",
+    },
+    "app.storage": {"app.adapters", "app.core", "app.data_dir", "app.settings", "app.usecases.pairing"},
+    "app.api.app": {"app.api", "app.core", "app.logs", "app.services", "app.settings"},
     "app.api": {"app.api", "app.core", "app.services", "app.usecases"},
     "app.services": {"app.core", "app.usecases"},
     "app.settings": {"app.core"},
@@ -39,6 +49,14 @@ FAMILIES = (
     "app.adapters.s3",
     "app.adapters.sqlite",
     ("app.adapters.local_accounts", "app.adapters.passwords"),
+    (
+        "app.adapters.catalog_limiter",
+        "app.adapters.circuit_breaker",
+        "app.adapters.product_catalog",
+        "app.adapters.public_addresses",
+        "app.adapters.safe_download",
+        "app.adapters.timed_cache",
+    ),
 )
 ONLY_IN = {
     "fastapi": ("main", "app.api"),
@@ -48,7 +66,9 @@ ONLY_IN = {
     "aiobotocore": ("app.adapters",),
     "botocore": ("app.adapters",),
     "sqlite3": ("app.adapters",),
+    "prometheus_client": ("app.adapters",),
     "firebase_admin": ("app.adapters",),
+    "httpcore": ("app.adapters",),
     "httpx": ("app.adapters", "app.wiring"),
     "pydantic_settings": ("app.settings",),
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from app.core.errors import (
     PasswordWeak,
     RefreshTokenInvalid,
     RegistrationClosed,
+    SignInAgain,
     TokenExpired,
     TokenInvalid,
     TooManyAttempts,
@@ -44,6 +45,11 @@ _NO_KEY = (
     "Signing in by password is not set up here (FIREBASE_API_KEY). Sign in with the Firebase SDK and send its ID token."
 )
 _SECOND_FACTOR = "This account has a second factor. Sign in with the Firebase SDK and send its ID token."
+
+
+class AccountGone(TokenInvalid):
+    """Firebase no longer knows the account of the token."""
+
 
 _ERRORS: Mapping[str, type[AppError]] = {
     "ADMIN_ONLY_OPERATION": RegistrationClosed,
@@ -71,10 +77,11 @@ _SIGN_IN_ERRORS = {
     **_ERRORS,
     **dict.fromkeys(("INVALID_EMAIL", "MISSING_EMAIL", "MISSING_PASSWORD", "USER_NOT_FOUND"), CredentialsInvalid),
 }
+_DELETE_ERRORS = {**_ERRORS, "CREDENTIAL_TOO_OLD_LOGIN_AGAIN": SignInAgain, "USER_NOT_FOUND": AccountGone}
 _REFRESH_ERRORS = {**_ERRORS, **dict.fromkeys(("TOKEN_EXPIRED", "USER_NOT_FOUND"), RefreshTokenInvalid)}
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def open_firebase_accounts(
     client: httpx.AsyncClient, *, project_id: str, api_key: str | None, emulator_host: str | None
 ) -> AsyncIterator[FirebaseAccounts]:
@@ -144,6 +151,20 @@ class FirebaseAccounts:
         if self._api_key is None:
             return Profile(verified.user.id, verified.user.email, verified.name, created_at=None)
         return await self._look_up(access_token)
+
+    async def close(self, access_token: str) -> None:
+        """Delete the account at once: later nobody would have a token that Firebase takes for it.
+
+        Without FIREBASE_API_KEY it stays with Firebase, for the app that made it to delete.
+        """
+        await self._id_tokens.verify(access_token)
+        if self._api_key is None:
+            return
+        with contextlib.suppress(AccountGone):
+            await self._call(f"{_IDENTITY}:delete", json={"idToken": access_token}, errors=_DELETE_ERRORS)
+
+    async def remove(self, user_id: str) -> None:
+        """Nothing is kept of it here."""
 
     async def _look_up(self, id_token: str) -> Profile:
         answer = await self._call(f"{_IDENTITY}:lookup", json={"idToken": id_token})

@@ -173,6 +173,13 @@ class LocalAccounts:
             raise TokenInvalid
         return _profile(account)
 
+    async def close(self, access_token: str) -> None:
+        user = await self.authenticate(access_token)
+        await self._table.remove_sessions(user.id)
+
+    async def remove(self, user_id: str) -> None:
+        await self._table.remove_account(user_id)
+
     async def _count(self, limit: _Limit, *subject: str) -> str:
         # The table keeps a tag, not an address: who tried to sign in is nobody's business.
         subject_bytes = "\n".join((limit.purpose, *subject)).encode("utf-8", "surrogatepass")

@@ -117,10 +117,11 @@ def _rendering(head: dict[str, Any], data: bytes, options: RenderOptions) -> Ren
     if tuple(t.size for t in thumbnails) != options.sizes or sum(len(t.data) for t in thumbnails) != len(data):
         raise ValueError("thumbnails are not what was asked for")
     content_type = FORMATS_BY_CONTENT_TYPE[head["content_type"]].content_type
-    if content_type not in options.allowed_content_types or len(_text(head["placeholder"])) > _MAX_PLACEHOLDER:
+    placeholder = _text(head["placeholder"]) if options.sizes else None
+    if content_type not in options.allowed_content_types or len(placeholder or "") > _MAX_PLACEHOLDER:
         raise ValueError("not a possible rendering")
     width, height = (_natural(head[side], at_most=options.limits.max_side) for side in ("width", "height"))
-    return Rendering(content_type, width, height, head["placeholder"], thumbnails)
+    return Rendering(content_type, width, height, placeholder, thumbnails)
 
 
 def _thumbnails(heads: list[dict[str, Any]], data: bytes) -> Iterator[RenderedThumbnail]:

@@ -10,21 +10,18 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from app.core.bucket_address import locate_bucket
 from app.core.models import SignedForm, SignedUrl
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_SECONDS = 7 * 24 * 3600  # S3 refuses a longer X-Amz-Expires
-# A bucket name with a dot is more than the one label that the certificate of *.s3.<region>.amazonaws.com covers.
-_ONE_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
 class Credentials(Protocol):
@@ -42,32 +39,6 @@ class CredentialsSource(Protocol):
     async def get_frozen_credentials(self) -> Credentials:
         """Return what is good now, refreshed if need be; at once if not."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class BucketAddress:
-    """Where clients reach a bucket."""
-
-    origin: str
-    host: str
-    """As clients send it in the header Host: that is what is signed."""
-    path: str
-    """What stands before a key; begins and ends with `/`."""
-
-
-def locate_bucket(bucket: str, *, region: str, endpoint_url: str | None) -> BucketAddress:
-    """Return the address that botocore would use: of AWS itself unless there is an `endpoint_url`."""
-    if not endpoint_url:
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        if _ONE_LABEL.fullmatch(bucket):
-            host = f"{bucket}.s3.{region}.{suffix}"
-            return BucketAddress(f"https://{host}", host, "/")
-        endpoint_url = f"https://s3.{region}.{suffix}"
-    url = urlsplit(endpoint_url)
-    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
-    if url.port and url.port != _DEFAULT_PORTS[url.scheme]:
-        host = f"{host}:{url.port}"
-    return BucketAddress(f"{url.scheme}://{url.netloc}", host, f"{url.path.rstrip('/')}/{bucket}/")
 
 
 def derive_signing_key(secret_key: str, *, date: str, region: str, service: str) -> bytes:

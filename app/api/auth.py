@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from app.api.deps import AccessToken, AppServices, AuthenticatedRoute, ClientAddress, CurrentUser
 from app.api.errors import TOKEN_ERRORS, problems
-from app.api.schemas import MeView, RefreshBody, RegisterBody, RegisteredView, TokenForm, TokenView
+from app.api.jobs import view
+from app.api.schemas import JobView, MeView, RefreshBody, RegisterBody, RegisteredView, TokenForm, TokenView
 from app.core.errors import (
     AccountDisabled,
     CredentialsInvalid,
@@ -22,6 +23,7 @@ from app.core.errors import (
     RefreshTokenInvalid,
     RegistrationClosed,
     RequestInvalid,
+    SignInAgain,
     TooManyAttempts,
 )
 
@@ -91,3 +93,18 @@ async def read_me(user: CurrentUser, token: AccessToken, services: AppServices) 
     profile = await services.accounts.profile(token)
     usage = await services.library.usage(user)
     return MeView.of(profile, usage, services.library.quota)
+
+
+@own_router.delete("/me", status_code=202, responses=problems(*TOKEN_ERRORS, SignInAgain))
+async def delete_me(request: Request, user: CurrentUser, token: AccessToken, services: AppServices) -> JobView:
+    """Close the account: from now on its tokens are refused, while a job removes all that is its owner's."""
+    return await view(request, services, await services.leaving.request(user, token))
+
+
+@own_router.get("/me/export", status_code=202, responses=problems(*TOKEN_ERRORS, TooManyAttempts))
+async def export_me(request: Request, user: CurrentUser, services: AppServices) -> JobView:
+    """Have all your images and what is known of them packed into a ZIP file.
+
+    The answer is the job that does it; once it is completed, its result has the file's URL, for a week.
+    """
+    return await view(request, services, await services.exports.request(user))

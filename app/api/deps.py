@@ -46,7 +46,9 @@ class AuthenticatedRoute(APIRoute):
             token = await _bearer(request)
             if not token:
                 raise TokenMissing
-            user = await (await services(request)).accounts.authenticate(token)
+            found = await services(request)
+            user = await found.accounts.authenticate(token)
+            await found.leaving.require_open(user)
             structlog.contextvars.bind_contextvars(user_id=user.id)
             request.state.access_token, request.state.user = token, user
             return await handle(request)

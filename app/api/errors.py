@@ -131,6 +131,7 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _handle_app_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)  # noqa: S101 - what it was registered for
     if isinstance(error, DependencyUnavailable):
+        request.app.state.services.metrics.count_dependency_error(error.dependency)
         _log.warning("dependency.failed", dependency=error.dependency, cause=repr(error.__cause__))
     return problem_response(error, request.state.request_id)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urljoin
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.deps import AppServices, AuthenticatedRoute, CurrentUser, Form, IdempotencyKey
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
+from app.api.events import LastEventId, events, require_place
+from app.api.preferences import Preference, RespondAsync
 from app.api.schemas import (
     DeleteBody,
     DeletedView,
@@ -21,8 +25,10 @@ from app.api.schemas import (
     ThumbnailView,
 )
 from app.api.upload_form import MAX_DESCRIPTION
+from app.core.ean import looks_like_ean, normalise
 from app.core.errors import (
     CursorInvalid,
+    EanInvalid,
     FileEmpty,
     FileMissing,
     FileRepeated,
@@ -38,9 +44,15 @@ from app.core.errors import (
     ThumbnailMissing,
     UploadTooLarge,
 )
+from app.core.models import Image, ThumbnailStatus, User
+from app.services import Services
+from app.usecases.uploads import Uploads
 
 router = APIRouter(prefix="/images", tags=["images"], route_class=AuthenticatedRoute)
 
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": ImageView, "description": "Taken in; its thumbnails are `pending`."}
+}
 _UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -64,7 +76,8 @@ _UPLOAD_BODY: dict[str, Any] = {
     "/upload",
     status_code=201,
     openapi_extra=_UPLOAD_BODY,
-    responses=problems(
+    responses=_ACCEPTED
+    | problems(
         *TOKEN_ERRORS,
         MultipartInvalid,
         MultipartRequired,
@@ -81,25 +94,43 @@ _UPLOAD_BODY: dict[str, Any] = {
     ),
 )
 async def upload_image(
-    request: Request, user: CurrentUser, services: AppServices, form: Form, key: IdempotencyKey
+    request: Request,
+    response: Response,
+    user: CurrentUser,
+    services: AppServices,
+    form: Form,
+    key: IdempotencyKey,
+    preference: Preference,
 ) -> ImageView:
     """Upload one image: when the answer is there, original, thumbnails and record are durable.
 
     JPEG, PNG, GIF, WebP, HEIC/HEIF and AVIF are told apart by their content; the claimed type and the
-    extension decide nothing.
+    extension decide nothing. With `Prefer: respond-async` the answer does not wait for the thumbnails.
     """
+    receive = _ways(services.uploads)[preference]
     async with form.receive(request, recognise=services.uploads.recognise) as received:
         if key is None:
-            image = await services.uploads.receive(user, received)
+            image = await receive(user, received)
         else:
             image = await services.once.run(
                 user.id,
                 f"key {key}",
                 fingerprint=f"upload {received.sha256}",
                 find=partial(services.library.find, user),
-                make=lambda image_id: services.uploads.receive(user, received, image_id=image_id),
+                make=lambda image_id: receive(user, received, image_id=image_id),
             )
+    if image.is_pending:
+        response.status_code = 202
+        response.headers["Preference-Applied"] = "respond-async"
     return ImageView.of(await services.views.sign(image), base_url=str(request.base_url))
+
+
+def _ways(uploads: Uploads) -> dict[RespondAsync, Callable[..., Awaitable[Image]]]:
+    return {
+        RespondAsync.NEVER: uploads.receive,
+        RespondAsync.IF_BUSY: uploads.receive_rendered_if_possible,
+        RespondAsync.ALWAYS: uploads.receive_unrendered,
+    }
 
 
 @router.get("", responses=problems(*TOKEN_ERRORS, CursorInvalid))
@@ -125,9 +156,18 @@ async def delete_images(body: DeleteBody, user: CurrentUser, services: AppServic
 
 @router.get("/{image_id}", responses=problems(*TOKEN_ERRORS, ImageMissing))
 async def read_image(request: Request, image_id: str, user: CurrentUser, services: AppServices) -> ImageView:
-    """One of your images."""
-    image = await services.library.get(user, image_id)
+    """One of your images by its id; or, by an EAN of 8 to 14 digits, the newest that was fetched for that product."""
+    image = await _find(user, services, image_id)
     return ImageView.of(await services.views.sign(image), base_url=str(request.base_url))
+
+
+async def _find(user: User, services: Services, image_id: str) -> Image:
+    if not looks_like_ean(image_id):
+        return await services.library.get(user, image_id)
+    try:
+        return await services.library.newest_of_product(user, normalise(image_id))
+    except EanInvalid as error:
+        raise ImageMissing(error.detail) from None
 
 
 @router.patch("/{image_id}", responses=problems(*TOKEN_ERRORS, JsonInvalid, ImageMissing))
@@ -166,6 +206,49 @@ async def list_thumbnails(request: Request, image_id: str, user: CurrentUser, se
     return ThumbnailsView(
         thumbnails=[ThumbnailView.of(thumbnail, base_url=base_url) for thumbnail in signed.thumbnails]
     )
+
+
+@router.post("/{image_id}/thumbnails", status_code=202, responses=problems(*TOKEN_ERRORS, ImageMissing))
+async def retry_thumbnails(request: Request, image_id: str, user: CurrentUser, services: AppServices) -> ThumbnailsView:
+    """Have the failed thumbnails of an image made once more, in the background."""
+    signed = await services.views.sign(await services.thumbnails.make_failed_ones(user, image_id))
+    base_url = str(request.base_url)
+    return ThumbnailsView(
+        thumbnails=[ThumbnailView.of(thumbnail, base_url=base_url) for thumbnail in signed.thumbnails]
+    )
+
+
+async def found_image(image_id: str, user: CurrentUser, services: AppServices) -> Image:
+    return await services.library.get(user, image_id)
+
+
+@router.get(
+    "/{image_id}/events",
+    response_class=EventSourceResponse,
+    responses=problems(*TOKEN_ERRORS, ImageMissing),
+    dependencies=[Depends(require_place)],
+)
+async def watch_image(
+    request: Request,
+    image: Annotated[Image, Depends(found_image)],
+    user: CurrentUser,
+    services: AppServices,
+    last_event_id: LastEventId = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events, one named `image` for each change, until no thumbnail is `pending`.
+
+    A stream may end before that: ask again with `Last-Event-ID`, and what you have seen is not sent again.
+    """
+
+    async def read() -> ImageView:
+        signed = await services.views.sign(await services.library.get(user, image.id))
+        return ImageView.of(signed, base_url=str(request.base_url))
+
+    def is_over(seen: ImageView) -> bool:
+        return all(thumbnail.status is not ThumbnailStatus.PENDING for thumbnail in seen.thumbnails)
+
+    async for event in events(request, "image", read=read, is_over=is_over, last_event_id=last_event_id):
+        yield event
 
 
 @router.get("/{image_id}/thumbnails/{size}", responses=problems(*TOKEN_ERRORS, ImageMissing, ThumbnailMissing))

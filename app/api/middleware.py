@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.errors import problem_response
 from app.core.errors import Internal, Overloaded
 from app.core.ids import new_id
+from app.services import Services
 
 MAX_BODY_BYTES = 64 * 1024
 """What a route takes unless it raises the cap for its own request with `allow_body`."""
@@ -131,6 +132,7 @@ class _Exchange:
                 stopping = Overloaded("The service is stopping. Try again in a moment.")
                 await problem_response(stopping, self._request_id)(self._scope, self._receive, self.send)
         finally:
+            self._count()
             _log.info(
                 "request.completed",
                 method=self._scope["method"],
@@ -140,6 +142,13 @@ class _Exchange:
                 bytes_in=self._bytes_in,
                 bytes_out=self._bytes_out,
             )
+
+    def _count(self) -> None:
+        services: Services = self._scope["app"].state.services
+        route = getattr(self._scope.get("route"), "path", "other")
+        services.metrics.count_request(
+            method=self._scope["method"], route=route, status=self._status, seconds=self._elapsed()
+        )
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._began

@@ -9,7 +9,8 @@ from urllib.parse import urljoin
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.api.upload_form import MAX_DESCRIPTION
-from app.core.models import Profile, Quota, ThumbnailStatus, Tokens, Usage
+from app.core.jobs import Job, JobKind, JobStatus
+from app.core.models import Profile, Quota, SignedUrl, ThumbnailStatus, Tokens, Usage
 from app.usecases.views import SignedImage, SignedThumbnail
 
 _IMAGE_ID = "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"
@@ -121,6 +122,17 @@ class ThumbnailsView(BaseModel):
     thumbnails: list[ThumbnailView]
 
 
+class SourceView(BaseModel):
+    """Where an image came from, to be shown with it: its licence asks for that."""
+
+    ean: str = Field(examples=["3017620422003"])
+    url: str = Field(description="The product's page.")
+    product_name: str | None
+    brand: str | None
+    licence: str = Field(examples=["CC BY-SA 3.0"])
+    attribution: str
+
+
 class ImageView(BaseModel):
     id: str = Field(description="UUIDv7: sorts by the time of upload.", examples=[_IMAGE_ID])
     filename: str = Field(examples=["beach.jpg"])
@@ -131,11 +143,13 @@ class ImageView(BaseModel):
     width: int = Field(description="As shown: EXIF orientation applied.", examples=[4032])
     height: int = Field(examples=[3024])
     uploaded_at: datetime
-    source: None = Field(description="Where a fetched image came from.")
+    source: SourceView | None = Field(description="Where an image that was fetched by its EAN came from.")
     original_url: str
     thumbnail_url: str | None = Field(description="The smallest thumbnail that is ready.")
     urls_expire_at: datetime
-    placeholder: str = Field(description="A thumbhash, base64: shown until the thumbnail is there.")
+    placeholder: str | None = Field(
+        description="A thumbhash, base64: shown until the thumbnail is there. Null while thumbnails are pending."
+    )
     thumbnails: list[ThumbnailView]
 
     @classmethod
@@ -152,7 +166,7 @@ class ImageView(BaseModel):
             width=image.width,
             height=image.height,
             uploaded_at=image.uploaded_at,
-            source=None,
+            source=SourceView.model_validate(image.source, from_attributes=True) if image.source else None,
             original_url=urljoin(base_url, signed.original_url),
             thumbnail_url=urljoin(base_url, thumbnail_url) if thumbnail_url else None,
             urls_expire_at=signed.urls_expire_at,
@@ -201,6 +215,93 @@ class DeletedView(BaseModel):
         description="For each id `deleted`, or an error's code.",
         examples=[{_IMAGE_ID: "deleted", "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b11": "image_missing"}],
     )
+
+
+class FetchImageBody(BaseModel):
+    ean_code: Annotated[str, StringConstraints(max_length=64)] = Field(
+        examples=["3017620422003"], description="GTIN-8, -12, -13 or -14, or UPC-E; spaces and hyphens do not matter."
+    )
+    description: Description | None = None
+
+
+class JobErrorView(BaseModel):
+    code: str = Field(examples=["product_unknown"])
+    detail: str
+
+
+class JobResultView(BaseModel):
+    image_id: str | None = Field(description="The image that was fetched or rendered.")
+    url: str | None = Field(description="Of an export: where its ZIP file is, without a token.")
+    expires_at: datetime | None = Field(description="Until when `url` is good; ask for the job again to get another.")
+
+
+class JobView(BaseModel):
+    job_id: str = Field(examples=[_IMAGE_ID])
+    kind: JobKind
+    ean_code: str | None = Field(description="Of a fetch, normalised.", examples=["3017620422003"])
+    status: JobStatus
+    attempts: int = Field(description="How often it was begun.")
+    progress: int = Field(description="Percent.", ge=0, le=100)
+    message: str = Field(description="How it stands, in words.")
+    error: JobErrorView | None = Field(description="Why it failed, or why it is tried again.")
+    result: JobResultView | None = Field(description="Once it is completed.")
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job, *, export: SignedUrl | None, base_url: str) -> Self:
+        return cls(
+            job_id=job.id,
+            kind=job.kind,
+            ean_code=job.ean,
+            status=job.status,
+            attempts=job.attempts,
+            progress=job.progress,
+            message=_message(job),
+            error=JobErrorView(code=job.error.code, detail=job.error.detail) if job.error else None,
+            result=_result(job, export, base_url),
+            created_at=job.created_at,
+            updated_at=job.updated_at,
+            finished_at=job.updated_at if job.is_finished else None,
+        )
+
+
+_WORK = {
+    JobKind.FETCH: "Fetching the product's image",
+    JobKind.RENDER: "Making thumbnails",
+    JobKind.EXPORT: "Packing your images",
+    JobKind.LEAVE: "Removing your account and everything in it",
+}
+
+
+def _message(job: Job) -> str:
+    match job.status:
+        case JobStatus.QUEUED:
+            return f"{_WORK[job.kind]}: waiting for its turn."
+        case JobStatus.RUNNING:
+            return f"{_WORK[job.kind]}: under way."
+        case JobStatus.RETRYING:
+            return f"{_WORK[job.kind]}: it did not work, and is tried again."
+        case JobStatus.COMPLETED:
+            return f"{_WORK[job.kind]}: done."
+        case JobStatus.FAILED:
+            return job.error.detail if job.error else "It failed."
+
+
+def _result(job: Job, export: SignedUrl | None, base_url: str) -> JobResultView | None:
+    if job.status is not JobStatus.COMPLETED:
+        return None
+    return JobResultView(
+        image_id=job.image_id,
+        url=urljoin(base_url, export.url) if export else None,
+        expires_at=export.expires_at if export else None,
+    )
+
+
+class JobPageView(BaseModel):
+    items: list[JobView]
+    next_cursor: str | None = Field(description="Null on the last page.")
 
 
 class HealthView(BaseModel):

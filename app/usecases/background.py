@@ -27,11 +27,15 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Background:
-    def __init__(self, *, queue: JobQueue, work: Work, upkeep: Upkeep, metrics: Metrics) -> None:
+    def __init__(
+        self, *, queue: JobQueue, work: Work, upkeep: Upkeep, metrics: Metrics, queue_begins_empty: bool
+    ) -> None:
+        """`queue_begins_empty` is of a queue that is this process's own."""
         self._queue = queue
         self._work = work
         self._upkeep = upkeep
         self._metrics = metrics
+        self._queue_begins_empty = queue_begins_empty
         self._free = asyncio.Semaphore(_CONCURRENCY)
         self._running: set[asyncio.Task[None]] = set()
 
@@ -55,8 +59,8 @@ class Background:
             await self._finish()
 
     async def _look_after(self) -> None:
-        # A queue in this process begins empty, and one outside may have lost what was sent while it was down.
-        await _once(self._upkeep.send_all)
+        if self._queue_begins_empty:
+            await _once(self._upkeep.send_all)
         await _repeat(self._upkeep.send_lost, every_seconds=_SWEEP_SECONDS)
 
     async def _receive(self) -> None:
@@ -69,6 +73,10 @@ class Background:
                 messages = await self._queue.receive(limit=free, hide_seconds=_HIDE_SECONDS)
             except AppError as error:
                 self._note(error)
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            except Exception:  # noqa: BLE001 - without this loop the worker would live on and do nothing
+                _log.exception("worker.crashed")
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             for message in messages:

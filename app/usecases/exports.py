@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from app.core.errors import ObjectMissing, TooManyAttempts
 from app.core.jobs import Job, JobError, JobKind, JobStatus
@@ -17,7 +19,10 @@ from app.core.models import Image, SignedUrl, User
 from app.core.ports import AccountTable, ImageTable, ObjectStore
 from app.usecases.jobs import Jobs
 from app.usecases.spool import Spool
-from app.usecases.working import Attempt
+from app.usecases.working import Attempt, LeaseLost
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEPT = timedelta(days=7)
 _REQUESTS = 10
@@ -60,13 +65,23 @@ class Exports:
         async with self._spool.file() as file:
             with zipfile.ZipFile(file, "w") as archive:
                 await self._write_images(attempt, archive)
-                await asyncio.to_thread(archive.close)
-            size, sha256 = await asyncio.to_thread(_measure, file)
+                await _in_thread(archive.close)
+            size, sha256 = await _in_thread(_measure, file)
             key = attempt.job.export_key
             await self._store.put_file(key, file, size=size, sha256=sha256, content_type="application/zip")
+        try:
+            await attempt.report()
+        except LeaseLost:
+            await self._withdraw(attempt.job)
+            raise
 
     async def give_up(self, job: Job, error: JobError) -> None:
         """Nothing was stored, so nothing is to be done."""
+
+    async def _withdraw(self, job: Job) -> None:
+        """If the owner has left meanwhile, nobody else removes what was just stored."""
+        if await self._jobs.find(User(job.owner_id), job.id) is None:
+            await self._store.delete([job.export_key])
 
     async def _write_images(self, attempt: Attempt, archive: zipfile.ZipFile) -> None:
         job = attempt.job
@@ -77,7 +92,7 @@ class Exports:
             if await self._write_original(archive, image, name):
                 listed.append(_describe(image, name))
                 await attempt.report(progress=min(_WRITTEN, _WRITTEN * len(listed) // images))
-        await asyncio.to_thread(archive.writestr, "metadata.json", json.dumps({"images": listed}, indent=2))
+        await _in_thread(archive.writestr, "metadata.json", json.dumps({"images": listed}, indent=2))
 
     async def _write_original(self, archive: zipfile.ZipFile, image: Image, name: str) -> bool:
         async with self._spool.file() as original:
@@ -85,8 +100,19 @@ class Exports:
                 await self._store.fetch(image.original_key, original, max_bytes=image.size)
             except ObjectMissing:
                 return False  # deleted since the list was read
-            await asyncio.to_thread(_add, archive, original, name, image.uploaded_at)
+            await _in_thread(_add, archive, original, name, image.uploaded_at)
         return True
+
+
+async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    job = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        # A thread cannot be stopped, and an archive that is being written to cannot be closed.
+        await asyncio.wait([job])
+        job.exception()  # asked for, or asyncio logs that nobody did
+        raise
 
 
 def _add(archive: zipfile.ZipFile, original: BinaryIO, name: str, time: datetime) -> None:

@@ -82,6 +82,8 @@ class Leaving:
         await self._accounts.remove(owner_id)
         # The job's own record goes as well: it was the last thing that told of this user.
         await self._owners.forget(owner_id)
+        # An export that was under way until now may have been stored since its prefix was cleared.
+        await self._delete_objects(f"{EXPORTS_PREFIX}{owner_id}/")
         _log.info("account.removed")
 
     async def give_up(self, job: Job, error: JobError) -> None:

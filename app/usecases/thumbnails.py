@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
+from typing import BinaryIO
 
-from app.core.errors import DependencyUnavailable, ImageMissing
+from app.core.errors import DependencyUnavailable, ImageMissing, ObjectMissing
 from app.core.jobs import Job, JobError, JobKind
 from app.core.models import Image, Rendering, Thumbnail, ThumbnailStatus, User
 from app.core.ports import ImageTable, ObjectStore, Renderer
@@ -53,16 +54,17 @@ class Thumbnails:
 
         Raises what `Renderer.render` raises, and ObjectMissing if there is no original.
         """
-        job = attempt.job
-        image = await self._library.find(User(job.owner_id), job.image_id or "")
+        job, user = attempt.job, User(attempt.job.owner_id)
+        image = await self._library.find(user, job.image_id or "")
         if image is None or not image.is_pending:
             return
         async with self._spool.file() as file:
             try:
-                async with asyncio.timeout(_FETCH_SECONDS):
-                    await self._store.fetch(image.original_key, file, max_bytes=image.size)
-            except TimeoutError as error:
-                raise DependencyUnavailable("store") from error
+                await self._fetch(image, file)
+            except ObjectMissing:
+                if await self._library.find(user, image.id) is None:
+                    return  # deleted since
+                raise
             await attempt.report(progress=30)
             rendering = await self._renderer.render(file)
         await attempt.report(progress=80)
@@ -74,6 +76,13 @@ class Thumbnails:
             await self._images.replace(_with(image, lambda t: _failed(t, job, error)))
         except ImageMissing:
             return
+
+    async def _fetch(self, image: Image, file: BinaryIO) -> None:
+        try:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                await self._store.fetch(image.original_key, file, max_bytes=image.size)
+        except TimeoutError as error:
+            raise DependencyUnavailable("store") from error
 
     async def _keep(self, image: Image, rendering: Rendering) -> None:
         await put_thumbnails(self._store, image, rendering)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -13,7 +14,9 @@ from app.usecases.reconciling import Reconciler
 from app.usecases.uploads import SETTLED_SECONDS
 
 _LOST_AFTER = timedelta(seconds=30)
+"""Longer than what a job is about may be written after it: until then there is nothing to do, and it would be done."""
 _LOST_IN_A_BACKLOG_AFTER = timedelta(minutes=15)
+_LONGEST_DELAY = timedelta(seconds=900)
 _SENT_AT_ONCE = 1000
 _SENT_INTO_A_BACKLOG = 20
 _RECONCILE_LEASE = timedelta(hours=6)
@@ -31,8 +34,14 @@ class Upkeep:
         self._reconciler = reconciler
 
     async def send_all(self) -> None:
-        """Send every unfinished job that is due: for a queue that begins empty."""
-        await self._send(overdue=timedelta(0), limit=_SENT_AT_ONCE)
+        """Send every unfinished job, those that are due later with a delay: for a queue that begins empty.
+
+        Only for a process that nobody else works or adds jobs beside.
+        """
+        now = datetime.now(UTC)
+        for job in await self._jobs.due_jobs(before=now + _LONGEST_DELAY, limit=_SENT_AT_ONCE):
+            delay = max(0, math.ceil((job.due_at - now).total_seconds()))
+            await self._queue.send(job.owner_id, job.id, delay_seconds=delay)
 
     async def send_lost(self) -> None:
         """Send the jobs whose messages seem to be lost.

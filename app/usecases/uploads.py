@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import structlog
 
-from app.core.errors import AppError, FormatUnsupported, Overloaded, QuotaExceeded
+from app.core.errors import AppError, FormatUnsupported, Overloaded, QuotaExceeded, TokenInvalid
 from app.core.formats import ImageFormat, require_format
 from app.core.ids import made_at, new_id
 from app.core.jobs import JobKind
@@ -160,7 +160,7 @@ class Uploads:
     async def _add(self, image: Image) -> None:
         try:
             await self._images.add(image, quota=self._quota)
-        except QuotaExceeded:
+        except (QuotaExceeded, TokenInvalid):
             await asyncio.shield(self._delete(image.object_keys))
             raise
         except BaseException:

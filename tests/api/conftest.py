@@ -77,6 +77,22 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         yield Service(app, settings, client)
 
 
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[Service]:
+    """The service, and on the aws backend the worker too, which otherwise is a process of its own."""
+    async with running(settings) as service:
+        if settings.backend == "embedded":
+            yield service
+            return
+        async with service.app.state.services.background.running():
+            yield service
+
+
+def parsed(stream: str) -> list[dict[str, str]]:
+    blocks = [block for block in stream.split("\n\n") if block and not block.startswith(":")]
+    return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
+
+
 def embedded_settings(folder: Path, **changes: Any) -> Settings:
     return Settings(_env_file=None, data_dir=folder, **{"render_processes": 2, **changes})  # type: ignore[call-arg]
 
@@ -91,6 +107,8 @@ def aws_settings(folder: Path, aws: StandIn, **changes: Any) -> Settings:
         aws_default_region=aws.region,
         s3_bucket=aws.bucket,
         dynamodb_table_name=aws.table,
+        # One of its own: the worker of another test would take its messages.
+        sqs_queue_name=aws.make_queue(),
         localstack_endpoint_url=aws.url,
         **changes,
     )
@@ -116,7 +134,7 @@ async def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         settings = embedded_settings(folder)
     else:
         settings = aws_settings(folder, request.getfixturevalue("aws"))
-    async with running(settings) as opened:
+    async with working(settings) as opened:
         yield opened
 
 

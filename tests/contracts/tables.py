@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from app.adapters.dynamodb import DynamoDBTable, open_dynamodb
 from app.core.ids import new_id
-from app.core.models import Account, Image, Session, Thumbnail, ThumbnailStatus
+from app.core.jobs import Job, JobKind
+from app.core.models import Account, Image, Session, Source, Thumbnail, ThumbnailStatus
 from tests.stand_ins import StandIn
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
@@ -50,3 +51,19 @@ def make_account(email: str, **changes: object) -> Account:
 
 def make_session(account_id: str, *, expires_at: datetime = NOON + timedelta(days=1)) -> Session:
     return Session(id=new_id(), account_id=account_id, token_hash="old", expires_at=expires_at)
+
+
+def make_job(owner_id: str, **changes: object) -> Job:
+    job = Job(id=new_id(), owner_id=owner_id, kind=JobKind.FETCH, created_at=NOON, updated_at=NOON, due_at=NOON)
+    return replace(job, **cast(dict[str, Any], changes))
+
+
+def make_source(ean: str) -> Source:
+    return Source(
+        ean=ean,
+        url=f"https://world.openfoodfacts.org/product/{ean}",
+        product_name="Nutella 🌰",
+        brand=None,
+        licence="CC BY-SA 3.0",
+        attribution="Open Food Facts contributors",
+    )

@@ -183,6 +183,49 @@ async def test_a_removed_session_does_not_rotate_and_removing_again_is_no_error(
     assert not await rotate(accounts, session)
 
 
+async def test_removing_the_sessions_of_an_account_leaves_those_of_others(accounts: AccountTable, email: str) -> None:
+    account = make_account(email)
+    first = make_session(account.id)
+    await accounts.add_account(account, session=first)
+    others = [make_session(account.id) for _ in range(30)]
+    stranger = make_session(new_id())
+    for session in (*others, stranger):
+        await accounts.add_session(session)
+    await accounts.remove_sessions(account.id)
+    await accounts.remove_sessions(account.id)
+    assert not any([await rotate(accounts, session) for session in (first, *others)])
+    assert await rotate(accounts, stranger)
+    assert await accounts.find_account(account.id) == account
+
+
+async def test_a_removed_account_is_gone_with_its_sessions_and_frees_its_address(
+    accounts: AccountTable, email: str
+) -> None:
+    account, other = make_account(email), make_account(f"other-{email}")
+    session, later = make_session(account.id), make_session(account.id)
+    await accounts.add_account(account, session=session)
+    await accounts.add_account(other, session=make_session(other.id))
+    await accounts.add_session(later)
+    await accounts.remove_account(account.id)
+    assert await accounts.find_account(account.id) is None
+    assert await accounts.find_account_by_email(email) is None
+    assert not await rotate(accounts, session)
+    assert not await rotate(accounts, later)
+    assert await accounts.find_account_by_email(other.email) == other
+
+    successor = make_account(email)
+    await accounts.add_account(successor, session=make_session(successor.id))
+    await accounts.remove_account(account.id)
+    assert await accounts.find_account_by_email(email) == successor
+
+
+async def test_removing_an_account_that_is_gone_still_removes_its_sessions(accounts: AccountTable) -> None:
+    session = make_session(new_id())
+    await accounts.add_session(session)
+    await accounts.remove_account(session.account_id)
+    assert not await rotate(accounts, session)
+
+
 async def test_attempts_count_up_within_the_window_of_the_first(accounts: AccountTable) -> None:
     key = f"sign-in:{new_id()}"
     resets_at = NOON + timedelta(seconds=60)

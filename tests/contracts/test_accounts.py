@@ -170,3 +170,27 @@ async def test_a_refresh_token_is_no_access_token(accounts: Accounts, email: str
     tokens = await register(accounts, email)
     with pytest.raises(TokenInvalid):
         await accounts.authenticate(tokens.refresh_token)
+
+
+async def test_a_closed_account_cannot_be_refreshed(accounts: Accounts, email: str) -> None:
+    tokens = await register(accounts, email)
+    await accounts.close(tokens.access_token)
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(tokens.refresh_token)
+
+
+async def test_once_an_account_is_removed_its_address_is_free_again(accounts: Accounts, email: str) -> None:
+    tokens = await register(accounts, email)
+    user = await accounts.authenticate(tokens.access_token)
+    for _ in range(2):
+        await accounts.close(tokens.access_token)
+        await accounts.remove(user.id)
+    with pytest.raises(CredentialsInvalid):
+        await accounts.sign_in(email=email, password=PASSWORD, client="127.0.0.1")
+    again = await register(accounts, email)
+    assert (await accounts.authenticate(again.access_token)).id != user.id
+
+
+async def test_only_a_token_of_its_own_closes_an_account(accounts: Accounts) -> None:
+    with pytest.raises(TokenInvalid):
+        await accounts.close("not a token")

@@ -33,6 +33,7 @@ from app.core.errors import (
     PasswordWeak,
     RefreshTokenInvalid,
     RegistrationClosed,
+    SignInAgain,
     TokenExpired,
     TokenInvalid,
     TooManyAttempts,
@@ -458,3 +459,22 @@ async def test_without_an_api_key_only_passwords_are_refused(
                 await refused
         assert await accounts.authenticate(token) == User("anna", EMAIL)
         assert await accounts.profile(token) == Profile("anna", EMAIL, "Anna", None)
+
+
+async def test_leaving_needs_a_recent_sign_in_where_google_says_so(
+    accounts: FirebaseAccounts, fake: FakeIdentityToolkit
+) -> None:
+    _, tokens = await accounts.register(email=EMAIL, password=PASSWORD, display_name=None, client="127.0.0.1")
+    fake.refusals["accounts:delete"].append(RefusedError("CREDENTIAL_TOO_OLD_LOGIN_AGAIN"))
+    with pytest.raises(SignInAgain):
+        await accounts.close(tokens.access_token)
+    assert fake.accounts
+
+
+async def test_without_an_api_key_the_account_is_left_to_the_app(
+    client: httpx.AsyncClient, fake: FakeIdentityToolkit
+) -> None:
+    token = fake.id_token(sub="anna")
+    async with open_firebase_accounts(client, project_id=PROJECT, api_key=None, emulator_host=None) as accounts:
+        await accounts.close(token)
+    assert fake.calls["accounts:delete"] == 0

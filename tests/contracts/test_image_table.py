@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from app.adapters.dynamodb import DynamoDBImageTable
-from app.adapters.dynamodb.items import STORE_KEY
+from app.adapters.dynamodb.items import STORE_KEY, ean_key
 from app.adapters.sqlite import SqliteImageTable, open_sqlite
 from app.core.errors import ImageMissing, QuotaExceeded
 from app.core.ids import new_id
 from app.core.models import Quota, Usage
 from app.core.ports import ImageTable
-from tests.contracts.tables import FAILED, PENDING, READY, make_image, open_table
+from tests.contracts.tables import FAILED, PENDING, READY, make_image, make_source, open_table
 
 NO_QUOTA = Quota()
+EAN = "4006381333931"
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
@@ -84,6 +85,9 @@ async def test_check_passes_on_a_table_that_is_there(images: ImageTable) -> None
         {"thumbnails": ()},
         {"thumbnails": (READY, FAILED, PENDING)},
         {"size": 2**40 + 1, "width": 0, "height": 16384},
+        {"placeholder": None},
+        {"source": make_source(EAN)},
+        {"source": replace(make_source(EAN), product_name=None, brand="Café 🌰")},
     ],
     ids=lambda changes: ",".join(changes) or "usual",
 )
@@ -182,12 +186,20 @@ async def test_edit_of_a_missing_image_raises_and_makes_none(images: ImageTable,
         await images.get(owner, image.id)
 
 
-async def test_replace_overwrites_the_thumbnails_and_nothing_else(images: ImageTable, owner: str) -> None:
-    image = make_image(owner, thumbnails=(PENDING,))
+async def test_replace_overwrites_what_rendering_finds_out_and_nothing_else(images: ImageTable, owner: str) -> None:
+    image = make_image(owner, thumbnails=(PENDING,), placeholder=None, width=0, height=0, source=make_source(EAN))
     await images.add(image, quota=NO_QUOTA)
     edited = await images.edit(owner, image.id, changes={"filename": "edited.jpg", "description": "Edited"})
-    await images.replace(replace(image, thumbnails=(READY, FAILED)))
-    assert await images.get(owner, image.id) == replace(edited, thumbnails=(READY, FAILED))
+    rendered: dict[str, Any] = {
+        "thumbnails": (READY, FAILED),
+        "placeholder": "3OcRJYB4d3h",
+        "width": 4032,
+        "height": 3024,
+    }
+    await images.replace(replace(image, sha256="other", size=7, **rendered))
+    assert await images.get(owner, image.id) == replace(edited, **rendered)
+    await images.replace(replace(image, **{**rendered, "placeholder": None}))
+    assert (await images.get(owner, image.id)).placeholder is None
 
 
 async def test_replace_of_a_missing_image_raises_and_makes_none(images: ImageTable, owner: str) -> None:
@@ -195,6 +207,52 @@ async def test_replace_of_a_missing_image_raises_and_makes_none(images: ImageTab
     with pytest.raises(ImageMissing):
         await images.replace(image)
     assert await images.page(owner, before=None, limit=10) == []
+
+
+async def test_the_newest_image_of_a_product_is_found_until_it_is_removed(images: ImageTable, owner: str) -> None:
+    source = make_source(EAN)
+    added = [make_image(owner, source=source) for _ in range(3)]
+    others = (
+        make_image(owner),
+        make_image(owner, source=make_source("40063813")),
+        make_image(owner, source=make_source(f"{EAN}0")),
+        make_image(f"{owner}x", source=source),
+    )
+    for image in (*reversed(added), *others):
+        await images.add(image, quota=NO_QUOTA)
+    assert await images.newest_of_product(owner, EAN) == added[2]
+    for left in (1, 0):
+        await images.remove(owner, added[left + 1].id)
+        assert await images.newest_of_product(owner, EAN) == added[left]
+    await images.remove(owner, added[0].id)
+    with pytest.raises(ImageMissing):
+        await images.newest_of_product(owner, EAN)
+    assert await images.newest_of_product(owner, "40063813") == others[1]
+    assert [image async for image in images.walk(owner)] == list(others[:3])
+
+
+async def test_nothing_of_a_product_image_that_is_removed_is_left(images: ImageTable, owner: str) -> None:
+    image = make_image(owner, source=make_source(EAN))
+    await images.add(image, quota=NO_QUOTA)
+    await images.remove(owner, image.id)
+    if isinstance(images, DynamoDBImageTable):
+        assert await images._table.find(ean_key(owner, EAN, image.id)) is None
+    with pytest.raises(ImageMissing):
+        await images.newest_of_product(owner, EAN)
+
+
+@pytest.mark.parametrize("ean", ["", "4", EAN[:-1]])
+async def test_a_product_without_image_is_missing(images: ImageTable, owner: str, ean: str) -> None:
+    await images.add(make_image(owner, source=make_source(EAN)), quota=NO_QUOTA)
+    with pytest.raises(ImageMissing):
+        await images.newest_of_product(owner, ean)
+
+
+async def test_a_product_image_over_the_quota_is_not_found(images: ImageTable, owner: str) -> None:
+    with pytest.raises(QuotaExceeded):
+        await images.add(make_image(owner, source=make_source(EAN)), quota=Quota(bytes=1))
+    with pytest.raises(ImageMissing):
+        await images.newest_of_product(owner, EAN)
 
 
 async def test_usage_keeps_step_with_adding_and_removing(images: ImageTable, owner: str) -> None:

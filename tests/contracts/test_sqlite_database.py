@@ -7,6 +7,7 @@ import json
 import sqlite3
 import sys
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from app.adapters.sqlite import (
     SqliteImageTable,
     open_sqlite,
 )
+from app.adapters.sqlite.rows import image_to_values
 from app.adapters.sqlite.schema import MIGRATIONS, migrate
-from app.core.errors import DependencyUnavailable
+from app.core.errors import DependencyUnavailable, ImageMissing
+from app.core.ids import new_id
 from app.core.models import Quota, Usage
-from tests.contracts.tables import NOON, make_account, make_image, make_session
+from tests.contracts.tables import NOON, make_account, make_image, make_session, make_source
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,6 +127,33 @@ async def test_a_file_of_version_1_keeps_what_is_in_it(path: Path) -> None:
         assert [tuple(row) for row in await database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
 
 
+async def test_a_file_of_version_3_keeps_what_is_in_it_and_takes_what_is_new(path: Path) -> None:
+    image, upload_id = make_image("ada"), new_id()
+    path.parent.mkdir()
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, migrations=MIGRATIONS[:3])
+    values = {**image_to_values(image)}
+    names = [name for name in values if name not in ("source", "ean")]
+    connection.execute(f"INSERT INTO images VALUES ({', '.join(f':{name}' for name in names)})", values)  # noqa: S608  own names
+    connection.execute("INSERT INTO usage VALUES ('ada', 1, 1000)")
+    connection.execute("INSERT INTO store VALUES (1, 'mark')")
+    upload = ("ada", upload_id, "x.jpg", None, "image/jpeg", 1, None, "2026-11-20T12:00:00.123456+00:00")
+    connection.execute("INSERT INTO direct_uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)", upload)
+    connection.close()
+    async with open_sqlite(path) as database:
+        images = SqliteImageTable(database)
+        assert await images.get("ada", image.id) == image
+        assert await images.usage("ada") == Usage(1, 1000)
+        assert await images.store_id() == "mark"
+        assert await SqliteDirectUploadTable(database).find_upload("ada", upload_id)
+        pending = make_image("ada", placeholder=None, source=make_source("4006381333931"))
+        await images.add(pending, quota=Quota())
+        assert [each async for each in images.walk("ada")] == [image, pending]
+        assert await images.newest_of_product("ada", "4006381333931") == pending
+        assert [tuple(row) for row in await database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
+        assert [tuple(row) for row in await database.read("PRAGMA integrity_check")] == [("ok",)]
+
+
 async def test_a_file_of_a_newer_program_is_refused_and_left_alone(path: Path) -> None:
     path.parent.mkdir()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -162,17 +192,21 @@ async def _open_and_add(path: Path) -> str:
         return image.id
 
 
-async def test_a_page_reads_one_range_of_one_index(path: Path) -> None:
+async def test_a_page_and_the_newest_of_a_product_read_one_range_of_one_index(path: Path) -> None:
     async with open_sqlite(path) as database:
         statements: list[str] = []
         database._reader.set_trace_callback(statements.append)
         await SqliteImageTable(database).page("ada", before=None, limit=50)
         await SqliteImageTable(database).page("ada", before="0199", limit=50)
+        with suppress(ImageMissing):
+            await SqliteImageTable(database).newest_of_product("ada", "4006381333931")
         database._reader.set_trace_callback(None)
         plans = [await database.read(f"EXPLAIN QUERY PLAN {statement}") for statement in statements]
     assert [[row["detail"] for row in plan] for plan in plans] == [
-        ["SEARCH images USING PRIMARY KEY (owner_id=? AND id<?)"]
-    ] * 2
+        ["SEARCH images USING PRIMARY KEY (owner_id=? AND id<?)"],
+        ["SEARCH images USING PRIMARY KEY (owner_id=? AND id<?)"],
+        ["SEARCH images USING INDEX images_by_ean (owner_id=? AND ean=?)"],
+    ]
 
 
 async def test_a_locked_file_is_unavailable_to_writers_and_not_to_readers(path: Path) -> None:

@@ -69,6 +69,23 @@ def test_the_templates_default_names_are_those_of_the_service(aws: StandIn):
     assert aws.queue == fields["sqs_queue_name"].default
 
 
+def test_the_table_has_the_index_of_due_jobs_and_the_service_may_ask_it(aws: StandIn):
+    [index] = client("dynamodb", aws).describe_table(TableName=aws.table)["Table"]["GlobalSecondaryIndexes"]
+
+    assert index["IndexName"] == "due-jobs"
+    assert index["KeySchema"] == [
+        {"AttributeName": "due", "KeyType": "HASH"},
+        {"AttributeName": "due_at", "KeyType": "RANGE"},
+    ]
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    iam = client("iam", aws)
+    arn = deploy_again(aws)["ServicePolicyArn"]
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    statements = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]["Statement"]
+    [resource] = [each["Resource"] for each in statements if each["Action"] == "dynamodb:Query"]
+    assert resource.endswith(f"table/{aws.table}/index/*")
+
+
 def test_deploying_again_changes_nothing(aws: StandIn):
     assert deploy_again(aws) == deploy_again(aws)
 

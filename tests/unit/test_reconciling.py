@@ -130,7 +130,7 @@ async def test_direct_uploads_that_nobody_completed_are_swept_after_a_day(
         old = new_id()
     for upload_id in (fresh, old):
         await storage.store.put(f"incoming/ada/{upload_id}", b"x", content_type="image/jpeg")
-    assert (await storage.reconcile()).incoming_deleted == 1
+    assert (await storage.reconcile()).expired_deleted == 1
     assert await storage.keys() == [f"incoming/ada/{fresh}"]
 
 

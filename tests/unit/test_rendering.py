@@ -94,6 +94,35 @@ def test_each_format_is_rendered(image_format: str):
     assert [shown(t).size for t in result.thumbnails] == [(200, 150), (500, 375), (640, 480)]
 
 
+@pytest.mark.parametrize("image_format", FORMATS)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_header_alone_tells_what_a_rendering_tells(image_format: str, orientation: int):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    image = picture(640, 480)
+    if image_format == "HEIC":
+        data = heic(image, exif=exif)
+    elif image_format == "GIF":
+        data = encoded(image, "GIF")
+    else:
+        data = encoded(image, image_format, exif=exif, **({"speed": 10} if image_format == "AVIF" else {}))
+    whole, header = rendered(data), rendered(data, sizes=())
+    assert (header.content_type, header.width, header.height) == (whole.content_type, whole.width, whole.height)
+    assert (header.placeholder, header.thumbnails) == (None, ())
+
+
+def test_for_the_header_no_pixel_is_decoded(monkeypatch: pytest.MonkeyPatch):
+    data = jpeg()
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr(rendering.JpegImageFile, "load", lambda _: pytest.fail("decoded"))
+    assert rendered(data, sizes=()).width == 640
+
+
+def test_the_header_s_limits_hold_where_nothing_else_is_looked_at():
+    with pytest.raises(ImageTooLarge):
+        rendered(jpeg(), sizes=(), limits=RenderLimits(max_pixels=1000))
+
+
 def test_position_of_the_file_does_not_matter():
     file = io.BytesIO(jpeg())
     file.seek(0, io.SEEK_END)

@@ -17,7 +17,8 @@ from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters.sigv4 import BucketAddress, Presigner, derive_signing_key, locate_bucket
+from app.adapters.sigv4 import Presigner, derive_signing_key
+from app.core.bucket_address import BucketAddress, locate_bucket
 from app.core.models import SignedForm, SignedUrl
 
 TTL, WINDOW = 3600, 900

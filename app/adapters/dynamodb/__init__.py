@@ -2,7 +2,9 @@
 
 from app.adapters.dynamodb.accounts import DynamoDBAccountTable
 from app.adapters.dynamodb.images import DynamoDBImageTable
+from app.adapters.dynamodb.jobs import DynamoDBJobTable
 from app.adapters.dynamodb.once import DynamoDBOnceTable
+from app.adapters.dynamodb.owners import DynamoDBOwnerTable
 from app.adapters.dynamodb.table import DynamoDBTable, open_dynamodb
 from app.adapters.dynamodb.uploads import DynamoDBDirectUploadTable
 
@@ -10,7 +12,9 @@ __all__ = [
     "DynamoDBAccountTable",
     "DynamoDBDirectUploadTable",
     "DynamoDBImageTable",
+    "DynamoDBJobTable",
     "DynamoDBOnceTable",
+    "DynamoDBOwnerTable",
     "DynamoDBTable",
     "open_dynamodb",
 ]

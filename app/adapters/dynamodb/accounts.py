@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.adapters.dynamodb.items import (
-    account_from_fields,
+    SESSION_PREFIX,
     account_key,
-    account_to_fields,
+    account_partition,
     attempts_key,
     email_key,
     session_key,
-    session_to_fields,
     time_to_text,
     time_to_ttl,
 )
+from app.adapters.dynamodb.records import account_from_fields, account_to_fields, session_to_fields
 from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
 from app.core.errors import EmailTaken
 from app.core.models import Account, Attempts, Session
@@ -85,6 +86,17 @@ class DynamoDBAccountTable:
     async def remove_session(self, account_id: str, session_id: str) -> None:
         await self._table.delete(session_key(account_id, session_id))
 
+    async def remove_sessions(self, account_id: str) -> None:
+        await self._table.delete_all(partition=account_partition(account_id), prefix=SESSION_PREFIX)
+
+    async def remove_account(self, account_id: str) -> None:
+        account = await self.find_account(account_id)
+        if account is not None:
+            # Whoever else removes the account at this moment frees its address, which may have another then.
+            with suppress(ConditionFailedError):
+                await self._table.transact(("Delete", {"Key": account_key(account_id)}), _free(account))
+        await self.remove_sessions(account_id)
+
     async def count_attempt(self, key: str, *, now: datetime, window_seconds: int) -> Attempts:
         resets_at = now + timedelta(seconds=window_seconds)
         while True:
@@ -119,3 +131,12 @@ class DynamoDBAccountTable:
 
     async def clear_attempts(self, key: str) -> None:
         await self._table.delete(attempts_key(key))
+
+
+def _free(account: Account) -> tuple[str, dict[str, Any]]:
+    delete = {
+        "Key": email_key(account.email),
+        "ConditionExpression": "#account_id = :account_id",
+        "values": {"account_id": account.id},
+    }
+    return "Delete", delete

@@ -10,17 +10,20 @@ from app.adapters.dynamodb.items import (
     IMAGE_PREFIX,
     STORE_KEY,
     USAGE,
-    image_from_fields,
+    change_to,
+    ean_key,
+    ean_prefix,
     image_key,
-    image_to_fields,
-    thumbnails_to_list,
     usage_key,
     user_of,
     user_partition,
 )
+from app.adapters.dynamodb.records import image_from_fields, image_to_fields, thumbnails_to_list
 from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
-from app.core.errors import DependencyUnavailable, ImageMissing, QuotaExceeded
+from app.core.errors import AppError, DependencyUnavailable, ImageMissing, QuotaExceeded, TokenInvalid
 from app.core.models import Image, Quota, Usage
+
+Action = tuple[str, Mapping[str, Any]]
 
 _REMOVE_TRIES = 20
 """The thumbnails of a record change a few times in its life; more often than that is a fault."""
@@ -33,11 +36,11 @@ class DynamoDBImageTable:
     async def add(self, image: Image, *, quota: Quota) -> None:
         put = {"Item": image_to_fields(image), "ConditionExpression": "attribute_not_exists(#pk)"}
         try:
-            await self._table.transact(("Put", put), ("Update", _count(image, quota=quota)))
+            await self._table.transact(("Put", put), ("Update", _count(image, quota=quota)), *_put_ean(image))
         except ConditionFailedError as refusal:
-            is_there_already, _ = refusal.failed
+            is_there_already = refusal.failed[0]
             if not is_there_already:
-                raise QuotaExceeded from refusal
+                raise await self._refusal(image.owner_id) from refusal
 
     async def get(self, owner_id: str, image_id: str) -> Image:
         fields = await self._table.find(image_key(owner_id, image_id))
@@ -59,29 +62,49 @@ class DynamoDBImageTable:
     async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
         if not changes:
             return await self.get(owner_id, image_id)
-        values = {name: value for name, value in changes.items() if value is not None}
-        sets = ", ".join(f"#{name} = :{name}" for name in values)
-        removes = ", ".join(f"#{name}" for name in changes if name not in values)
-        change = " ".join(filter(None, (sets and f"SET {sets}", removes and f"REMOVE {removes}")))
-        return await self._update(owner_id, image_id, change=change, values=values)
+        return await self._update(owner_id, image_id, changes)
 
     async def remove(self, owner_id: str, image_id: str) -> Image:
+        is_counted = True
         for _ in range(_REMOVE_TRIES):
             image = await self.get(owner_id, image_id)
+            uncount = [_uncount(image)] if is_counted else []
             try:
-                await self._table.transact(("Delete", _delete_as_read(image)), ("Update", _uncount(image)))
-            except ConditionFailedError:
+                await self._table.transact(*uncount, _delete_as_read(image), *_delete_ean(image))
+            except ConditionFailedError as refusal:
+                # The usage of an owner that was forgotten is gone, and is not to come back.
+                is_counted = is_counted and not refusal.failed[0]
                 continue
             return image
         raise DependencyUnavailable("table")
 
     async def replace(self, image: Image) -> None:
-        values = {"thumbnails": thumbnails_to_list(image)}
-        await self._update(image.owner_id, image.id, change="SET #thumbnails = :thumbnails", values=values)
+        changes = {
+            "thumbnails": thumbnails_to_list(image),
+            "placeholder": image.placeholder,
+            "width": image.width,
+            "height": image.height,
+        }
+        await self._update(image.owner_id, image.id, changes)
+
+    async def newest_of_product(self, owner_id: str, ean: str) -> Image:
+        pages = self._table.query(
+            KeyConditionExpression="#pk = :partition AND begins_with(#sk, :prefix)",
+            ScanIndexForward=False,
+            Limit=1,
+            values={"partition": user_partition(owner_id), "prefix": ean_prefix(ean)},
+        )
+        async for items in pages:
+            for fields in items:
+                # One that is removed just now leaves the one before it.
+                with suppress(ImageMissing):
+                    return await self.get(owner_id, fields["image_id"])
+        raise ImageMissing
 
     async def usage(self, owner_id: str) -> Usage:
         fields = await self._table.find(usage_key(owner_id))
-        return Usage() if fields is None else Usage(fields["images"], fields["bytes"])
+        # A closed owner may have no more than that mark there.
+        return Usage(fields.get("images", 0), fields.get("bytes", 0)) if fields else Usage()
 
     async def owners(self) -> AsyncIterator[str]:
         pages = self._table.scan(
@@ -111,17 +134,20 @@ class DynamoDBImageTable:
     async def check(self) -> None:
         await self._table.check()
 
-    async def _update(self, owner_id: str, image_id: str, *, change: str, values: Mapping[str, Any]) -> Image:
+    async def _update(self, owner_id: str, image_id: str, changes: Mapping[str, Any]) -> Image:
         try:
             fields = await self._table.update(
-                image_key(owner_id, image_id),
-                UpdateExpression=change,
-                ConditionExpression="attribute_exists(#pk)",
-                values=values,
+                image_key(owner_id, image_id), ConditionExpression="attribute_exists(#pk)", **change_to(changes)
             )
         except ConditionFailedError as refusal:
             raise ImageMissing from refusal
         return image_from_fields(fields)
+
+    async def _refusal(self, owner_id: str) -> AppError:
+        fields = await self._table.find(usage_key(owner_id))
+        if fields and "closed_until" in fields:
+            return TokenInvalid("The account of this token was closed.")
+        return QuotaExceeded()
 
 
 def _all_images(owner_id: str) -> dict[str, Any]:
@@ -142,27 +168,43 @@ def _count(image: Image, *, quota: Quota) -> dict[str, Any]:
         conditions.append("#bytes <= :room")
     condition = " AND ".join(conditions)
     if condition and values.get("room", 0) >= 0:
-        condition = f"attribute_not_exists(#pk) OR ({condition})"
+        condition = f"attribute_not_exists(#images) OR ({condition})"
+    is_open = "attribute_not_exists(#closed_until)"
     return {
         "Key": usage_key(image.owner_id),
         "UpdateExpression": "ADD #images :one, #bytes :size",
-        **({"ConditionExpression": condition} if condition else {}),
+        "ConditionExpression": f"{is_open} AND ({condition})" if condition else is_open,
         "values": values,
     }
 
 
+def _uncount(image: Image) -> Action:
+    uncount = {
+        "Key": usage_key(image.owner_id),
+        "UpdateExpression": "ADD #images :one, #bytes :size",
+        "ConditionExpression": "attribute_exists(#images)",
+        "values": {"one": -1, "size": -image.size},
+    }
+    return "Update", uncount
+
+
 # Whoever removes a record deletes the objects it names: if its thumbnails changed since, it must be read again.
-def _delete_as_read(image: Image) -> dict[str, Any]:
-    return {
+def _delete_as_read(image: Image) -> Action:
+    delete = {
         "Key": image_key(image.owner_id, image.id),
         "ConditionExpression": "#thumbnails = :thumbnails",
         "values": {"thumbnails": thumbnails_to_list(image)},
     }
+    return "Delete", delete
 
 
-def _uncount(image: Image) -> dict[str, Any]:
-    return {
-        "Key": usage_key(image.owner_id),
-        "UpdateExpression": "ADD #images :one, #bytes :size",
-        "values": {"one": -1, "size": -image.size},
-    }
+def _put_ean(image: Image) -> list[Action]:
+    if image.source is None:
+        return []
+    return [("Put", {"Item": {**ean_key(image.owner_id, image.source.ean, image.id), "image_id": image.id}})]
+
+
+def _delete_ean(image: Image) -> list[Action]:
+    if image.source is None:
+        return []
+    return [("Delete", {"Key": ean_key(image.owner_id, image.source.ean, image.id)})]

@@ -1,16 +1,14 @@
-"""Between the service's records and the items of the table: keys (docs/decisions/0004-one-table.md) and attributes."""
+"""What the items of the table are made of: their keys (docs/decisions/0004-one-table.md), attributes and times."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from app.core.emails import normalise
-from app.core.models import Account, DirectUpload, Image, OnceRecord, Session, Thumbnail, ThumbnailStatus
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef
@@ -18,8 +16,17 @@ if TYPE_CHECKING:
 IMAGE_PREFIX = "IMAGE#"
 USAGE = "USAGE"
 STORE_KEY = {"pk": "STORE", "sk": "STORE"}
+UPLOAD_PREFIX = "UPLOAD#"
+ONCE_PREFIX = "ONCE#"
+JOB_PREFIX = "JOB#"
+SESSION_PREFIX = "SESSION#"
 _USER_PREFIX = "USER#"
-_UPLOAD_KEPT = timedelta(days=1)
+
+DUE_JOBS = "due-jobs"
+"""The index of the jobs that are not finished, by the time they are due."""
+DUE = "JOBS"
+"""The one partition of that index. It takes 1,000 writes a second and a job needs some four of them: more jobs than the
+workers get through, and the oldest of all owners are one Query."""
 
 
 def user_partition(user_id: str) -> str:
@@ -39,19 +46,35 @@ def usage_key(owner_id: str) -> dict[str, str]:
 
 
 def upload_key(owner_id: str, upload_id: str) -> dict[str, str]:
-    return {"pk": user_partition(owner_id), "sk": f"UPLOAD#{upload_id}"}
+    return {"pk": user_partition(owner_id), "sk": f"{UPLOAD_PREFIX}{upload_id}"}
 
 
 def once_key(owner_id: str, key: str) -> dict[str, str]:
-    return {"pk": user_partition(owner_id), "sk": f"ONCE#{_digest(key)}"}
+    return {"pk": user_partition(owner_id), "sk": f"{ONCE_PREFIX}{_digest(key)}"}
+
+
+def ean_prefix(ean: str) -> str:
+    return f"EAN#{ean}#"
+
+
+def ean_key(owner_id: str, ean: str, image_id: str) -> dict[str, str]:
+    return {"pk": user_partition(owner_id), "sk": f"{ean_prefix(ean)}{image_id}"}
+
+
+def job_key(owner_id: str, job_id: str) -> dict[str, str]:
+    return {"pk": user_partition(owner_id), "sk": f"{JOB_PREFIX}{job_id}"}
+
+
+def account_partition(account_id: str) -> str:
+    return f"ACCOUNT#{account_id}"
 
 
 def account_key(account_id: str) -> dict[str, str]:
-    return {"pk": f"ACCOUNT#{account_id}", "sk": "ACCOUNT"}
+    return {"pk": account_partition(account_id), "sk": "ACCOUNT"}
 
 
 def session_key(account_id: str, session_id: str) -> dict[str, str]:
-    return {"pk": f"ACCOUNT#{account_id}", "sk": f"SESSION#{session_id}"}
+    return {"pk": account_partition(account_id), "sk": f"{SESSION_PREFIX}{session_id}"}
 
 
 def email_key(email: str) -> dict[str, str]:
@@ -118,120 +141,10 @@ def time_to_ttl(time: datetime) -> int:
     return math.ceil(time.timestamp())
 
 
-def image_to_fields(image: Image) -> dict[str, Any]:
-    return {
-        **image_key(image.owner_id, image.id),
-        "owner_id": image.owner_id,
-        "id": image.id,
-        "filename": image.filename,
-        "description": image.description,
-        "content_type": image.content_type,
-        "size": image.size,
-        "sha256": image.sha256,
-        "width": image.width,
-        "height": image.height,
-        "uploaded_at": time_to_text(image.uploaded_at),
-        "placeholder": image.placeholder,
-        "thumbnails": thumbnails_to_list(image),
-    }
-
-
-def thumbnails_to_list(image: Image) -> list[dict[str, Any]]:
-    return [asdict(thumbnail) for thumbnail in image.thumbnails]
-
-
-def image_from_fields(fields: Mapping[str, Any]) -> Image:
-    return Image(
-        id=fields["id"],
-        owner_id=fields["owner_id"],
-        filename=fields["filename"],
-        description=fields.get("description"),
-        content_type=fields["content_type"],
-        size=fields["size"],
-        sha256=fields["sha256"],
-        width=fields["width"],
-        height=fields["height"],
-        uploaded_at=datetime.fromisoformat(fields["uploaded_at"]),
-        placeholder=fields["placeholder"],
-        thumbnails=tuple(_thumbnail(each) for each in fields["thumbnails"]),
-    )
-
-
-def _thumbnail(fields: Mapping[str, Any]) -> Thumbnail:
-    return Thumbnail(**{**fields, "status": ThumbnailStatus(fields["status"])})
-
-
-def account_to_fields(account: Account) -> dict[str, Any]:
-    return {
-        **account_key(account.id),
-        "id": account.id,
-        "email": account.email,
-        "password_hash": account.password_hash,
-        "display_name": account.display_name,
-        "created_at": time_to_text(account.created_at),
-    }
-
-
-def account_from_fields(fields: Mapping[str, Any]) -> Account:
-    return Account(
-        id=fields["id"],
-        email=fields["email"],
-        password_hash=fields["password_hash"],
-        display_name=fields.get("display_name"),
-        created_at=datetime.fromisoformat(fields["created_at"]),
-    )
-
-
-def session_to_fields(session: Session) -> dict[str, Any]:
-    return {
-        **session_key(session.account_id, session.id),
-        "id": session.id,
-        "account_id": session.account_id,
-        "token_hash": session.token_hash,
-        "ends_at": time_to_text(session.expires_at),
-        "expires_at": time_to_ttl(session.expires_at),
-    }
-
-
-def upload_to_fields(upload: DirectUpload) -> dict[str, Any]:
-    return {
-        **upload_key(upload.owner_id, upload.id),
-        **asdict(upload),
-        "ends_at": time_to_text(upload.expires_at),
-        "expires_at": time_to_ttl(upload.expires_at + _UPLOAD_KEPT),
-    }
-
-
-def upload_from_fields(fields: Mapping[str, Any]) -> DirectUpload:
-    return DirectUpload(
-        id=fields["id"],
-        owner_id=fields["owner_id"],
-        filename=fields["filename"],
-        description=fields.get("description"),
-        content_type=fields["content_type"],
-        size=fields["size"],
-        sha256=fields.get("sha256"),
-        expires_at=datetime.fromisoformat(fields["ends_at"]),
-    )
-
-
-def once_to_fields(record: OnceRecord) -> dict[str, Any]:
-    return {
-        **once_key(record.owner_id, record.key),
-        **asdict(record),
-        "leased_until": time_to_text(record.leased_until),
-        "ends_at": time_to_text(record.expires_at),
-        "expires_at": time_to_ttl(record.expires_at),
-    }
-
-
-def once_from_fields(fields: Mapping[str, Any]) -> OnceRecord:
-    return OnceRecord(
-        owner_id=fields["owner_id"],
-        key=fields["key"],
-        fingerprint=fields["fingerprint"],
-        result_id=fields["result_id"],
-        done=fields["done"],
-        leased_until=datetime.fromisoformat(fields["leased_until"]),
-        expires_at=datetime.fromisoformat(fields["ends_at"]),
-    )
+def change_to(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an update that sets `fields`, and removes those that are None."""
+    values = {name: value for name, value in fields.items() if value is not None}
+    sets = ", ".join(f"#{name} = :{name}" for name in values)
+    removes = ", ".join(f"#{name}" for name in fields if name not in values)
+    change = " ".join(filter(None, (sets and f"SET {sets}", removes and f"REMOVE {removes}")))
+    return {"UpdateExpression": change, "values": values}

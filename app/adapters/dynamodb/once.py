@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 
-from app.adapters.dynamodb.items import once_from_fields, once_key, once_to_fields, time_to_text
+from app.adapters.dynamodb.items import once_key, time_to_text
+from app.adapters.dynamodb.records import once_from_fields, once_to_fields
 from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
 from app.core.models import OnceRecord
 

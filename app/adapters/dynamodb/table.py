@@ -16,7 +16,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from app.adapters.dynamodb.items import from_item, to_attribute, to_item
+from app.adapters.dynamodb.items import DUE, DUE_JOBS, from_item, to_attribute, to_item
 from app.core.errors import DependencyUnavailable
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ Parameter = str | int | Mapping[str, Any]
 _BUDGET_SECONDS = 10
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+_DELETES_AT_ONCE = 20
 _PASSING_ERRORS = {
     # Two writes met at one item: the SDK does not repeat these.
     "TransactionConflictException",
@@ -80,9 +81,22 @@ class DynamoDBTable:
     ) -> None:
         await _answer(self._client.delete_item, self._request(Key=key, values=values, **expressions))
 
+    async def delete_all(self, *, partition: str, prefix: str) -> None:
+        """Delete each item of `partition` whose sk begins with `prefix`; not all at one moment."""
+        found = self.query(
+            KeyConditionExpression="#pk = :partition AND begins_with(#sk, :prefix)",
+            ProjectionExpression="#pk, #sk",
+            values={"partition": partition, "prefix": prefix},
+        )
+        async for keys in found:
+            for start in range(0, len(keys), _DELETES_AT_ONCE):
+                await asyncio.gather(*map(self.delete, keys[start : start + _DELETES_AT_ONCE]))
+
     def query(self, *, values: Mapping[str, Any], **parameters: Parameter) -> AsyncIterator[list[dict[str, Any]]]:
         """Yield the items, as many at a time as one answer (1 MB, or `Limit` items) held."""
-        return _pages(self._client.query, self._request(ConsistentRead=True, values=values, **parameters))
+        # An index follows the table after a moment, and cannot be asked to be quicker.
+        consistent = "IndexName" not in parameters
+        return _pages(self._client.query, self._request(ConsistentRead=consistent, values=values, **parameters))
 
     def scan(self, *, values: Mapping[str, Any], **parameters: Parameter) -> AsyncIterator[list[dict[str, Any]]]:
         return _pages(self._client.scan, self._request(ConsistentRead=True, values=values, **parameters))
@@ -107,11 +121,13 @@ class DynamoDBTable:
     async def check(self) -> None:
         try:
             await self.find({"pk": "CHECK", "sk": "CHECK"})
+            index = self.query(IndexName=DUE_JOBS, KeyConditionExpression="#due = :due", Limit=1, values={"due": DUE})
+            await anext(index)
         except DependencyUnavailable as unavailable:
             if _code(unavailable.__cause__) not in {"ResourceNotFoundException", "ValidationException"}:
                 raise
             raise RuntimeError(
-                f"There is no DynamoDB table {self._name!r} with the keys pk and sk at "
+                f"There is no DynamoDB table {self._name!r} with the keys pk and sk and the index {DUE_JOBS} at "
                 f"{self._client.meta.endpoint_url}. Create it: run setup_localstack.sh for a stand-in, "
                 "or deploy infra/template.yaml (python infra/deploy.py) to AWS."
             ) from unavailable.__cause__

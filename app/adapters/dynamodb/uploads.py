@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from app.adapters.dynamodb.items import upload_from_fields, upload_key, upload_to_fields
+from app.adapters.dynamodb.items import upload_key
+from app.adapters.dynamodb.records import upload_from_fields, upload_to_fields
 from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
 from app.core.models import DirectUpload
 

@@ -3,7 +3,9 @@
 from app.adapters.sqlite.accounts import SqliteAccountTable
 from app.adapters.sqlite.database import SqliteDatabase, open_sqlite
 from app.adapters.sqlite.images import SqliteImageTable
+from app.adapters.sqlite.jobs import SqliteJobTable
 from app.adapters.sqlite.once import SqliteOnceTable
+from app.adapters.sqlite.owners import SqliteOwnerTable
 from app.adapters.sqlite.uploads import SqliteDirectUploadTable
 
 __all__ = [
@@ -11,6 +13,8 @@ __all__ = [
     "SqliteDatabase",
     "SqliteDirectUploadTable",
     "SqliteImageTable",
+    "SqliteJobTable",
     "SqliteOnceTable",
+    "SqliteOwnerTable",
     "open_sqlite",
 ]

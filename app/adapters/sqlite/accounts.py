@@ -22,6 +22,8 @@ _ROTATE_SESSION = """
     UPDATE sessions SET token_hash = ?, expires_at = ? WHERE account_id = ? AND id = ? AND token_hash = ?
 """
 _REMOVE_SESSION = "DELETE FROM sessions WHERE account_id = ? AND id = ?"
+_REMOVE_SESSIONS = "DELETE FROM sessions WHERE account_id = ?"
+_REMOVE_ACCOUNT = "DELETE FROM accounts WHERE id = ?"
 _COUNT_ATTEMPT = """
     INSERT INTO attempts VALUES (?, 1, ?) ON CONFLICT (key) DO UPDATE SET count = count + 1
     RETURNING count, resets_at
@@ -72,6 +74,16 @@ class SqliteAccountTable:
 
     async def remove_session(self, account_id: str, session_id: str) -> None:
         await self._database.execute(_REMOVE_SESSION, account_id, session_id)
+
+    async def remove_sessions(self, account_id: str) -> None:
+        await self._database.execute(_REMOVE_SESSIONS, account_id)
+
+    async def remove_account(self, account_id: str) -> None:
+        def remove(writer: sqlite3.Connection) -> None:
+            writer.execute(_REMOVE_ACCOUNT, (account_id,))
+            writer.execute(_REMOVE_SESSIONS, (account_id,))
+
+        await self._database.write(remove)
 
     async def count_attempt(self, key: str, *, now: datetime, window_seconds: int) -> Attempts:
         values = (key, time_to_text(now + timedelta(seconds=window_seconds)))

@@ -8,7 +8,7 @@ from functools import partial
 
 from app.adapters.sqlite.database import SqliteDatabase
 from app.adapters.sqlite.rows import image_from_row, image_to_values, thumbnails_to_text
-from app.core.errors import ImageMissing, QuotaExceeded
+from app.core.errors import ImageMissing, QuotaExceeded, TokenInvalid
 from app.core.models import Image, Quota, Usage
 
 _WALK_ROWS = 500
@@ -17,11 +17,16 @@ _AFTER_EVERY_ID = "\U0010ffff"
 _FIND = "SELECT * FROM images WHERE owner_id = ? AND id = ?"
 _PAGE = "SELECT * FROM images WHERE owner_id = ? AND id < ? ORDER BY id DESC LIMIT ?"
 _WALK = "SELECT * FROM images WHERE owner_id = ? AND id > ? ORDER BY id LIMIT ?"
+# Left to itself SQLite would look through all images of the owner.
+_NEWEST_OF_PRODUCT = """
+    SELECT * FROM images INDEXED BY images_by_ean WHERE owner_id = ? AND ean = ? ORDER BY id DESC LIMIT 1
+"""
+_CLOSED = "SELECT 1 FROM closed_owners WHERE owner_id = ?"
 _USAGE = "SELECT images, bytes FROM usage WHERE owner_id = ?"
 _OWNERS = "SELECT owner_id FROM usage WHERE images > 0 AND owner_id > ? ORDER BY owner_id LIMIT ?"
 _ADD = """
     INSERT INTO images VALUES (:owner_id, :id, :filename, :description, :content_type, :size, :sha256,
-                               :width, :height, :uploaded_at, :placeholder, :thumbnails)
+                               :width, :height, :uploaded_at, :placeholder, :thumbnails, :source, :ean)
 """
 _COUNT = """
     INSERT INTO usage VALUES (?, 1, ?)
@@ -29,7 +34,9 @@ _COUNT = """
 """
 _UNCOUNT = "UPDATE usage SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?"
 _EDITABLE = ("filename", "description")
-_REPLACE = "UPDATE images SET thumbnails = ? WHERE owner_id = ? AND id = ? RETURNING *"
+_REPLACE = """
+    UPDATE images SET thumbnails = ?, placeholder = ?, width = ?, height = ? WHERE owner_id = ? AND id = ? RETURNING *
+"""
 _STORE_ID = "SELECT id FROM store"
 _SET_STORE_ID = "INSERT INTO store VALUES (1, ?) ON CONFLICT DO NOTHING"
 _REMOVE = "DELETE FROM images WHERE owner_id = ? AND id = ? RETURNING *"
@@ -61,8 +68,11 @@ class SqliteImageTable:
         return await self._database.write(partial(_remove, owner_id=owner_id, image_id=image_id))
 
     async def replace(self, image: Image) -> None:
-        thumbnails = thumbnails_to_text(image.thumbnails)
-        _the_image(await self._database.execute(_REPLACE, thumbnails, image.owner_id, image.id))
+        values = (thumbnails_to_text(image.thumbnails), image.placeholder, image.width, image.height)
+        _the_image(await self._database.execute(_REPLACE, *values, image.owner_id, image.id))
+
+    async def newest_of_product(self, owner_id: str, ean: str) -> Image:
+        return _the_image(await self._database.read(_NEWEST_OF_PRODUCT, owner_id, ean))
 
     async def usage(self, owner_id: str) -> Usage:
         return _the_usage(await self._database.read(_USAGE, owner_id))
@@ -100,6 +110,8 @@ class SqliteImageTable:
 def _add(db: sqlite3.Connection, *, image: Image, quota: Quota) -> None:
     if db.execute(_FIND, (image.owner_id, image.id)).fetchall():
         return
+    if db.execute(_CLOSED, (image.owner_id,)).fetchall():
+        raise TokenInvalid("The account of this token was closed.")
     usage = _the_usage(db.execute(_USAGE, (image.owner_id,)).fetchall())
     if quota.images and usage.images >= quota.images:
         raise QuotaExceeded

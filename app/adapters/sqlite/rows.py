@@ -9,7 +9,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from app.core.models import Account, DirectUpload, Image, OnceRecord, Thumbnail, ThumbnailStatus
+from app.core.jobs import Job, JobError, JobKind, JobStatus
+from app.core.models import Account, DirectUpload, Image, OnceRecord, Source, Thumbnail, ThumbnailStatus
 
 
 def time_to_text(time: datetime) -> str:
@@ -34,6 +35,8 @@ def image_to_values(image: Image) -> dict[str, Any]:
         "uploaded_at": time_to_text(image.uploaded_at),
         "placeholder": image.placeholder,
         "thumbnails": thumbnails_to_text(image.thumbnails),
+        "source": json.dumps(asdict(image.source)) if image.source else None,
+        "ean": image.source.ean if image.source else None,
     }
 
 
@@ -51,6 +54,7 @@ def image_from_row(row: sqlite3.Row) -> Image:
         uploaded_at=time_from_text(row["uploaded_at"]),
         placeholder=row["placeholder"],
         thumbnails=_thumbnails_from_text(row["thumbnails"]),
+        source=Source(**json.loads(row["source"])) if row["source"] else None,
     )
 
 
@@ -103,4 +107,33 @@ def once_from_row(row: sqlite3.Row) -> OnceRecord:
         done=bool(row["done"]),
         leased_until=time_from_text(row["leased_until"]),
         expires_at=time_from_text(row["expires_at"]),
+    )
+
+
+def job_to_values(job: Job) -> dict[str, Any]:
+    return {
+        **asdict(job),
+        "created_at": time_to_text(job.created_at),
+        "updated_at": time_to_text(job.updated_at),
+        "due_at": time_to_text(job.due_at) if job.due_at else None,
+        "error": json.dumps(asdict(job.error)) if job.error else None,
+    }
+
+
+def job_from_row(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        owner_id=row["owner_id"],
+        kind=JobKind(row["kind"]),
+        created_at=time_from_text(row["created_at"]),
+        updated_at=time_from_text(row["updated_at"]),
+        due_at=time_from_text(row["due_at"]) if row["due_at"] else None,
+        status=JobStatus(row["status"]),
+        claim=row["claim"],
+        attempts=row["attempts"],
+        progress=row["progress"],
+        error=JobError(**json.loads(row["error"])) if row["error"] else None,
+        ean=row["ean"],
+        description=row["description"],
+        image_id=row["image_id"],
     )

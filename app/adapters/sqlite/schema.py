@@ -100,6 +100,61 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # SQLite cannot take a NOT NULL from a column (placeholder) but by making the table anew.
+        """
+        CREATE TABLE images_4 (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            uploaded_at TEXT NOT NULL,
+            placeholder TEXT,
+            thumbnails TEXT NOT NULL,
+            source TEXT,
+            ean TEXT,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "INSERT INTO images_4 SELECT *, NULL, NULL FROM images",
+        "DROP TABLE images",
+        "ALTER TABLE images_4 RENAME TO images",
+        "CREATE INDEX images_by_ean ON images (owner_id, ean, id) WHERE ean IS NOT NULL",
+        """
+        CREATE TABLE jobs (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            due_at TEXT,
+            status TEXT NOT NULL,
+            claim TEXT,
+            attempts INTEGER NOT NULL,
+            progress INTEGER NOT NULL,
+            error TEXT,
+            ean TEXT,
+            description TEXT,
+            image_id TEXT,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Those that are not finished are due at some time, those that are finished never again.
+        "CREATE INDEX jobs_by_due_time ON jobs (due_at) WHERE due_at IS NOT NULL",
+        "CREATE INDEX finished_jobs ON jobs (updated_at) WHERE due_at IS NULL",
+        """
+        CREATE TABLE closed_owners (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            until TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX closed_owners_by_end ON closed_owners (until)",
+    ),
 )
 
 

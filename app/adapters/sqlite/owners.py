@@ -1,0 +1,38 @@
+"""What concerns all the records of one owner, in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from app.adapters.sqlite.database import SqliteDatabase
+from app.adapters.sqlite.rows import time_to_text
+
+_CLOSE = """
+    INSERT INTO closed_owners VALUES (?, ?) ON CONFLICT (owner_id) DO UPDATE SET until = max(until, excluded.until)
+"""
+_IS_CLOSED = "SELECT 1 FROM closed_owners WHERE owner_id = ?"
+_FORGET = (
+    "DELETE FROM usage WHERE owner_id = ?",
+    "DELETE FROM direct_uploads WHERE owner_id = ?",
+    "DELETE FROM once WHERE owner_id = ?",
+    "DELETE FROM jobs WHERE owner_id = ?",
+)
+
+
+class SqliteOwnerTable:
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def close(self, owner_id: str, *, until: datetime) -> None:
+        await self._database.execute(_CLOSE, owner_id, time_to_text(until))
+
+    async def is_closed(self, owner_id: str) -> bool:
+        return bool(await self._database.read(_IS_CLOSED, owner_id))
+
+    async def forget(self, owner_id: str) -> None:
+        def forget(writer: sqlite3.Connection) -> None:
+            for statement in _FORGET:
+                writer.execute(statement, (owner_id,))
+
+        await self._database.write(forget)

@@ -1,0 +1,36 @@
+"""What a client prefers of an answer: `respond-async` and `wait` of the header Prefer, RFC 7240."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+
+class RespondAsync(Enum):
+    NEVER = auto()
+    IF_BUSY = auto()
+    ALWAYS = auto()
+
+
+async def respond_async(
+    request: Request,
+    _: Annotated[
+        str | None,
+        Header(
+            alias="Prefer",
+            description="`respond-async`: do not wait for the thumbnails. `respond-async, wait=10`: only if the "
+            "service is too busy to make them now, instead of 503.",
+        ),
+    ] = None,
+) -> RespondAsync:
+    # The header may be repeated; preferences are separated by commas, their parameters by semicolons.
+    given = ",".join(request.headers.getlist("prefer")).split(",")
+    names = {preference.partition(";")[0].partition("=")[0].strip().lower() for preference in given}
+    if "respond-async" not in names:
+        return RespondAsync.NEVER
+    return RespondAsync.IF_BUSY if "wait" in names else RespondAsync.ALWAYS
+
+
+Preference = Annotated[RespondAsync, Depends(respond_async)]

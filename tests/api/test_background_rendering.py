@@ -1,0 +1,165 @@
+"""Thumbnails made after the answer: `Prefer: respond-async`, watching, failing, and trying again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from app.core.errors import Overloaded
+from tests.api.conftest import Person, Service, embedded_settings, parsed, running
+from tests.pictures import jpeg
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ASYNC = {"Prefer": "respond-async"}
+# Its header is in order, and its pixels are not there.
+CUT_SHORT = jpeg(2000, 1500)[:-20_000]
+
+
+async def upload(person: Person, data: bytes, **headers: str) -> httpx.Response:
+    files = {"file": ("photo.jpg", data, "image/jpeg")}
+    return await person.request("POST", "/images/upload", files=files, headers={**ASYNC, **headers})
+
+
+async def settled(person: Person, image_id: str) -> dict[str, Any]:
+    for _ in range(200):
+        image: dict[str, Any] = (await person.get(f"/images/{image_id}")).json()
+        if all(thumbnail["status"] != "pending" for thumbnail in image["thumbnails"]):
+            return image
+        await asyncio.sleep(0.05)
+    raise AssertionError("still pending")
+
+
+async def test_the_answer_does_not_wait_for_the_thumbnails(both: Service):
+    person = await both.person()
+    response = await upload(person, jpeg(1200, 900))
+    assert response.status_code == 202
+    assert response.headers["Preference-Applied"] == "respond-async"
+    accepted = response.json()
+    assert (accepted["width"], accepted["height"]) == (1200, 900)
+    assert accepted["thumbnail_url"] is None
+    assert accepted["placeholder"] is None
+    assert {(t["size"], t["status"], t["url"], t["attempts"]) for t in accepted["thumbnails"]} == {
+        (size, "pending", None, 0) for size in (200, 500, 800)
+    }
+    assert (await both.fetch(accepted["original_url"])).content == jpeg(1200, 900)
+    image = await settled(person, accepted["id"])
+    assert {(t["size"], t["status"], t["attempts"]) for t in image["thumbnails"]} == {
+        (size, "ready", 1) for size in (200, 500, 800)
+    }
+    assert image["placeholder"]
+    assert (await both.fetch(image["thumbnail_url"])).status_code == 200
+
+
+async def test_a_turned_photo_has_its_sides_as_shown_from_the_beginning(person: Person):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    accepted = (await upload(person, jpeg(1200, 900, exif=exif))).json()
+    assert (accepted["width"], accepted["height"]) == (900, 1200)
+
+
+async def test_what_its_header_gives_away_is_refused_at_once(person: Person):
+    response = await upload(person, b"\xff\xd8\xff\xe0 not much of a JPEG")
+    assert response.status_code == 422
+    assert response.json()["code"] == "image_corrupt"
+    assert (await person.get("/images")).json()["items"] == []
+
+
+async def test_pixels_that_cannot_be_read_end_as_failed_thumbnails(both: Service):
+    person = await both.person()
+    accepted = (await upload(person, CUT_SHORT)).json()
+    image = await settled(person, accepted["id"])
+    assert {(t["status"], t["attempts"]) for t in image["thumbnails"]} == {("failed", 1)}
+    assert "damaged" in image["thumbnails"][0]["reason"]
+    assert (await both.fetch(image["original_url"])).content == CUT_SHORT
+
+
+async def test_failed_thumbnails_are_made_again_when_asked_for(both: Service):
+    person = await both.person()
+    accepted = (await upload(person, CUT_SHORT)).json()
+    await settled(person, accepted["id"])
+    response = await person.request("POST", f"/images/{accepted['id']}/thumbnails")
+    assert response.status_code == 202
+    assert {t["status"] for t in response.json()["thumbnails"]} == {"pending"}
+    again = await settled(person, accepted["id"])
+    assert {(t["status"], t["attempts"]) for t in again["thumbnails"]} == {("failed", 2)}
+
+
+async def test_nothing_changes_where_no_thumbnail_has_failed(person: Person):
+    image = (await person.upload()).json()
+    response = await person.request("POST", f"/images/{image['id']}/thumbnails")
+    assert response.status_code == 202
+    assert {t["status"] for t in response.json()["thumbnails"]} == {"ready"}
+    assert (await person.get("/jobs")).json()["items"] == []
+
+
+async def test_another_persons_thumbnails_cannot_be_asked_for(service: Service, person: Person):
+    image = (await person.upload()).json()
+    stranger = await service.person()
+    for method, path in (("POST", "thumbnails"), ("GET", "events")):
+        response = await stranger.request(method, f"/images/{image['id']}/{path}")
+        assert (response.status_code, response.json()["code"]) == (404, "image_missing")
+
+
+async def test_a_retry_gets_the_same_image(person: Person):
+    first = await upload(person, jpeg(), **{"Idempotency-Key": "k"})
+    second = await upload(person, jpeg(), **{"Idempotency-Key": "k"})
+    assert first.json()["id"] == second.json()["id"]
+    assert len((await person.get("/images")).json()["items"]) == 1
+
+
+async def test_with_a_wait_it_is_rendered_at_once_unless_the_service_is_too_busy(tmp_path: Path):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        waiting = {"Prefer": "respond-async, wait=10"}
+        assert (await upload(person, jpeg(), **waiting)).status_code == 201
+
+        async def full(file: object) -> None:
+            raise Overloaded
+
+        uploads = service.app.state.services.uploads
+        renderer, uploads._renderer = uploads._renderer, type("Full", (), {"render": staticmethod(full)})()
+        assert (await person.upload()).json()["code"] == "overloaded"
+        deferred = await upload(person, jpeg(), **waiting)
+        uploads._renderer = renderer
+        assert deferred.status_code == 202
+        assert (await settled(person, deferred.json()["id"]))["thumbnails"][0]["status"] == "ready"
+
+
+async def test_the_image_is_watched_until_its_thumbnails_are_there(both: Service):
+    person = await both.person()
+    accepted = (await upload(person, jpeg(1200, 900))).json()
+    response = await person.get(f"/images/{accepted['id']}/events")
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    seen = parsed(response.text)
+    assert all(event["event"] == "image" for event in seen)
+    assert json.loads(seen[-1]["data"])["thumbnails"][0]["status"] == "ready"
+    again = await person.get(f"/images/{accepted['id']}/events", headers={"Last-Event-ID": seen[-1]["id"]})
+    assert parsed(again.text) == []
+
+
+async def test_an_image_that_was_deleted_meanwhile_leaves_nothing(tmp_path: Path):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        accepted = (await upload(person, jpeg(3000, 2000))).json()
+        assert (await person.request("DELETE", f"/images/{accepted['id']}")).status_code == 204
+        job = (await person.get("/jobs")).json()["items"][0]
+        done = (await person.get(f"/jobs/{job['job_id']}?wait=20")).json()
+        assert done["status"] == "completed"
+        assert [path for path in (tmp_path / "objects" / "images").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("header", ["respond-async", "RESPOND-ASYNC", "return=minimal, respond-async;foo=bar"])
+async def test_the_preference_is_read_as_it_may_be_written(person: Person, header: str):
+    assert (await upload(person, jpeg(), Prefer=header)).status_code == 202
+
+
+@pytest.mark.parametrize("header", ["wait=10", "respond-asynchronously", ""])
+async def test_other_preferences_change_nothing(person: Person, header: str):
+    assert (await upload(person, jpeg(), Prefer=header)).status_code == 201

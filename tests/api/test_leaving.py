@@ -1,0 +1,111 @@
+"""Taking everything along, and leaving: the export, and the end of an account."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import PASSWORD, Person, Service, embedded_settings, running
+from tests.pictures import jpeg, transparent_png
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def finished(person: Person, job_id: str) -> dict[str, Any]:
+    job: dict[str, Any] = (await person.get(f"/jobs/{job_id}?wait=20")).json()
+    assert job["finished_at"], job
+    return job
+
+
+async def export(service: Service, person: Person) -> tuple[dict[str, Any], zipfile.ZipFile]:
+    response = await person.get("/auth/me/export")
+    assert response.status_code == 202
+    asked = response.json()
+    assert (asked["kind"], asked["status"], asked["result"]) == ("export", "queued", None)
+    job = await finished(person, asked["job_id"])
+    assert job["status"] == "completed"
+    download = await service.fetch(job["result"]["url"])
+    assert download.status_code == 200
+    assert "attachment" in download.headers["Content-Disposition"]
+    return job, zipfile.ZipFile(io.BytesIO(download.content))
+
+
+async def test_an_export_has_every_original_and_what_is_known_of_it(both: Service):
+    person = await both.person()
+    photo = (await person.upload(jpeg(), filename="beach.jpg", description="At the sea")).json()
+    logo = (await person.upload(transparent_png(), filename="logo.png")).json()
+    _, archive = await export(both, person)
+    assert archive.testzip() is None
+    listed = {image["id"]: image for image in json.loads(archive.read("metadata.json"))["images"]}
+    assert listed.keys() == {photo["id"], logo["id"]}
+    assert archive.read(listed[photo["id"]]["file"]) == jpeg()
+    assert archive.read(listed[logo["id"]]["file"]) == transparent_png()
+    assert listed[photo["id"]]["filename"] == "beach.jpg"
+    assert listed[photo["id"]]["description"] == "At the sea"
+    assert listed[photo["id"]]["sha256"] == photo["sha256"]
+
+
+async def test_an_export_of_nothing_is_an_empty_list(both: Service):
+    _, archive = await export(both, await both.person())
+    assert archive.namelist() == ["metadata.json"]
+    assert json.loads(archive.read("metadata.json")) == {"images": []}
+
+
+async def test_exports_cannot_be_asked_for_without_end(service: Service):
+    person = await service.person()
+    answers = [await person.get("/auth/me/export") for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [202] * 10 + [429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+
+
+async def test_whoever_leaves_is_gone_and_so_is_all_that_was_theirs(tmp_path: Path):
+    async with running(embedded_settings(tmp_path)) as service:
+        person, other = await service.person(), await service.person()
+        for seed in range(3):
+            assert (await person.upload(jpeg(seed=seed))).status_code == 201
+        kept = (await other.upload()).json()
+        await export(service, person)
+        announced = {"filename": "a.jpg", "content_type": "image/jpeg", "size": 5}
+        assert (await person.request("POST", "/images/uploads", json=announced)).status_code == 201
+        user_id = (await person.get("/auth/me")).json()["id"]
+        response = await person.request("DELETE", "/auth/me")
+        assert response.status_code == 202
+        assert response.json()["kind"] == "leave"
+        await leave(service, user_id)
+        assert user_id not in "".join(str(path) for path in (tmp_path / "objects").rglob("*") if path.is_file())
+        assert (await service.fetch(kept["original_url"])).status_code == 200
+        assert (await other.get(f"/images/{kept['id']}")).status_code == 200
+
+
+async def test_the_tokens_of_an_account_that_was_closed_are_refused(both: Service):
+    person = await both.person()
+    await person.upload()
+    user_id = (await person.get("/auth/me")).json()["id"]
+    assert (await person.request("DELETE", "/auth/me")).status_code == 202
+    for method, path in (("GET", "/images"), ("GET", "/auth/me"), ("DELETE", "/auth/me"), ("GET", "/jobs")):
+        response = await person.request(method, path)
+        assert (response.status_code, response.json()["code"]) == (401, "token_invalid")
+    assert (await person.upload()).status_code == 401
+    refresh = {"refresh_token": person.tokens["refresh_token"]}
+    assert (await both.client.post("/api/v1/auth/refresh", json=refresh)).status_code == 401
+    await leave(both, user_id)
+    again = {"username": person.email, "password": PASSWORD}
+    assert (await both.client.post("/api/v1/auth/token", data=again)).status_code == 401
+    fresh = await both.client.post("/api/v1/auth/register", json={"email": person.email, "password": PASSWORD})
+    assert fresh.status_code == 201
+
+
+async def leave(service: Service, user_id: str) -> None:
+    """Wait for the job that removes the user; its record goes with the rest, so that nobody can ask for it."""
+    table = service.app.state.services.jobs._table
+    for _ in range(400):
+        if not await table.page_jobs(user_id, before=None, limit=10):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError([job.error or job.status for job in await table.page_jobs(user_id, before=None, limit=10)])

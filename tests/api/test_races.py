@@ -1,0 +1,110 @@
+"""What somebody else does between two steps of a request or a job: nothing is left of what should not be there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Person, Service, embedded_settings, running
+from tests.api.test_background_rendering import upload as upload_async
+from tests.pictures import jpeg
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+class Meanwhile:
+    """`Meanwhile(store, on="fetch", do=...)` does that before each call of `fetch`, and passes everything on."""
+
+    def __init__(self, real: Any, *, on: str, do: Callable[[], Awaitable[object]]) -> None:
+        self._real = real
+        self._on = on
+        self._do = do
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._real, name)
+        if name != self._on:
+            return method
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            await self._do()
+            return await method(*args, **kwargs)
+
+        return call
+
+
+def files(folder: Path) -> list[Path]:
+    prefixes = ("images", "incoming", "exports")
+    return [path for prefix in prefixes for path in (folder / "objects" / prefix).rglob("*") if path.is_file()]
+
+
+async def user_id(person: Person) -> str:
+    found: str = (await person.get("/auth/me")).json()["id"]
+    return found
+
+
+async def wait_for_jobs(service: Service, person: Person) -> list[dict[str, Any]]:
+    for _ in range(400):
+        jobs: list[dict[str, Any]] = (await person.get("/jobs")).json()["items"]
+        if all(job["finished_at"] for job in jobs):
+            return jobs
+        await asyncio.sleep(0.05)
+    raise AssertionError(jobs)
+
+
+async def test_an_image_deleted_while_it_is_fetched_for_its_thumbnails_is_no_failure(tmp_path: Path):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        thumbnails = service.app.state.services.thumbnails
+
+        async def delete() -> None:
+            (image,) = (await person.get("/images")).json()["items"]
+            assert (await person.request("DELETE", f"/images/{image['id']}")).status_code == 204
+
+        thumbnails._store = Meanwhile(thumbnails._store, on="fetch", do=delete)
+        await upload_async(person, jpeg())
+        (job,) = await wait_for_jobs(service, person)
+        assert (job["status"], job["error"]) == ("completed", None)
+
+
+async def test_an_upload_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: Path):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        uploads = service.app.state.services.uploads
+
+        async def leave() -> None:
+            assert (await person.request("DELETE", "/auth/me")).status_code == 202
+            for _ in range(200):
+                if not await service.app.state.services.jobs._table.page_jobs(owner, before=None, limit=1):
+                    return
+                await asyncio.sleep(0.05)
+
+        owner = await user_id(person)
+        uploads._store = Meanwhile(uploads._store, on="put_file", do=leave)
+        assert (await person.upload()).json()["code"] == "token_invalid"
+        assert files(tmp_path) == []
+
+
+async def test_an_export_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: Path):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        await person.upload()
+        services = service.app.state.services
+        owner = await user_id(person)
+        has_left = asyncio.Event()
+
+        async def leave() -> None:
+            assert (await person.request("DELETE", "/auth/me")).status_code == 202
+            async with asyncio.timeout(20):
+                while await services.jobs._table.page_jobs(owner, before=None, limit=1):
+                    await asyncio.sleep(0.05)
+            has_left.set()
+
+        services.exports._store = Meanwhile(services.exports._store, on="put_file", do=leave)
+        assert (await person.get("/auth/me/export")).status_code == 202
+        async with asyncio.timeout(30):
+            await has_left.wait()
+    assert files(tmp_path) == []

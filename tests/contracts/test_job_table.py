@@ -1,0 +1,414 @@
+"""What every JobTable does: see app.core.ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from app.adapters.dynamodb import DynamoDBImageTable, DynamoDBJobTable, DynamoDBOwnerTable, DynamoDBTable
+from app.adapters.dynamodb.items import job_key
+from app.adapters.sqlite import SqliteJobTable, SqliteOwnerTable, open_sqlite
+from app.adapters.sqlite import jobs as sqlite_jobs
+from app.core.ids import new_id
+from app.core.jobs import DueJob, Job, JobError, JobKind, JobStatus
+from app.core.models import Quota
+from app.core.ports import JobTable
+from tests.contracts.tables import NOON, make_image, make_job, open_table
+from tests.stand_ins import StandIn
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+LONG_AGO = datetime(1999, 12, 31, 23, 59, tzinfo=NOON.tzinfo)
+"""Before all that other tests have due."""
+
+FULL: dict[str, Any] = {
+    "kind": JobKind.RENDER,
+    "status": JobStatus.RETRYING,
+    "claim": "first",
+    "attempts": 3,
+    "progress": 55,
+    "error": JobError("image_rejected", "The catalogue's image is damaged. 🏖"),
+    "ean": "4006381333931",
+    "description": "ü" * 2000,
+    "image_id": "0199aaaa-0000-7000-8000-000000000000",
+}
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+async def jobs(request: pytest.FixtureRequest, tmp_path: Path, owner: str) -> AsyncIterator[JobTable]:
+    if request.param == "sqlite":
+        async with open_sqlite(tmp_path / "service.db") as database:
+            yield SqliteJobTable(database)
+    else:
+        async with open_table(request.getfixturevalue("aws")) as table:
+            yield DynamoDBJobTable(table)
+            # What is due is seen by all tests.
+            await DynamoDBOwnerTable(table).forget(owner)
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"owner-{new_id()}"
+
+
+async def claim(jobs: JobTable, job: Job, *, by: str = "first", now: datetime = NOON) -> Job | None:
+    return await jobs.claim_job(job.owner_id, job.id, claim=by, now=now, lease_until=now + MINUTE)
+
+
+async def claimed(jobs: JobTable, job: Job, *, by: str = "first", now: datetime = NOON) -> Job:
+    running = await claim(jobs, job, by=by, now=now)
+    assert running
+    return running
+
+
+def finished(job: Job, **changes: Any) -> Job:
+    return replace(job, status=JobStatus.COMPLETED, progress=100, due_at=None, updated_at=NOON + MINUTE, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, FULL, {"due_at": None, "status": JobStatus.FAILED}, *({"kind": kind} for kind in JobKind)],
+    ids=lambda changes: ",".join(changes) or "usual",
+)
+async def test_a_job_is_found_as_it_was_added(jobs: JobTable, owner: str, changes: dict[str, Any]) -> None:
+    job = make_job(owner, **changes)
+    await jobs.add_job(job)
+    assert await jobs.find_job(owner, job.id) == job
+    assert await jobs.page_jobs(owner, before=None, limit=1) == [job]
+
+
+async def test_times_in_another_zone_are_kept_as_times(jobs: JobTable, owner: str) -> None:
+    time = NOON.replace(microsecond=0).astimezone(timezone(timedelta(hours=-5)))
+    job = make_job(owner, created_at=time, updated_at=time, due_at=time)
+    await jobs.add_job(job)
+    assert await jobs.find_job(owner, job.id) == job
+    assert await claim(jobs, job, now=NOON.replace(microsecond=0) - INSTANT) is None
+    assert await claim(jobs, job, now=time)
+
+
+@pytest.mark.parametrize("job_id", ["0199aaaa-0000-7000-8000-000000000000", "", "%", "../x", "é"])
+async def test_a_job_that_never_was_is_none(jobs: JobTable, owner: str, job_id: str) -> None:
+    await jobs.add_job(make_job(owner))
+    assert await jobs.find_job(owner, job_id) is None
+
+
+async def test_adding_a_job_that_is_there_changes_nothing(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    running = await claimed(jobs, job)
+    await jobs.add_job(job)
+    assert await jobs.find_job(owner, job.id) == running
+
+
+async def test_another_owners_job_is_missing_for_every_method(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    running = await claimed(jobs, job)
+    stranger = replace(running, owner_id=f"{owner}x")
+    assert await jobs.find_job(stranger.owner_id, job.id) is None
+    assert await jobs.page_jobs(stranger.owner_id, before=None, limit=10) == []
+    assert await claim(jobs, stranger, by="second", now=NOON + DAY) is None
+    assert not await jobs.save_job(replace(stranger, progress=50))
+    assert await jobs.find_job(stranger.owner_id, job.id) is None
+    assert await jobs.find_job(owner, job.id) == running
+
+
+async def test_pages_hold_every_job_once_newest_first(jobs: JobTable, owner: str) -> None:
+    added = [make_job(owner) for _ in range(25)]
+    for job in added:
+        await jobs.add_job(job)
+    await jobs.add_job(make_job(f"{owner}x"))
+    first = await jobs.page_jobs(owner, before=None, limit=20)
+    rest = await jobs.page_jobs(owner, before=first[-1].id, limit=20)
+    assert [len(first), len(rest)] == [20, 5]
+    assert [*first, *rest] == added[::-1]
+    assert await jobs.page_jobs(owner, before=added[0].id, limit=20) == []
+
+
+async def test_a_page_of_one_status_is_full_though_most_have_another(jobs: JobTable, owner: str) -> None:
+    rare = [n for n in range(600) if n % 150 == 0]
+    added = [make_job(owner, status=JobStatus.FAILED if n in rare else JobStatus.QUEUED) for n in range(600)]
+    for start in range(0, 600, 50):
+        await asyncio.gather(*(jobs.add_job(job) for job in added[start : start + 50]))
+    failed = [added[n] for n in reversed(rare)]
+    first = await jobs.page_jobs(owner, before=None, limit=3, status=JobStatus.FAILED)
+    assert first == failed[:3]
+    assert await jobs.page_jobs(owner, before=first[-1].id, limit=3, status=JobStatus.FAILED) == failed[3:]
+    assert await jobs.page_jobs(owner, before=None, limit=3, status=JobStatus.COMPLETED) == []
+    queued = await jobs.page_jobs(owner, before=None, limit=500, status=JobStatus.QUEUED)
+    assert queued == [job for job in reversed(added) if job.status is JobStatus.QUEUED][:500]
+
+
+async def test_a_claim_makes_the_job_run_once_more_until_its_lease_is_over(jobs: JobTable, owner: str) -> None:
+    error = JobError("catalog_unavailable", "It is tried again.")
+    job = make_job(owner, status=JobStatus.RETRYING, attempts=2, error=error, ean="4006381333931")
+    await jobs.add_job(job)
+    now, until = NOON + MINUTE, NOON + 2 * MINUTE
+    running = await jobs.claim_job(owner, job.id, claim="third", now=now, lease_until=until)
+    assert running == replace(
+        job, status=JobStatus.RUNNING, claim="third", attempts=3, due_at=until, updated_at=now, error=error
+    )
+    assert await jobs.find_job(owner, job.id) == running
+
+
+async def test_a_job_is_claimed_when_it_is_due_and_not_before(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    assert await claim(jobs, job, now=NOON - INSTANT) is None
+    assert await jobs.find_job(owner, job.id) == job
+    assert await claim(jobs, job, now=NOON)
+
+
+async def test_a_running_job_is_claimed_when_its_lease_is_over_and_not_before(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    first = await claimed(jobs, job)
+    assert await claim(jobs, job, by="second", now=NOON + MINUTE - INSTANT) is None
+    assert await jobs.find_job(owner, job.id) == first
+    second = await claimed(jobs, job, by="second", now=NOON + MINUTE)
+    assert (second.claim, second.attempts, second.due_at) == ("second", 2, NOON + 2 * MINUTE)
+
+
+@pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED])
+async def test_a_finished_job_is_never_claimed(jobs: JobTable, owner: str, status: JobStatus) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    done = replace(finished(await claimed(jobs, job)), status=status)
+    assert await jobs.save_job(done)
+    for by in ("first", "second"):
+        assert await claim(jobs, job, by=by, now=NOON + DAY) is None
+    assert await jobs.find_job(owner, job.id) == done
+
+
+async def test_a_job_that_is_not_there_is_not_claimed(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    assert await claim(jobs, job) is None
+    assert await jobs.find_job(owner, job.id) is None
+
+
+async def test_who_claims_again_is_told_again_that_it_did(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    running = await claimed(jobs, job)
+    assert await claim(jobs, job) == running
+    assert await jobs.find_job(owner, job.id) == running
+
+
+async def test_of_twenty_claims_at_once_exactly_one_gets_the_job(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    results = await asyncio.gather(*(claim(jobs, job, by=f"claim-{n}") for n in range(20)))
+    [winner] = [result for result in results if result]
+    assert winner.claim == f"claim-{results.index(winner)}"
+    assert winner.attempts == 1
+    assert await jobs.find_job(owner, job.id) == winner
+
+
+async def test_saving_overwrites_what_may_change(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    running = await claimed(jobs, job)
+    changes = FULL | {"kind": job.kind, "status": JobStatus.RUNNING, "due_at": NOON + DAY, "updated_at": NOON + MINUTE}
+    saved = replace(running, **changes)
+    assert await jobs.save_job(saved)
+    assert await jobs.find_job(owner, job.id) == saved
+    bare = replace(saved, error=None, ean=None, description=None, image_id=None)
+    assert await jobs.save_job(bare)
+    assert await jobs.find_job(owner, job.id) == bare
+
+
+async def test_saving_leaves_kind_and_creation_time_alone(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    running = await claimed(jobs, job)
+    assert await jobs.save_job(replace(running, kind=JobKind.LEAVE, created_at=NOON + DAY, progress=10))
+    assert await jobs.find_job(owner, job.id) == replace(running, progress=10)
+
+
+async def test_who_has_lost_its_lease_to_another_saves_nothing(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    first = await claimed(jobs, job)
+    second = await claimed(jobs, job, by="second", now=NOON + MINUTE)
+    assert not await jobs.save_job(finished(first))
+    assert await jobs.find_job(owner, job.id) == second
+    assert await jobs.save_job(finished(second))
+
+
+async def test_a_lease_that_is_over_still_saves_while_nobody_else_has_begun(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    late = finished(await claimed(jobs, job), image_id="0199")
+    assert await jobs.save_job(replace(late, updated_at=NOON + DAY))
+
+
+async def test_nothing_is_saved_of_a_job_that_was_given_back_or_finished(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    running = await claimed(jobs, job)
+    waiting = replace(running, status=JobStatus.RETRYING, due_at=NOON + MINUTE)
+    assert await jobs.save_job(waiting)
+    assert not await jobs.save_job(replace(running, progress=99))
+    assert await jobs.find_job(owner, job.id) == waiting
+
+    done = finished(await claimed(jobs, job, by="second", now=NOON + MINUTE))
+    assert await jobs.save_job(done)
+    assert not await jobs.save_job(replace(done, status=JobStatus.FAILED))
+    assert await jobs.find_job(owner, job.id) == done
+
+
+async def test_who_saves_the_same_again_is_told_again_that_it_did(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    done = finished(await claimed(jobs, job))
+    assert await jobs.save_job(done)
+    assert await jobs.save_job(done)
+    assert await jobs.find_job(owner, job.id) == done
+
+
+async def test_nothing_is_saved_of_a_job_that_was_never_claimed(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner)
+    await jobs.add_job(job)
+    assert not await jobs.save_job(job)
+    assert not await jobs.save_job(replace(job, claim="first", progress=50))
+    assert await jobs.find_job(owner, job.id) == job
+
+
+async def test_saving_what_is_not_there_makes_nothing(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner, status=JobStatus.RUNNING, claim="first")
+    assert not await jobs.save_job(job)
+    assert not await jobs.save_job(replace(job, claim=None))
+    assert await jobs.find_job(owner, job.id) is None
+
+
+async def test_due_jobs_are_the_unfinished_of_all_owners_the_oldest_first(jobs: JobTable, owner: str) -> None:
+    times = [LONG_AGO + n * MINUTE for n in (3, 1, 4, 2)]
+    added = [make_job(owner, due_at=time) for time in times]
+    added[1] = replace(added[1], status=JobStatus.RUNNING, claim="lost")
+    for job in added:
+        await jobs.add_job(job)
+    done = make_job(owner, due_at=None, status=JobStatus.COMPLETED, updated_at=LONG_AGO)
+    await jobs.add_job(done)
+    oldest_first = [DueJob(owner, added[n].id, times[n]) for n in (1, 3, 0, 2)]
+    assert await jobs.due_jobs(before=LONG_AGO + DAY, limit=10) == oldest_first
+    assert await jobs.due_jobs(before=LONG_AGO + 3 * MINUTE, limit=10) == oldest_first[:2]
+    assert await jobs.due_jobs(before=LONG_AGO + 3 * MINUTE + INSTANT, limit=10) == oldest_first[:3]
+    assert await jobs.due_jobs(before=LONG_AGO + DAY, limit=2) == oldest_first[:2]
+    assert await jobs.due_jobs(before=LONG_AGO, limit=2) == []
+
+
+async def test_a_job_is_due_at_the_end_of_its_lease_and_no_more_once_it_is_finished(jobs: JobTable, owner: str) -> None:
+    job = make_job(owner, due_at=LONG_AGO)
+    await jobs.add_job(job)
+    running = await claimed(jobs, job, now=LONG_AGO)
+    assert await jobs.due_jobs(before=LONG_AGO + MINUTE, limit=10) == []
+    assert await jobs.due_jobs(before=LONG_AGO + 2 * MINUTE, limit=10) == [DueJob(owner, job.id, LONG_AGO + MINUTE)]
+    assert await jobs.save_job(finished(running))
+    assert await jobs.due_jobs(before=LONG_AGO + DAY, limit=10) == []
+
+
+async def test_sqlite_keeps_a_finished_job_for_30_days_and_one_that_is_not_for_ever(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "service.db") as database:
+        time = NOON
+        jobs = SqliteJobTable(database, clock=lambda: time)
+        for n in range(10):
+            await jobs.add_job(make_job(f"owner-{n}", due_at=None, status=JobStatus.FAILED, updated_at=NOON))
+        unfinished = make_job("owner", due_at=NOON)
+        kept = make_job("owner", due_at=None, status=JobStatus.COMPLETED, updated_at=NOON + INSTANT)
+        for job in (unfinished, kept):
+            await jobs.add_job(job)
+        time = NOON + 30 * DAY
+        added = make_job("owner", due_at=time)
+        await jobs.add_job(added)
+        assert await jobs.page_jobs("owner", before=None, limit=10) == [added, kept, unfinished]
+        assert len(await database.read("SELECT * FROM jobs")) == 3
+
+
+async def test_sqlite_forgets_a_mark_of_a_closed_owner_that_is_over(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "service.db") as database:
+        jobs, owners = SqliteJobTable(database, clock=lambda: NOON), SqliteOwnerTable(database)
+        await owners.close("ada", until=NOON)
+        await owners.close("bob", until=NOON + INSTANT)
+        await owners.close("bob", until=NOON)
+        await jobs.add_job(make_job("eve"))
+        assert [await owners.is_closed(each) for each in ("ada", "bob")] == [False, True]
+
+
+async def test_sqlite_finds_what_is_due_and_what_is_old_by_an_index(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "service.db") as database:
+        due = await database.read(f"EXPLAIN QUERY PLAN {sqlite_jobs._DUE}", "x", 1)
+        old = await database.read(f"EXPLAIN QUERY PLAN {sqlite_jobs._REMOVE_OLD}", "x")
+        plans = [row["detail"] for row in (*due, *old)]
+        assert plans == [
+            "SEARCH jobs USING COVERING INDEX jobs_by_due_time (due_at<?)",
+            "SEARCH jobs USING INDEX finished_jobs (updated_at<?)",
+        ]
+
+
+@pytest.fixture
+async def table(aws: StandIn, owner: str) -> AsyncIterator[DynamoDBTable]:
+    async with open_table(aws) as opened:
+        yield opened
+        await DynamoDBOwnerTable(opened).forget(owner)
+
+
+def lose_answer(table: DynamoDBTable, operation: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Carry the next such request out, but answer it with an error after which nobody can know; return the requests."""
+    original = getattr(table._client, operation)
+    requests: list[dict[str, Any]] = []
+
+    async def carry_out(**request: Any) -> dict[str, Any]:
+        requests.append(request)
+        answer: dict[str, Any] = await original(**request)
+        if len(requests) == 1:
+            raise ClientError({"Error": {"Code": "InternalServerError", "Message": "try again"}}, operation)
+        return answer
+
+    monkeypatch.setattr(table._client, operation, carry_out)
+    return requests
+
+
+async def test_dynamodb_knows_a_claim_and_a_save_whose_answers_were_lost_for_its_own(
+    table: DynamoDBTable, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, jobs = make_job(owner), DynamoDBJobTable(table)
+    adding = lose_answer(table, "put_item", monkeypatch)
+    await jobs.add_job(job)
+    claiming = lose_answer(table, "update_item", monkeypatch)
+    running = await claimed(jobs, job)
+    assert running.attempts == 1
+    monkeypatch.undo()
+    saving = lose_answer(table, "update_item", monkeypatch)
+    assert await jobs.save_job(finished(running))
+    assert [len(adding), len(claiming), len(saving)] == [2, 2, 2]
+
+
+async def test_dynamodb_has_only_unfinished_jobs_in_the_index_and_only_finished_ones_expire(
+    table: DynamoDBTable, owner: str
+) -> None:
+    job, jobs = make_job(owner), DynamoDBJobTable(table)
+    await jobs.add_job(job)
+    item = await table.find(job_key(owner, job.id))
+    assert item
+    assert (item["due"], "expires_at" in item) == ("JOBS", False)
+    done = finished(await claimed(jobs, job))
+    await jobs.save_job(done)
+    item = await table.find(job_key(owner, job.id))
+    assert item
+    assert item["expires_at"] == int((done.updated_at + 30 * DAY).timestamp()) + 1
+    assert not item.keys() & {"due", "due_at"}
+
+
+async def test_dynamodb_lists_no_job_among_the_images(table: DynamoDBTable, owner: str) -> None:
+    image, images = make_image(owner), DynamoDBImageTable(table)
+    await images.add(image, quota=Quota())
+    await DynamoDBJobTable(table).add_job(make_job(owner))
+    assert await images.page(owner, before=None, limit=10) == [image]

@@ -1,0 +1,302 @@
+"""What every OwnerTable does, and ImageTable with it: see app.core.ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.adapters.dynamodb import (
+    DynamoDBDirectUploadTable,
+    DynamoDBImageTable,
+    DynamoDBJobTable,
+    DynamoDBOnceTable,
+    DynamoDBOwnerTable,
+    DynamoDBTable,
+)
+from app.adapters.dynamodb.items import usage_key
+from app.adapters.sqlite import (
+    SqliteDirectUploadTable,
+    SqliteImageTable,
+    SqliteJobTable,
+    SqliteOnceTable,
+    SqliteOwnerTable,
+    open_sqlite,
+)
+from app.core.errors import ImageMissing, QuotaExceeded, TokenInvalid
+from app.core.ids import new_id
+from app.core.models import DirectUpload, OnceRecord, Quota, Usage
+from app.core.ports import DirectUploadTable, ImageTable, JobTable, OnceTable, OwnerTable
+from tests.contracts.tables import NOON, make_image, make_job, make_source, open_table
+from tests.stand_ins import StandIn
+
+DAY = timedelta(days=1)
+EAN = "4006381333931"
+
+
+@dataclass(frozen=True)
+class Tables:
+    owners: OwnerTable
+    images: ImageTable
+    uploads: DirectUploadTable
+    once: OnceTable
+    jobs: JobTable
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
+    if request.param == "sqlite":
+        async with open_sqlite(tmp_path / "service.db") as database:
+            yield Tables(
+                SqliteOwnerTable(database),
+                SqliteImageTable(database),
+                SqliteDirectUploadTable(database, clock=lambda: NOON),
+                SqliteOnceTable(database),
+                SqliteJobTable(database, clock=lambda: NOON),
+            )
+    else:
+        async with open_table(request.getfixturevalue("aws")) as table:
+            yield Tables(
+                DynamoDBOwnerTable(table),
+                DynamoDBImageTable(table),
+                DynamoDBDirectUploadTable(table),
+                DynamoDBOnceTable(table),
+                DynamoDBJobTable(table),
+            )
+
+
+@pytest.fixture
+def owners(tables: Tables) -> OwnerTable:
+    return tables.owners
+
+
+@pytest.fixture
+def images(tables: Tables) -> ImageTable:
+    return tables.images
+
+
+@pytest.fixture
+def atomic(request: pytest.FixtureRequest) -> None:
+    """Skips where writes at the same time prove nothing."""
+    if request.node.callspec.params["tables"] == "dynamodb" and request.getfixturevalue("aws").name == "moto":
+        pytest.skip("moto's transactions are not atomic when several run at once")
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"owner-{new_id()}"
+
+
+def make_upload(owner_id: str) -> DirectUpload:
+    return DirectUpload(
+        id=new_id(),
+        owner_id=owner_id,
+        filename="beach.jpg",
+        description=None,
+        content_type="image/jpeg",
+        size=1000,
+        sha256=None,
+        expires_at=NOON + DAY,
+    )
+
+
+def make_once(owner_id: str, key: str) -> OnceRecord:
+    return OnceRecord(
+        owner_id=owner_id,
+        key=key,
+        fingerprint="0f",
+        result_id=new_id(),
+        done=False,
+        leased_until=NOON + DAY,
+        expires_at=NOON + DAY,
+    )
+
+
+async def test_an_owner_is_closed_from_then_on_and_others_are_not(owners: OwnerTable, owner: str) -> None:
+    assert not await owners.is_closed(owner)
+    await owners.close(owner, until=NOON + DAY)
+    await owners.close(owner, until=NOON + DAY)
+    assert await owners.is_closed(owner)
+    assert not await owners.is_closed(f"{owner}x")
+
+
+@pytest.mark.parametrize("quota", [Quota(), Quota(images=1), Quota(bytes=1), Quota(images=100, bytes=10**9)])
+@pytest.mark.parametrize("kept", [0, 1], ids=["new", "with an image"])
+async def test_nothing_is_added_for_a_closed_owner_whatever_the_quota(
+    owners: OwnerTable, images: ImageTable, owner: str, quota: Quota, kept: int
+) -> None:
+    for _ in range(kept):
+        await images.add(make_image(owner), quota=Quota())
+    await owners.close(owner, until=NOON + DAY)
+    with pytest.raises(TokenInvalid, match="The account of this token was closed"):
+        await images.add(make_image(owner, source=make_source(EAN)), quota=quota)
+    assert await images.usage(owner) == Usage(kept, 1000 * kept)
+    assert len(await images.page(owner, before=None, limit=10)) == kept
+    with pytest.raises(ImageMissing):
+        await images.newest_of_product(owner, EAN)
+
+
+async def test_an_open_owner_over_the_quota_is_told_of_the_quota(images: ImageTable, owner: str) -> None:
+    with pytest.raises(QuotaExceeded):
+        await images.add(make_image(owner), quota=Quota(bytes=1))
+
+
+async def test_an_image_that_was_there_before_may_be_added_again(
+    owners: OwnerTable, images: ImageTable, owner: str
+) -> None:
+    image = make_image(owner)
+    await images.add(image, quota=Quota())
+    await owners.close(owner, until=NOON + DAY)
+    await images.add(image, quota=Quota())
+    assert await images.usage(owner) == Usage(1, 1000)
+
+
+async def test_the_images_of_a_closed_owner_are_read_and_removed_as_ever(
+    owners: OwnerTable, images: ImageTable, owner: str
+) -> None:
+    added = [make_image(owner, source=make_source(EAN)) for _ in range(3)]
+    for image in added:
+        await images.add(image, quota=Quota())
+    await owners.close(owner, until=NOON + DAY)
+    assert [image async for image in images.walk(owner)] == added
+    assert await images.page(owner, before=None, limit=10) == added[::-1]
+    assert owner in [each async for each in images.owners()]
+    assert await images.newest_of_product(owner, EAN) == added[2]
+    assert await images.remove(owner, added[2].id) == added[2]
+    assert await images.newest_of_product(owner, EAN) == added[1]
+    assert await images.usage(owner) == Usage(2, 2000)
+    assert await owners.is_closed(owner)
+
+
+@pytest.mark.usefixtures("atomic")
+async def test_what_is_added_while_the_owner_is_closed_is_there_or_refused(
+    owners: OwnerTable, images: ImageTable, owner: str
+) -> None:
+    added = [make_image(owner) for _ in range(20)]
+    adding = [asyncio.create_task(images.add(image, quota=Quota(images=100))) for image in added]
+    await owners.close(owner, until=NOON + DAY)
+    # Whatever is begun from here on is refused, whatever was begun before may be.
+    with pytest.raises(TokenInvalid):
+        await images.add(make_image(owner), quota=Quota())
+    results = await asyncio.gather(*adding, return_exceptions=True)
+    assert {type(result) for result in results} <= {type(None), TokenInvalid}
+    there = [image async for image in images.walk(owner)]
+    assert there == [image for image, result in zip(added, results, strict=True) if result is None]
+    assert await images.usage(owner) == Usage(len(there), 1000 * len(there))
+
+
+async def test_forgetting_leaves_images_and_the_mark_and_nothing_else(tables: Tables, owner: str) -> None:
+    image, upload, job = make_image(owner, source=make_source(EAN)), make_upload(owner), make_job(owner)
+    await tables.images.add(image, quota=Quota())
+    await tables.uploads.add_upload(upload)
+    for n in range(50):
+        await tables.once.begin(make_once(owner, f"key-{n}"), now=NOON)
+    await tables.jobs.add_job(job)
+    await tables.owners.close(owner, until=NOON + DAY)
+
+    await tables.owners.forget(owner)
+
+    assert await tables.owners.is_closed(owner)
+    assert await tables.images.usage(owner) == Usage()
+    assert await tables.uploads.find_upload(owner, upload.id) is None
+    assert await tables.jobs.find_job(owner, job.id) is None
+    for n in range(50):
+        assert await tables.once.begin(make_once(owner, f"key-{n}"), now=NOON) is None
+    assert [each async for each in tables.images.walk(owner)] == [image]
+    assert await tables.images.newest_of_product(owner, EAN) == image
+    with pytest.raises(TokenInvalid):
+        await tables.images.add(make_image(owner), quota=Quota())
+
+
+async def test_forgetting_one_owner_is_nothing_to_another(tables: Tables, owner: str) -> None:
+    other = f"{owner}x"
+    upload, record, job = make_upload(other), make_once(other, "key"), make_job(other)
+    await tables.images.add(make_image(other), quota=Quota())
+    await tables.uploads.add_upload(upload)
+    await tables.once.begin(record, now=NOON)
+    await tables.jobs.add_job(job)
+    await tables.owners.forget(owner)
+    assert await tables.images.usage(other) == Usage(1, 1000)
+    assert await tables.uploads.find_upload(other, upload.id) == upload
+    assert await tables.once.begin(make_once(other, "key"), now=NOON) == record
+    assert await tables.jobs.find_job(other, job.id) == job
+    await tables.owners.forget(other)
+
+
+async def test_an_owner_that_is_forgotten_and_was_not_closed_begins_anew(
+    owners: OwnerTable, images: ImageTable, owner: str
+) -> None:
+    image = make_image(owner)
+    await images.add(image, quota=Quota())
+    await images.remove(owner, image.id)
+    await owners.forget(owner)
+    await owners.forget(owner)
+    assert not await owners.is_closed(owner)
+    await images.add(image, quota=Quota(images=1))
+    assert await images.usage(owner) == Usage(1, 1000)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_removing_an_image_after_its_owner_was_forgotten_brings_no_usage_back(
+    owners: OwnerTable, images: ImageTable, owner: str, *, closed: bool
+) -> None:
+    added = [make_image(owner, source=make_source(EAN)) for _ in range(2)]
+    for image in added:
+        await images.add(image, quota=Quota())
+    if closed:
+        await owners.close(owner, until=NOON + DAY)
+    await owners.forget(owner)
+    assert [await images.remove(owner, image.id) for image in added] == added
+    assert await images.usage(owner) == Usage(0, 0)
+    assert [each async for each in images.walk(owner)] == []
+    assert await owners.is_closed(owner) is closed
+    with pytest.raises(ImageMissing):
+        await images.newest_of_product(owner, EAN)
+    with pytest.raises(ImageMissing):
+        await images.remove(owner, added[0].id)
+
+
+@pytest.fixture
+async def table(aws: StandIn) -> AsyncIterator[DynamoDBTable]:
+    async with open_table(aws) as opened:
+        yield opened
+
+
+async def test_dynamodb_may_delete_the_mark_at_its_end_but_no_usage(table: DynamoDBTable, owner: str) -> None:
+    owners = DynamoDBOwnerTable(table)
+    await DynamoDBImageTable(table).add(make_image(owner), quota=Quota())
+    await owners.close(owner, until=NOON + 2 * DAY)
+    await owners.close(owner, until=NOON + DAY)
+    item = await table.find(usage_key(owner))
+    assert item
+    assert "expires_at" not in item
+    await owners.forget(owner)
+    item = await table.find(usage_key(owner))
+    assert item
+    assert item["expires_at"] == int((NOON + 2 * DAY).timestamp()) + 1
+    assert not item.keys() & {"images", "bytes"}
+    await owners.close(owner, until=NOON + 3 * DAY)
+    item = await table.find(usage_key(owner))
+    assert item
+    assert "expires_at" not in item
+
+
+async def test_dynamodb_forgets_an_owner_that_is_closed_meanwhile(
+    table: DynamoDBTable, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = DynamoDBOwnerTable(table)
+    await DynamoDBImageTable(table).add(make_image(owner), quota=Quota())
+    delete = table._client.delete_item
+
+    async def close_and_delete(**request: object) -> object:
+        await owners.close(owner, until=NOON + DAY)
+        return await delete(**request)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(table._client, "delete_item", close_and_delete)
+    await owners.forget(owner)
+    assert await owners.is_closed(owner)
+    assert await DynamoDBImageTable(table).usage(owner) == Usage()
