@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: run test test-firebase test-ministack test-stand-ins aws bench lint lock
+.PHONY: run test test-firebase test-ministack test-stand-ins test-web aws bench lint lock
 
 run: $(VENV)/.run
 	$(BIN)/python main.py
@@ -19,7 +19,7 @@ lint: $(VENV)/.dev
 # The aws backend on MiniStack, a stand-in for AWS that needs no Docker; its state is kept in data/ministack.
 aws: $(VENV)/.run $(VENV)-ministack/.ready
 	exec env BACKEND=aws ENVIRONMENT=development $(BIN)/python -m infra.beside --port 4566 --keep data/ministack ministack \
-	  sh -c '$(BIN)/python infra/deploy.py || exit; $(BIN)/python -m app.worker & trap "kill $$!; wait" EXIT; $(BIN)/python main.py'
+	  sh -c '$(BIN)/python infra/deploy.py && exec sh infra/api_and_worker.sh $(BIN)/python'
 
 # What holds for moto's server, on two stand-ins that are stricter. LOCALSTACK_URL names one that runs already.
 test-stand-ins: test-ministack
@@ -43,6 +43,10 @@ test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json
 	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
 	  "cd ../.. && $(BIN)/pytest tests/firebase tests/contracts/test_accounts.py"
 
+# The gallery page in a browser, on both backends; needs Debian's chromium (or CHROMIUM=…) and Node 20 or newer.
+test-web: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
+	$(BIN)/python -m infra.beside --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && npm test --prefix tests/web'
+
 tests/firebase/node_modules/.package-lock.json: tests/firebase/package-lock.json
 	npm ci --no-audit --no-fund --prefix tests/firebase
 
@@ -63,3 +67,6 @@ $(VENV)-ministack/.ready: infra/requirements-ministack.txt
 
 bench/node_modules/.package-lock.json: bench/package-lock.json
 	npm ci --no-audit --no-fund --prefix bench
+
+tests/web/node_modules/.package-lock.json: tests/web/package-lock.json
+	npm ci --no-audit --no-fund --prefix tests/web

@@ -25,6 +25,7 @@ _BUDGET_SECONDS = 10
 _LONGEST_WAIT_SECONDS = 20
 _LONGEST_DELAY_SECONDS = 900
 _LONGEST_HIDDEN_SECONDS = 43_200
+_GRACE_SECONDS = 0.5
 _NO_QUEUE = {"NonExistentQueue", "QueueDoesNotExist"}
 _STALE_RECEIPT = {
     "ReceiptHandleIsInvalid",
@@ -60,16 +61,20 @@ class SqsJobQueue:
         try:
             return await asyncio.shield(receiving)
         except asyncio.CancelledError:
-            # A request that nobody waits for any more is given messages all the same: for as long as they are hidden
-            # nobody would have them, and it would be one of their five deliveries each time.
+            # A request that nobody waits for any more is given messages all the same. For as long as they are hidden
+            # nobody would have them.
             handing_back = asyncio.create_task(self._hand_back(receiving))
             self._broken_off.add(handing_back)
             handing_back.add_done_callback(self._broken_off.discard)
             raise
 
     async def finish(self) -> None:
-        """Wait until what was broken off has handed back what it was given, which is the wait of a receive at most."""
-        await asyncio.gather(*self._broken_off)
+        """Let what was broken off hand back what it is given; where messages are waiting that is at once."""
+        if self._broken_off:
+            _, waiting = await asyncio.wait(self._broken_off, timeout=_GRACE_SECONDS)
+            for handing_back in waiting:
+                handing_back.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _hand_back(self, receiving: asyncio.Task[Sequence[JobMessage]]) -> None:
         try:

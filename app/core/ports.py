@@ -242,7 +242,8 @@ class JobTable(Protocol):
     async def claim_job(
         self, owner_id: str, job_id: str, *, claim: str, now: datetime, lease_until: datetime
     ) -> Job | None:
-        """Make the job RUNNING under `claim`, due again at `lease_until`, with one attempt more; return it.
+        """Make the job RUNNING under `claim`, due again at `lease_until`, with one attempt more and `now` as its
+        `updated_at`; return it.
 
         Returns None, having changed nothing, unless it is there, not finished, and due at `now`. Of many at once
         exactly one gets it.

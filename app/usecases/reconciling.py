@@ -15,7 +15,7 @@ from app.core.models import EXPORTS_PREFIX, IMAGES_PREFIX, INCOMING_PREFIX, Imag
 from app.core.ports import ImageTable, ObjectStore
 from app.usecases import exports
 
-_KEPT = {INCOMING_PREFIX: timedelta(days=1), EXPORTS_PREFIX: exports.KEPT}
+KEPT = {INCOMING_PREFIX: timedelta(days=1), EXPORTS_PREFIX: exports.KEPT}
 """The lifecycle rules of infra/template.yaml do the same on S3."""
 _LOST_SHARE = 0.1
 _LOST_FLOOR = 10
@@ -116,7 +116,7 @@ class _Run:
 
     async def sweep_expired(self) -> None:
         """Delete what is kept for a while only: it is named by an id, which says how old it is."""
-        for prefix, kept in _KEPT.items():
+        for prefix, kept in KEPT.items():
             over = datetime.now(UTC) - kept
             async for stored in self._store.walk(prefix):
                 made_by = stored.key.rpartition("/")[2].removesuffix(".zip")

@@ -96,19 +96,27 @@ class Work:
     async def carry_out(self, message: JobMessage) -> None:
         """Do what the message asks for, if it is still to be done, and let it go or come again accordingly."""
         with structlog.contextvars.bound_contextvars(job_id=message.job_id, user_id=message.owner_id):
-            now = datetime.now(UTC)
-            lease_until = now + timedelta(seconds=LEASE_SECONDS)
-            job = await self._table.claim_job(
-                message.owner_id, message.job_id, claim=new_id(), now=now, lease_until=lease_until
-            )
-            if job is None:
-                await self._let_go(message)
-                return
             try:
-                await self._attempt(job, message)
-            except (LeaseLost, TimeoutError):
-                _log.warning("job.lease_lost")
-                await self._let_go(message)
+                await self._carry_out(message)
+            except AppError as error:
+                # However long this lasts, the message must not become a dead letter by being received in vain.
+                await self._queue_anew(message, delay_seconds=_pause(_OUTAGE_PAUSE_SECONDS, error))
+                raise
+
+    async def _carry_out(self, message: JobMessage) -> None:
+        now = datetime.now(UTC)
+        lease_until = now + timedelta(seconds=LEASE_SECONDS)
+        job = await self._table.claim_job(
+            message.owner_id, message.job_id, claim=new_id(), now=now, lease_until=lease_until
+        )
+        if job is None:
+            await self._let_go(message)
+            return
+        try:
+            await self._attempt(job, message)
+        except (LeaseLost, TimeoutError):
+            _log.warning("job.lease_lost")
+            await self._let_go(message)
 
     async def _attempt(self, job: Job, message: JobMessage) -> None:
         async with asyncio.timeout(LEASE_SECONDS - _MARGIN_SECONDS) as deadline:
@@ -188,9 +196,12 @@ class Work:
             await attempt.save(
                 due_in=pause, status=status, attempts=job.attempts - 1, error=None if is_waiting else told
             )
-            await self._queue.send(job.owner_id, job.id, delay_seconds=pause)
-            await self._queue.acknowledge(message)
+            await self._queue_anew(message, delay_seconds=pause)
         self._tell("retrying", job, error)
+
+    async def _queue_anew(self, message: JobMessage, *, delay_seconds: int) -> None:
+        await self._queue.send(message.owner_id, message.job_id, delay_seconds=delay_seconds)
+        await self._queue.acknowledge(message)
 
     async def _hand_back(self, attempt: Attempt, message: JobMessage) -> None:
         """The worker is stopping: another may begin at once, and this turn was none."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+import zipfile
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
+from app.usecases import background, exports
 from tests.api.conftest import Person, Service, embedded_settings, running
 from tests.api.test_background_rendering import upload as upload_async
 from tests.pictures import jpeg
@@ -46,6 +50,15 @@ async def user_id(person: Person) -> str:
     return found
 
 
+async def wait_until_gone(service: Service, owner_id: str) -> None:
+    """Without a token nobody can ask for the job that removes its owner."""
+    for _ in range(400):
+        if not await service.app.state.services.jobs._table.page_jobs(owner_id, before=None, limit=1):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("still there")
+
+
 async def wait_for_jobs(service: Service, person: Person) -> list[dict[str, Any]]:
     for _ in range(400):
         jobs: list[dict[str, Any]] = (await person.get("/jobs")).json()["items"]
@@ -77,10 +90,7 @@ async def test_an_upload_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: P
 
         async def leave() -> None:
             assert (await person.request("DELETE", "/auth/me")).status_code == 202
-            for _ in range(200):
-                if not await service.app.state.services.jobs._table.page_jobs(owner, before=None, limit=1):
-                    return
-                await asyncio.sleep(0.05)
+            await wait_until_gone(service, owner)
 
         owner = await user_id(person)
         uploads._store = Meanwhile(uploads._store, on="put_file", do=leave)
@@ -98,9 +108,7 @@ async def test_an_export_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: P
 
         async def leave() -> None:
             assert (await person.request("DELETE", "/auth/me")).status_code == 202
-            async with asyncio.timeout(20):
-                while await services.jobs._table.page_jobs(owner, before=None, limit=1):
-                    await asyncio.sleep(0.05)
+            await wait_until_gone(service, owner)
             has_left.set()
 
         services.exports._store = Meanwhile(services.exports._store, on="put_file", do=leave)
@@ -108,3 +116,33 @@ async def test_an_export_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: P
         async with asyncio.timeout(30):
             await has_left.wait()
     assert files(tmp_path) == []
+
+
+async def test_an_export_that_is_broken_off_while_it_is_written_was_no_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    is_writing = asyncio.Event()
+    loop, add = asyncio.get_running_loop(), exports._add
+
+    def add_slowly(archive: zipfile.ZipFile, original: BinaryIO, name: str, uploaded_at: datetime) -> None:
+        with archive.open("slow", "w") as member:
+            loop.call_soon_threadsafe(is_writing.set)
+            time.sleep(0.5)
+            member.write(b"1")
+        add(archive, original, name, uploaded_at)
+
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        await person.upload()
+        with monkeypatch.context() as patched:
+            patched.setattr(exports, "_add", add_slowly)
+            patched.setattr(background, "_STOP_SECONDS", 0)
+            assert (await person.get("/auth/me/export")).status_code == 202
+            async with asyncio.timeout(10):
+                await is_writing.wait()
+            background_loop = service.app.state.services.background
+            await background_loop._finish()
+        (job,) = (await person.get("/jobs")).json()["items"]
+        assert (job["error"], job["attempts"]) in [(None, 0), (None, 1)]
+        (job,) = await wait_for_jobs(service, person)
+        assert (job["status"], job["attempts"]) == ("completed", 1)

@@ -185,7 +185,7 @@ async def test_depth_is_what_waits_and_what_is_delayed(queue: JobQueue) -> None:
 
 
 async def test_receiving_can_be_cancelled_and_nothing_is_lost(queue: JobQueue) -> None:
-    waiting = asyncio.create_task(queue.receive(limit=1, hide_seconds=1))
+    waiting = asyncio.create_task(queue.receive(limit=1, hide_seconds=60))
     await asyncio.sleep(0.1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -19,6 +19,7 @@ from app.adapters import product_catalog
 from app.adapters.catalog_limiter import CatalogLimiter
 from app.adapters.circuit_breaker import CircuitBreaker
 from app.adapters.product_catalog import API_HOSTS, IMAGE_HOSTS, OpenFoodFactsCatalog, open_food_facts
+from app.adapters.public_addresses import AddressRefusedError
 from app.adapters.safe_download import open_safe_client
 from app.adapters.sqlite import SqliteAccountTable, open_sqlite
 from app.core.errors import AppError, CatalogUnavailable, ImageRejected, ProductImageMissing, ProductUnknown
@@ -234,7 +235,8 @@ async def test_a_catalogue_that_takes_too_long_is_left(
     catalog: ProductCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(product_catalog, "_CALL_SECONDS", 0.2)
-    await refusal(catalog, fake_catalog.SLOW)
+    async with asyncio.timeout(5):
+        await refusal(catalog, fake_catalog.SLOW)
 
 
 async def test_a_catalogue_that_is_not_there_is_a_passing_failure(limiter: CatalogLimiter) -> None:
@@ -454,7 +456,7 @@ async def test_waiting_for_a_turn_is_no_failure(fake: FakeCatalog, limiter: Cata
         for _ in range(15):
             await limiter.take_turn(httpx.URL(fake.url).netloc.decode())
         for _ in range(10):
-            await refusal(catalog, WITH_IMAGE)
+            assert (await refusal(catalog, WITH_IMAGE)).retry_after >= 60
         clock.advance(60)
         assert (await catalog.find(WITH_IMAGE)).source.ean == WITH_IMAGE
 
@@ -540,6 +542,13 @@ async def test_a_redirect_to_anywhere_else_is_not(
     async with open_real(fake, limiter, tmp_path) as (catalog, network):
         await refusal(catalog, WITH_IMAGE)
     assert network.connected == [(ADDRESS, 443)]
+
+
+async def test_a_catalogue_of_the_operators_own_redirects_to_nobody_elses(
+    catalog: ProductCatalog, fake: FakeCatalog
+) -> None:
+    fake.answers[WITH_IMAGE] = lambda: Answer(302, headers={"Location": f"https://{BEAUTY}/api/v2/product/1"})
+    assert isinstance((await refusal(catalog, WITH_IMAGE)).__cause__, AddressRefusedError)
 
 
 def test_the_hosts_are_those_of_the_four_databases() -> None:

@@ -16,6 +16,7 @@ import pytest
 from botocore.session import Session
 
 from app.settings import Settings
+from app.usecases import reconciling
 from infra.deploy import TEMPLATE, DeployError, deploy, wait_until_ready
 from tests.stand_ins import StandIn, free_port, stand_in
 
@@ -84,6 +85,15 @@ def test_the_table_has_the_index_of_due_jobs_and_the_service_may_ask_it(aws: Sta
     statements = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]["Statement"]
     [resource] = [each["Resource"] for each in statements if each["Action"] == "dynamodb:Query"]
     assert resource.endswith(f"table/{aws.table}/index/*")
+
+
+def test_the_bucket_expires_what_a_reconcile_would_delete(aws: StandIn):
+    if aws.name == "moto":
+        pytest.skip("moto makes no lifecycle rules from a template")
+    rules = client("s3", aws).get_bucket_lifecycle_configuration(Bucket=aws.bucket)["Rules"]
+    expired = {rule["Filter"]["Prefix"]: rule["Expiration"]["Days"] for rule in rules if "Expiration" in rule}
+
+    assert expired == {prefix: kept.days for prefix, kept in reconciling.KEPT.items()}
 
 
 def test_deploying_again_changes_nothing(aws: StandIn):

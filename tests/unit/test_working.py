@@ -309,3 +309,12 @@ async def test_a_job_that_could_not_be_settled_is_done_again(bench: Bench):
     await bench.work(handling).carry_out(replace(message))
     assert (await bench.look(job)).status is JobStatus.COMPLETED
     assert handling.runs == 2
+
+
+async def test_an_outage_of_the_table_uses_up_no_delivery(bench: Bench):
+    job = await bench.add()
+    table = Failing(bench.table, on="claim_job")
+    with pytest.raises(DependencyUnavailable):
+        await bench.work(Handling(nothing), table=table).carry_out(await bench.message())
+    assert await bench.queue.depth() == 1  # a new message, with a delay
+    assert (await bench.look(job)).status is JobStatus.QUEUED

@@ -1,0 +1,224 @@
+"""Each message is delivered twice at once, and again once it was acknowledged: what comes of it is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import zipfile
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from app import wiring
+from app.core.jobs import JobMessage
+from app.core.ports import JobQueue
+from tests import fake_catalog
+from tests.api.conftest import Person, Service, aws_settings, embedded_settings, working
+from tests.api.test_background_rendering import ASYNC, CUT_SHORT
+from tests.fake_catalog import FakeCatalog
+from tests.pictures import jpeg
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_LONGEST_HIDDEN_SECONDS = 1
+"""Earlier than was asked for, as a queue may: at least once says nothing of when."""
+
+
+class Twice:
+    def __init__(self, real: JobQueue) -> None:
+        self._real = real
+        self._numbers = count()
+        self._acknowledged: set[str] = set()
+        self.under_way: set[str] = set()
+        self.deliveries: Counter[str] = Counter()
+
+    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
+        await self._real.send(owner_id, job_id, delay_seconds=delay_seconds)
+
+    async def receive(self, *, limit: int, hide_seconds: int) -> Sequence[JobMessage]:
+        received = await self._real.receive(limit=(limit + 1) // 2, hide_seconds=hide_seconds)
+        copies = [JobMessage(m.owner_id, m.job_id, f"copy {next(self._numbers)}") for m in received]
+        both = [message for pair in zip(received, copies, strict=True) for message in pair]
+        for message in both:
+            self.under_way.add(message.receipt)
+            self.deliveries[message.job_id] += 1
+        return both
+
+    async def hide(self, message: JobMessage, *, seconds: int) -> None:
+        if message.receipt.startswith("copy"):
+            self.under_way.discard(message.receipt)
+        else:
+            await self._real.hide(message, seconds=min(seconds, _LONGEST_HIDDEN_SECONDS))
+
+    async def acknowledge(self, message: JobMessage) -> None:
+        if not message.receipt.startswith("copy"):
+            await self._real.acknowledge(message)
+            if message.job_id not in self._acknowledged:
+                self._acknowledged.add(message.job_id)
+                await self._real.send(message.owner_id, message.job_id)
+        self.under_way.discard(message.receipt)
+
+    async def depth(self) -> int:
+        return await self._real.depth()
+
+    async def check(self) -> None:
+        await self._real.check()
+
+    async def wait_until_acknowledged(self, job_ids: list[str]) -> None:
+        """Wait until each was delivered after its end as well, and nothing is left."""
+        async with asyncio.timeout(30):
+            while any(self.deliveries[job_id] < 4 for job_id in job_ids) or await self.depth():
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def queues(monkeypatch: pytest.MonkeyPatch) -> list[Twice]:
+    opened: list[Twice] = []
+    open_queue = wiring._open_queue
+
+    @asynccontextmanager
+    async def open_twice(settings: Any) -> AsyncIterator[Twice]:
+        async with open_queue(settings) as real:
+            opened.append(Twice(real))
+            yield opened[-1]
+
+    monkeypatch.setattr(wiring, "_open_queue", open_twice)
+    return opened
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=["embedded", "aws"])
+async def service(request: pytest.FixtureRequest, tmp_path: Path, queues: list[Twice]) -> AsyncIterator[Service]:
+    async with FakeCatalog() as catalog:
+        changes = {"product_catalog_url": catalog.url, "product_catalog_user_agent": "Tests/1.0 (tests@example.com)"}
+        if request.param == "embedded":
+            settings = embedded_settings(tmp_path, **changes)
+        else:
+            settings = aws_settings(tmp_path, request.getfixturevalue("aws"), **changes)
+        async with working(settings) as opened:
+            yield opened
+
+
+@pytest.fixture
+def queue(service: Service, queues: list[Twice]) -> Twice:
+    return queues[0]
+
+
+async def upload(person: Person, data: bytes) -> str:
+    files = {"file": ("photo.jpg", data, "image/jpeg")}
+    response = await person.request("POST", "/images/upload", files=files, headers=ASYNC)
+    assert response.status_code == 202
+    image_id: str = response.json()["id"]
+    return image_id
+
+
+async def ended(person: Person) -> list[dict[str, Any]]:
+    async with asyncio.timeout(30):
+        while True:
+            jobs: list[dict[str, Any]] = (await person.get("/jobs")).json()["items"]
+            if all(job["finished_at"] for job in jobs):
+                return jobs
+            await asyncio.sleep(0.05)
+
+
+async def images(person: Person) -> dict[str, dict[str, Any]]:
+    items = (await person.get("/images")).json()["items"]
+    assert len({item["id"] for item in items}) == len(items)
+    return {item["id"]: item for item in items}
+
+
+async def me(person: Person) -> dict[str, Any]:
+    found: dict[str, Any] = (await person.get("/auth/me")).json()
+    return found
+
+
+async def stored(service: Service, prefix: str) -> list[str]:
+    return [found.key async for found in service.app.state.services.uploads._store.walk(prefix)]
+
+
+async def test_uploads_are_rendered_once(service: Service, queue: Twice):
+    person = await service.person()
+    ids = await asyncio.gather(*(upload(person, jpeg(seed=seed)) for seed in range(8)))
+    jobs = await ended(person)
+    await queue.wait_until_acknowledged([job["job_id"] for job in jobs])
+    jobs = await ended(person)
+    assert Counter((job["status"], job["attempts"]) for job in jobs) == {("completed", 1): 8}
+    found = await images(person)
+    assert found.keys() == set(ids)
+    assert {(t["status"], t["attempts"]) for image in found.values() for t in image["thumbnails"]} == {("ready", 1)}
+    owner = await me(person)
+    assert owner["usage"]["images"] == 8
+    folders = Counter(key.split("/")[2] for key in await stored(service, f"images/{owner['id']}/"))
+    assert folders == dict.fromkeys(ids, 4)
+
+
+async def test_what_fails_twice_has_failed_twice(service: Service, queue: Twice):
+    person = await service.person()
+    image_id = await upload(person, CUT_SHORT)
+    await ended(person)
+    assert (await person.request("POST", f"/images/{image_id}/thumbnails")).status_code == 202
+    jobs = await ended(person)
+    assert Counter((job["status"], job["attempts"]) for job in jobs) == {("failed", 1): 2}
+    thumbnails = (await images(person))[image_id]["thumbnails"]
+    assert {(thumbnail["status"], thumbnail["attempts"]) for thumbnail in thumbnails} == {("failed", 2)}
+    assert len(await stored(service, f"images/{(await me(person))['id']}/")) == 1
+
+
+async def test_a_product_image_is_kept_once(service: Service, queue: Twice):
+    person = await service.person()
+    eans = [fake_catalog.WITH_IMAGE, fake_catalog.SECOND_WITH_IMAGE]
+    for ean in eans:
+        assert (await person.request("POST", "/fetch-image", json={"ean_code": ean})).status_code == 202
+    jobs = await ended(person)
+    await queue.wait_until_acknowledged([job["job_id"] for job in jobs])
+    jobs = await ended(person)
+    assert Counter((job["status"], job["attempts"]) for job in jobs) == {("completed", 1): 2}
+    found = await images(person)
+    assert found.keys() == {job["result"]["image_id"] for job in jobs}
+    assert sorted(image["source"]["ean"] for image in found.values()) == sorted(eans)
+    owner = await me(person)
+    assert owner["usage"]["images"] == 2
+    assert len(await stored(service, f"images/{owner['id']}/")) == 8
+
+
+async def test_an_export_is_made_once(service: Service, queue: Twice):
+    person = await service.person()
+    assert (await person.upload()).status_code == 201
+    assert (await person.get("/auth/me/export")).status_code == 202
+    (job,) = await ended(person)
+    await queue.wait_until_acknowledged([job["job_id"]])
+    (job,) = await ended(person)
+    assert (job["status"], job["attempts"]) == ("completed", 1)
+    assert len(await stored(service, f"exports/{(await me(person))['id']}/")) == 1
+    download = await service.fetch(job["result"]["url"])
+    assert len(zipfile.ZipFile(io.BytesIO(download.content)).namelist()) == 2
+
+
+async def test_whoever_leaves_stays_gone(service: Service, queue: Twice):
+    person, other = await service.person(), await service.person()
+    for seed in range(3):
+        await person.upload(jpeg(seed=seed))
+        await upload(person, jpeg(seed=seed))
+    kept = await upload(other, jpeg())
+    owner_id = (await me(person))["id"]
+    response = await person.request("DELETE", "/auth/me")
+    assert response.status_code == 202
+    await queue.wait_until_acknowledged([response.json()["job_id"]])
+    assert await stored(service, f"images/{owner_id}/") == []
+    services = service.app.state.services
+    assert await services.jobs._table.page_jobs(owner_id, before=None, limit=10) == []
+    assert [image async for image in services.uploads._images.walk(owner_id)] == []
+    assert (await services.uploads._images.usage(owner_id)).images == 0
+    await ended(other)
+    assert (await images(other)).keys() == {kept}
+    assert (await service.client.post("/api/v1/auth/register", json=_registration(person))).status_code == 201
+
+
+def _registration(person: Person) -> dict[str, str]:
+    return {"email": person.email, "password": "a long enough passphrase"}
