@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
-import boto3
 import httpx
+from botocore.session import Session
 
 from infra.deploy import deploy
 
@@ -39,8 +40,8 @@ class StandIn:
     def make_queue(self) -> str:
         """Make a queue beside the stack's own, and return its name."""
         name = f"queue-{uuid4().hex}"
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        boto3.client("sqs", region_name=self.region, endpoint_url=self.url, **keys).create_queue(QueueName=name)
+        sqs: Any = Session().create_client("sqs", region_name=self.region, endpoint_url=self.url)
+        sqs.create_queue(QueueName=name)
         return name
 
 

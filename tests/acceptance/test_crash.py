@@ -15,8 +15,8 @@ import pytest
 
 from app.data_dir import DataDir
 from app.settings import Settings
-from app.usecases.reconciling import Findings, Reconciler
 from app.storage import open_storage
+from app.usecases.reconciling import Findings, Reconciler
 from tests.acceptance.conftest import ROOT, Running, environment_for, started
 from tests.pictures import jpeg
 from tests.stand_ins import StandIn

@@ -605,7 +605,8 @@ def test_comment_is_left_out():
     assert all(b"SECRET" not in thumbnail.data for thumbnail in rendered(data).thumbnails)
 
 
-def has_alpha(placeholder: str) -> bool:
+def has_alpha(placeholder: str | None) -> bool:
+    assert placeholder
     return bool(b64decode(placeholder)[2] & 0x80)
 
 

@@ -48,10 +48,12 @@ class Bench:
     queue: LocalJobQueue
     jobs: Jobs
 
-    def work(self, handling: Handling, **parts: Any) -> Work:
-        handlers = dict.fromkeys(JobKind, handling)
+    def work(self, handling: Handling, *, table: Any = None) -> Work:
         return Work(
-            **{"table": self.table, "queue": self.queue, "handlers": handlers, "metrics": PrometheusMetrics()} | parts
+            table=table or self.table,
+            queue=self.queue,
+            handlers=dict.fromkeys(JobKind, handling),
+            metrics=PrometheusMetrics(),
         )
 
     async def add(self, kind: JobKind = JobKind.FETCH) -> Job:
