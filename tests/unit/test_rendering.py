@@ -114,7 +114,7 @@ def test_the_header_alone_tells_what_a_rendering_tells(image_format: str, orient
 def test_for_the_header_no_pixel_is_decoded(monkeypatch: pytest.MonkeyPatch):
     data = jpeg()
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
-    monkeypatch.setattr(rendering.JpegImageFile, "load", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", lambda _: pytest.fail("decoded"))
     assert rendered(data, sizes=()).width == 640
 
 
