@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from uuid import uuid4
 
+from app.settings import Settings
 from tests.api.conftest import BASE_URL, PASSWORD, Person, embedded_settings, running
 from tests.firebase.conftest import Emulator, sdk_id_token
 
 
-async def test_a_photo_is_uploaded_with_an_id_token_of_the_sdk(emulator: Emulator, tmp_path: Path):
-    settings = embedded_settings(
-        tmp_path,
+def firebase_settings(emulator: Emulator, folder: Path) -> Settings:
+    return embedded_settings(
+        folder,
         auth="firebase",
         environment="development",
         google_cloud_project=emulator.project_id,
         firebase_api_key="any",
         firebase_auth_emulator_host=emulator.host,
     )
+
+
+async def test_a_photo_is_uploaded_with_an_id_token_of_the_sdk(emulator: Emulator, tmp_path: Path):
+    settings = firebase_settings(emulator, tmp_path)
     email = f"anna-{uuid4().hex}@example.com"
     token = await sdk_id_token(emulator, email=email, password=PASSWORD)
     async with running(settings) as service:
@@ -36,3 +42,22 @@ async def test_a_photo_is_uploaded_with_an_id_token_of_the_sdk(emulator: Emulato
         assert renewed.status_code == 200
         stranger = await service.person()
         assert (await stranger.get("/images")).json()["items"] == []
+
+
+async def test_whoever_leaves_is_gone_from_firebase_too(emulator: Emulator, tmp_path: Path):
+    email = f"anna-{uuid4().hex}@example.com"
+    token = await sdk_id_token(emulator, email=email, password=PASSWORD)
+    async with running(firebase_settings(emulator, tmp_path)) as service:
+        person = Person(service.client, email, {"access_token": token})
+        assert (await person.upload()).status_code == 201
+        assert (await person.request("DELETE", "/auth/me")).status_code == 202
+        assert (await person.get("/images")).json()["code"] == "token_invalid"
+        form = {"username": email, "password": PASSWORD}
+        again = await service.client.post("/api/v1/auth/token", data=form)
+        assert again.json()["code"] == "credentials_invalid"
+        for _ in range(400):
+            left = [path for path in (tmp_path / "objects" / "images").rglob("*") if path.is_file()]
+            if not left:
+                break
+            await asyncio.sleep(0.05)  # the job's record goes too: only what is gone tells
+        assert left == []
