@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from botocore.session import Session
-from structlog.testing import capture_logs
+from structlog.testing import CapturingLogger
 
-from app.adapters import sqs
+from app.adapters import local_queue, sqs
 from app.adapters.local_queue import LocalJobQueue
 from app.adapters.sqs import SqsJobQueue, open_sqs
 from app.core.errors import DependencyUnavailable
@@ -234,15 +234,18 @@ async def test_locally_a_full_queue_refuses_new_jobs_until_one_is_done() -> None
     await queue.send("ada", "job-4")
 
 
-async def test_locally_a_dropped_message_is_logged() -> None:
+async def test_locally_a_dropped_message_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr(local_queue, "_log", log)
     queue = LocalJobQueue(wait_seconds=0)
     await queue.send("ada", "job-1")
-    with capture_logs() as logs:
-        for _ in range(5):
-            [message] = await queue.receive(limit=1, hide_seconds=60)
-            await queue.hide(message, seconds=0)
-        assert list(await queue.receive(limit=1, hide_seconds=60)) == []
-    assert logs == [{"event": "job.dropped", "log_level": "error", "user_id": "ada", "job_id": "job-1", "received": 5}]
+    for _ in range(5):
+        [message] = await queue.receive(limit=1, hide_seconds=60)
+        await queue.hide(message, seconds=0)
+    assert list(await queue.receive(limit=1, hide_seconds=60)) == []
+    [(method, [event], fields)] = log.calls
+    assert (method, event) == ("error", "job.dropped")
+    assert fields == {"user_id": "ada", "job_id": "job-1", "received": 5}
 
 
 async def test_sqs_moves_a_message_received_five_times_to_the_dead_letter_queue(
@@ -259,13 +262,15 @@ async def test_sqs_moves_a_message_received_five_times_to_the_dead_letter_queue(
 
 @pytest.mark.parametrize("body", ["poison", "[]", '{"owner_id": "ada"}', '{"owner_id": "ada", "job_id": 1}'])
 async def test_sqs_passes_over_what_is_no_jobs_turn_and_leaves_it_there(
-    sqs_queue: SqsJobQueue, pair: tuple[str, str, str], client: Any, body: str
+    sqs_queue: SqsJobQueue, pair: tuple[str, str, str], client: Any, body: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr(sqs, "_log", log)
     client.send_message(QueueUrl=pair[1], MessageBody=body)
-    with capture_logs() as logs:
-        assert list(await sqs_queue.receive(limit=1, hide_seconds=0)) == []
-    assert [log["event"] for log in logs] == ["job.message_unreadable"]
-    assert body not in logs[0].values()
+    assert list(await sqs_queue.receive(limit=1, hide_seconds=0)) == []
+    [(_, [event], fields)] = log.calls
+    assert event == "job.message_unreadable"
+    assert body not in fields.values()
     [left] = client.receive_message(QueueUrl=pair[1], WaitTimeSeconds=1)["Messages"]
     assert left["Body"] == body
 
