@@ -107,10 +107,13 @@ async def test_a_large_put_that_fails_leaves_no_parts(subject: Subject, aws: Sta
 async def test_a_large_put_that_is_cancelled_leaves_no_parts(
     subject: Subject, aws: StandIn, connection: S3Connection
 ) -> None:
+    under_way = asyncio.Event()
+    events = connection.client.meta.events
+    events.register("before-call.s3.UploadPart", lambda **_: under_way.set(), unique_id="under way")
     put = asyncio.create_task(put_file(subject.store, f"{subject.prefix}a", size=40 * MIB))
-    while not await unfinished(subject, aws, connection):
-        assert not put.done()
-        await asyncio.sleep(0.01)
+    await under_way.wait()
+    events.unregister("before-call.s3.UploadPart", unique_id="under way")
+    assert await unfinished(subject, aws, connection) == 1
     put.cancel()
     with pytest.raises(asyncio.CancelledError):
         await put
