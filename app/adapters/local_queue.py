@@ -85,7 +85,7 @@ class LocalJobQueue:
             hidden.timer.cancel()
 
     async def depth(self) -> int:
-        return len(self._ready) + self._delayed
+        return len(self._ready)
 
     async def check(self) -> None:
         pass

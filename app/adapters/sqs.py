@@ -107,7 +107,7 @@ class SqsJobQueue:
 
     async def depth(self) -> int:
         attributes = await self._attributes()
-        return sum(map(int, attributes.values()))
+        return int(attributes["ApproximateNumberOfMessages"])
 
     async def check(self) -> None:
         try:
@@ -121,7 +121,7 @@ class SqsJobQueue:
         answer = await _answer(
             self._client.get_queue_attributes,
             QueueUrl=self._url,
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"],
+            AttributeNames=["ApproximateNumberOfMessages"],
         )
         attributes: dict[str, str] = answer["Attributes"]
         return attributes

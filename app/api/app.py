@@ -103,7 +103,6 @@ def create_app(
 
 def _page_config(settings: Settings) -> PageConfig:
     return PageConfig(
-        auth=settings.auth,
         max_file_size=settings.max_file_size,
         max_direct_file_size=settings.max_direct_file_size,
         extensions=settings.allowed_extensions,

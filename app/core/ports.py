@@ -290,7 +290,7 @@ class JobQueue(Protocol):
         ...
 
     async def depth(self) -> int:
-        """Return roughly how many messages are waiting, those with a delay included."""
+        """Return roughly how many messages could be received now."""
         ...
 
     async def check(self) -> None:
@@ -307,8 +307,8 @@ class OwnerTable(Protocol):
 
     async def is_closed(self, owner_id: str) -> bool: ...
 
-    async def forget(self, owner_id: str) -> None:
-        """Remove the owner's usage, direct uploads, idempotency keys and jobs: all but images and that mark."""
+    async def forget(self, owner_id: str, *, but_job: str) -> None:
+        """Remove the owner's usage, direct uploads, idempotency keys and jobs but one; images and that mark stay."""
         ...
 
 
@@ -416,7 +416,7 @@ class Accounts(Protocol):
         ...
 
     async def close(self, access_token: str) -> None:
-        """Let nobody sign in to the token's account any more. Again is no error.
+        """End the account's sessions, or have its provider delete it at once. Again is no error.
 
         Raises TokenInvalid, TokenExpired, or SignInAgain where the provider wants a sign-in that is recent.
         """

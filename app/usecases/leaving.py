@@ -80,14 +80,13 @@ class Leaving:
         for prefix in (IMAGES_PREFIX, INCOMING_PREFIX, EXPORTS_PREFIX):
             await self._delete_objects(f"{prefix}{owner_id}/")
         await self._accounts.remove(owner_id)
-        # The job's own record goes as well: it was the last thing that told of this user.
-        await self._owners.forget(owner_id)
+        await self._owners.forget(owner_id, but_job=attempt.job.id)
         # An export that was under way until now may have been stored since its prefix was cleared.
         await self._delete_objects(f"{EXPORTS_PREFIX}{owner_id}/")
         _log.info("account.removed")
 
     async def give_up(self, job: Job, error: JobError) -> None:
-        """What is left is still closed; an operator finds the message among the dead letters."""
+        """It is never given up (usecases.working)."""
 
     async def _delete_images(self, attempt: Attempt) -> None:
         user = User(attempt.job.owner_id)

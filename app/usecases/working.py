@@ -15,7 +15,18 @@ from typing import Any, Protocol
 
 import structlog
 
-from app.core.errors import AppError, CatalogUnavailable, DependencyUnavailable, Internal
+from app.core.errors import (
+    AppError,
+    CatalogUnavailable,
+    DependencyUnavailable,
+    ImageMissing,
+    ImageRejected,
+    Internal,
+    ProductImageMissing,
+    ProductUnknown,
+    QuotaExceeded,
+    TokenInvalid,
+)
 from app.core.ids import new_id
 from app.core.jobs import Job, JobError, JobKind, JobMessage, JobStatus
 from app.core.ports import JobQueue, JobTable, Metrics
@@ -32,6 +43,10 @@ _LONGEST_PAUSE_SECONDS = 600
 _OUTAGE_PAUSE_SECONDS = 20
 _GIVEN_UP_AFTER = timedelta(days=1)
 _SERVER_ERROR = 500
+_ANSWERS = {
+    e.code for e in (ImageMissing, ImageRejected, ProductImageMissing, ProductUnknown, QuotaExceeded, TokenInvalid)
+}
+"""What a job's failure tells its user, and no operator need look into."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -104,6 +119,7 @@ class Work:
                 raise
 
     async def _carry_out(self, message: JobMessage) -> None:
+        asked_at = asyncio.get_running_loop().time()
         now = datetime.now(UTC)
         lease_until = now + timedelta(seconds=LEASE_SECONDS)
         job = await self._table.claim_job(
@@ -113,13 +129,13 @@ class Work:
             await self._let_go(message)
             return
         try:
-            await self._attempt(job, message)
+            await self._attempt(job, message, until=asked_at + LEASE_SECONDS - _MARGIN_SECONDS)
         except (LeaseLost, TimeoutError):
             _log.warning("job.lease_lost")
             await self._let_go(message)
 
-    async def _attempt(self, job: Job, message: JobMessage) -> None:
-        async with asyncio.timeout(LEASE_SECONDS - _MARGIN_SECONDS) as deadline:
+    async def _attempt(self, job: Job, message: JobMessage, *, until: float) -> None:
+        async with asyncio.timeout_at(until) as deadline:
             attempt = Attempt(self._table, job, deadline)
             try:
                 error = await self._run_renewed(attempt, message)
@@ -175,14 +191,14 @@ class Work:
         elif _is_passing(error) and not _is_hopeless(job, error):
             await self._try_again(attempt, message, error)
         else:
-            told = JobError(error.code, error.detail)
+            told = _told(error)
             await self._handlers[job.kind].give_up(job, told)
             await attempt.save(due_in=None, status=JobStatus.FAILED, error=told)
             self._tell("failed", job, error)
             await self._let_go(message)
 
     async def _try_again(self, attempt: Attempt, message: JobMessage, error: AppError) -> None:
-        job, told = attempt.job, JobError(error.code, error.detail)
+        job, told = attempt.job, _told(error)
         if _is_of_the_job(error):
             longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 3 ** (job.attempts - 1))
             pause = _pause(longest, error)
@@ -209,7 +225,7 @@ class Work:
         status = JobStatus.RETRYING if job.error else JobStatus.QUEUED
         try:
             await attempt.save(due_in=0, status=status, attempts=job.attempts - 1)
-            await self._queue.hide(message, seconds=0)
+            await self._queue_anew(message, delay_seconds=0)
         except (AppError, LeaseLost) as error:
             _log.warning("job.left_for_sweep", cause=repr(error))
 
@@ -242,11 +258,21 @@ def _is_of_the_job(error: AppError) -> bool:
 
 
 def _is_hopeless(job: Job, error: AppError) -> bool:
-    return job.attempts >= MAX_ATTEMPTS if _is_of_the_job(error) else _age(job) > _GIVEN_UP_AFTER
+    if job.kind is JobKind.LEAVE:
+        return False  # nobody is left who could ask for it once more
+    if _is_of_the_job(error):
+        return job.attempts >= MAX_ATTEMPTS
+    # A job may be that old because nobody was there to begin it: its first failure is not its last.
+    return job.error is not None and datetime.now(UTC) - job.created_at > _GIVEN_UP_AFTER
 
 
-def _age(job: Job) -> timedelta:
-    return datetime.now(UTC) - job.created_at
+def _told(error: AppError) -> JobError:
+    """In words for whoever looks at the job: theirs to wait, not to try again."""
+    if isinstance(error, Internal):
+        return JobError(error.code, "Something went wrong on our side.")
+    if isinstance(error, DependencyUnavailable):
+        return JobError(error.code, f"Something this service depends on ({error.dependency}) is not answering.")
+    return JobError(error.code, error.detail)
 
 
 def _pause(longest: float, error: AppError) -> int:
@@ -256,4 +282,4 @@ def _pause(longest: float, error: AppError) -> int:
 
 def _wants_attention(job: Job) -> bool:
     """Whether a failure is one that an operator should look into, rather than an answer to its user."""
-    return job.status is JobStatus.FAILED and (job.kind is JobKind.RENDER or job.attempts >= MAX_ATTEMPTS)
+    return job.status is JobStatus.FAILED and (job.error is None or job.error.code not in _ANSWERS)

@@ -171,16 +171,23 @@ async def test_a_job_whose_turn_has_not_come_is_still_queued(bench: Bench):
     await bench.work(Handling(raising(error))).carry_out(await bench.message())
     waiting = await bench.look(job)
     assert (waiting.status, waiting.attempts, waiting.error) == (JobStatus.QUEUED, 0, None)
-    assert await bench.queue.depth() == 1
+    assert bench.queue._delayed == 1
 
 
-async def test_an_outage_ends_a_job_after_a_day(bench: Bench):
+@pytest.mark.parametrize("kind", JobKind)
+async def test_an_outage_ends_a_job_after_a_day_unless_its_owner_cannot_come_again(bench: Bench, kind: JobKind):
     now = datetime.now(UTC)
-    job = Job(new_id(), OWNER, JobKind.FETCH, now - timedelta(days=2), now, now)
+    job = Job(new_id(), OWNER, kind, now - timedelta(days=2), now, now)
     await bench.table.add_job(job)
-    await bench.jobs.send(job)
-    await bench.work(Handling(raising(DependencyUnavailable("store")))).carry_out(await bench.message())
-    assert (await bench.look(job)).status is JobStatus.FAILED
+    work = bench.work(Handling(raising(DependencyUnavailable("store"))))
+    for status in (JobStatus.RETRYING, JobStatus.RETRYING if kind is JobKind.LEAVE else JobStatus.FAILED):
+        await bench.make_due(job)
+        await bench.jobs.send(job)
+        await work.carry_out(await bench.message())
+        assert (await bench.look(job)).status is status
+    if kind is not JobKind.LEAVE:
+        # Its message is left for the dead letters: this is not its user's doing.
+        assert [again.job_id for again in await bench.queue.receive(limit=1, hide_seconds=1)] == [job.id]
 
 
 async def test_a_fault_of_ours_is_told_without_its_words(bench: Bench):
@@ -318,5 +325,5 @@ async def test_an_outage_of_the_table_uses_up_no_delivery(bench: Bench):
     table = Failing(bench.table, on="claim_job")
     with pytest.raises(DependencyUnavailable):
         await bench.work(Handling(nothing), table=table).carry_out(await bench.message())
-    assert await bench.queue.depth() == 1  # a new message, with a delay
+    assert bench.queue._delayed == 1
     assert (await bench.look(job)).status is JobStatus.QUEUED

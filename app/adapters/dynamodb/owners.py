@@ -9,6 +9,7 @@ from app.adapters.dynamodb.items import (
     JOB_PREFIX,
     ONCE_PREFIX,
     UPLOAD_PREFIX,
+    job_key,
     time_to_text,
     time_to_ttl,
     usage_key,
@@ -36,11 +37,12 @@ class DynamoDBOwnerTable:
     async def is_closed(self, owner_id: str) -> bool:
         return "closed_until" in (await self._table.find(usage_key(owner_id)) or {})
 
-    async def forget(self, owner_id: str) -> None:
-        for prefix in (UPLOAD_PREFIX, ONCE_PREFIX, JOB_PREFIX):
-            await self._table.delete_all(partition=user_partition(owner_id), prefix=prefix)
+    async def forget(self, owner_id: str, *, but_job: str) -> None:
         while not await self._forget_usage(owner_id):
             pass
+        for prefix in (UPLOAD_PREFIX, ONCE_PREFIX, JOB_PREFIX):
+            kept = job_key(owner_id, but_job)
+            await self._table.delete_all(partition=user_partition(owner_id), prefix=prefix, but=kept)
 
     async def _forget_usage(self, owner_id: str) -> bool:
         """Return False if the mark changed meanwhile."""

@@ -81,14 +81,15 @@ class DynamoDBTable:
     ) -> None:
         await _answer(self._client.delete_item, self._request(Key=key, values=values, **expressions))
 
-    async def delete_all(self, *, partition: str, prefix: str) -> None:
-        """Delete each item of `partition` whose sk begins with `prefix`; not all at one moment."""
+    async def delete_all(self, *, partition: str, prefix: str, but: Mapping[str, str] | None = None) -> None:
+        """Delete each item of `partition` whose sk begins with `prefix`, except `but`; not all at one moment."""
         found = self.query(
             KeyConditionExpression="#pk = :partition AND begins_with(#sk, :prefix)",
             ProjectionExpression="#pk, #sk",
             values={"partition": partition, "prefix": prefix},
         )
-        async for keys in found:
+        async for items in found:
+            keys = [key for key in items if key != but]
             for start in range(0, len(keys), _DELETES_AT_ONCE):
                 await asyncio.gather(*map(self.delete, keys[start : start + _DELETES_AT_ONCE]))
 

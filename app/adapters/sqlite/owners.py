@@ -16,8 +16,8 @@ _FORGET = (
     "DELETE FROM usage WHERE owner_id = ?",
     "DELETE FROM direct_uploads WHERE owner_id = ?",
     "DELETE FROM once WHERE owner_id = ?",
-    "DELETE FROM jobs WHERE owner_id = ?",
 )
+_FORGET_JOBS = "DELETE FROM jobs WHERE owner_id = ? AND id <> ?"
 
 
 class SqliteOwnerTable:
@@ -30,9 +30,10 @@ class SqliteOwnerTable:
     async def is_closed(self, owner_id: str) -> bool:
         return bool(await self._database.read(_IS_CLOSED, owner_id))
 
-    async def forget(self, owner_id: str) -> None:
+    async def forget(self, owner_id: str, *, but_job: str) -> None:
         def forget(writer: sqlite3.Connection) -> None:
             for statement in _FORGET:
                 writer.execute(statement, (owner_id,))
+            writer.execute(_FORGET_JOBS, (owner_id, but_job))
 
         await self._database.write(forget)
