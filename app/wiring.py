@@ -122,10 +122,22 @@ def _services(
     )
     once = Once(storage.once)
     thumbnails = Thumbnails(
-        store=storage.store, images=storage.images, library=library, renderer=renderer, jobs=jobs, spool=spool
+        store=storage.store,
+        images=storage.images,
+        library=library,
+        renderer=renderer,
+        jobs=jobs,
+        spool=spool,
+        attempts=storage.accounts,
     )
     ean_imports = EanImports(
-        catalog=catalog, uploads=uploads, library=library, jobs=jobs, spool=spool, max_bytes=settings.max_file_size
+        catalog=catalog,
+        uploads=uploads,
+        library=library,
+        jobs=jobs,
+        spool=spool,
+        attempts=storage.accounts,
+        max_bytes=settings.max_file_size,
     )
     exports = Exports(store=storage.store, images=storage.images, attempts=storage.accounts, jobs=jobs, spool=spool)
     leaving = Leaving(

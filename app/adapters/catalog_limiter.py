@@ -33,6 +33,5 @@ class CatalogLimiter:
         windows = (taken.count - _IN_A_WINDOW - 1) // _IN_A_WINDOW
         wait = (taken.resets_at - now).total_seconds() + windows * _WINDOW_SECONDS
         jitter = random.uniform(0, _JITTER_SECONDS)  # noqa: S311 # spreads retries
-        raise CatalogUnavailable(
-            _WAITING, retry_after=min(math.ceil(wait + jitter), _MAX_WAIT_SECONDS), attempted=False
-        )
+        retry_after = math.ceil(min(wait, _MAX_WAIT_SECONDS - _JITTER_SECONDS) + jitter)
+        raise CatalogUnavailable(_WAITING, retry_after=retry_after, attempted=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import math
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
+_MAX_PARTS = 10_000
 PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes for all parts but the last
 MAX_FILE_BODIES = 12
 """Files and parts of files that are on their way to S3 at once; each costs a connection's buffers."""
@@ -207,7 +209,8 @@ class _Upload:
     upload_id: str
 
     async def put_parts(self, fd: int, *, size: int) -> list[CompletedPartTypeDef]:
-        slices = [FileSlice(fd, start=at, size=min(PART_BYTES, size - at)) for at in range(0, size, PART_BYTES)]
+        length = max(PART_BYTES, math.ceil(size / _MAX_PARTS))
+        slices = [FileSlice(fd, start=at, size=min(length, size - at)) for at in range(0, size, length)]
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._put_part(n, body)) for n, body in enumerate(slices, start=1)]

@@ -80,7 +80,7 @@ class Answer:
             seconds = (
                 int(value) if value.isdigit() else (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
             )
-        except (ValueError, TypeError):  # a date without its zone cannot be compared
+        except (ValueError, TypeError, OverflowError):  # no date, one without its zone, or one at the end of time
             return None
         return max(1, min(math.ceil(seconds), _MAX_WAIT_SECONDS))
 

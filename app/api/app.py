@@ -12,7 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from app.api import auth, direct_uploads, health, images, jobs, local_objects, metrics
 from app.api.errors import add_error_handlers
-from app.api.events import Streams
+from app.api.events import Watchers
 from app.api.middleware import Exchanges, FaultMiddleware, RequestMiddleware
 from app.api.openapi import describe
 from app.api.upload_form import UploadForm
@@ -39,6 +39,7 @@ def create_app(
     configure_logs(level=settings.log_level, for_people=settings.logs_for_people)
 
     exchanges = Exchanges()
+    watchers = Watchers()
 
     @asynccontextmanager
     async def jobs_done_here(services: Services) -> AsyncIterator[None]:
@@ -54,7 +55,8 @@ def create_app(
             app.state.services = services
             app.state.upload_form = UploadForm(services.spool, max_bytes=settings.max_file_size)
             _log.info("service.started", version=VERSION, backend=settings.backend, auth=settings.auth)
-            yield
+            with watchers.stopped_by_signals():
+                yield
             # Requests that were cancelled at the end of the grace period still clean up after themselves.
             await exchanges.finish()
         _log.info("service.stopped")
@@ -66,7 +68,7 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.streams = Streams()
+    app.state.watchers = watchers
     add_error_handlers(app)
     app.add_middleware(FaultMiddleware)
     if settings.cors_origins:

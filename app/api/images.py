@@ -13,7 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.deps import AppServices, AuthenticatedRoute, CurrentUser, Form, IdempotencyKey
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
-from app.api.events import LastEventId, events, require_place
+from app.api.events import AllWatchers, LastEventId, events, place
 from app.api.preferences import Preference, RespondAsync
 from app.api.schemas import (
     DeleteBody,
@@ -42,6 +42,7 @@ from app.core.errors import (
     MultipartRequired,
     QuotaExceeded,
     ThumbnailMissing,
+    TooManyAttempts,
     UploadTooLarge,
 )
 from app.core.models import Image, ThumbnailStatus, User
@@ -121,7 +122,8 @@ async def upload_image(
             )
     if image.is_pending:
         response.status_code = 202
-        response.headers["Preference-Applied"] = "respond-async"
+        if preference is not RespondAsync.NEVER:
+            response.headers["Preference-Applied"] = "respond-async"
     return ImageView.of(await services.views.sign(image), base_url=str(request.base_url))
 
 
@@ -208,7 +210,9 @@ async def list_thumbnails(request: Request, image_id: str, user: CurrentUser, se
     )
 
 
-@router.post("/{image_id}/thumbnails", status_code=202, responses=problems(*TOKEN_ERRORS, ImageMissing))
+@router.post(
+    "/{image_id}/thumbnails", status_code=202, responses=problems(*TOKEN_ERRORS, ImageMissing, TooManyAttempts)
+)
 async def retry_thumbnails(request: Request, image_id: str, user: CurrentUser, services: AppServices) -> ThumbnailsView:
     """Have the failed thumbnails of an image made once more, in the background."""
     signed = await services.views.sign(await services.thumbnails.make_failed_ones(user, image_id))
@@ -226,13 +230,14 @@ async def found_image(image_id: str, user: CurrentUser, services: AppServices) -
     "/{image_id}/events",
     response_class=EventSourceResponse,
     responses=problems(*TOKEN_ERRORS, ImageMissing),
-    dependencies=[Depends(require_place)],
+    dependencies=[Depends(place)],
 )
 async def watch_image(
     request: Request,
     image: Annotated[Image, Depends(found_image)],
     user: CurrentUser,
     services: AppServices,
+    watchers: AllWatchers,
     last_event_id: LastEventId = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events, one named `image` for each change, until no thumbnail is `pending`.
@@ -247,7 +252,7 @@ async def watch_image(
     def is_over(seen: ImageView) -> bool:
         return all(thumbnail.status is not ThumbnailStatus.PENDING for thumbnail in seen.thumbnails)
 
-    async for event in events(request, "image", read=read, is_over=is_over, last_event_id=last_event_id):
+    async for event in events(watchers, "image", read=read, is_over=is_over, last_event_id=last_event_id):
         yield event
 
 

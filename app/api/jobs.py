@@ -12,10 +12,10 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.deps import AppServices, AuthenticatedRoute, CurrentUser, IdempotencyKey
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
-from app.api.events import LastEventId, events, require_place
+from app.api.events import AllWatchers, LastEventId, events, place
 from app.api.schemas import FetchImageBody, JobPageView, JobView
 from app.core.ean import normalise
-from app.core.errors import CursorInvalid, EanInvalid, JobMissing, JsonInvalid
+from app.core.errors import CursorInvalid, EanInvalid, JobMissing, JsonInvalid, TooManyAttempts
 from app.core.jobs import Job, JobStatus
 from app.core.models import User
 from app.services import Services
@@ -27,7 +27,7 @@ router = APIRouter(tags=["background jobs"], route_class=AuthenticatedRoute)
 @router.post(
     "/fetch-image",
     status_code=202,
-    responses=problems(*TOKEN_ERRORS, *IDEMPOTENCY_ERRORS, JsonInvalid, EanInvalid),
+    responses=problems(*TOKEN_ERRORS, *IDEMPOTENCY_ERRORS, JsonInvalid, EanInvalid, TooManyAttempts),
 )
 async def fetch_image(
     request: Request, body: FetchImageBody, user: CurrentUser, services: AppServices, key: IdempotencyKey
@@ -71,13 +71,16 @@ async def read_job(
     job_id: str,
     user: CurrentUser,
     services: AppServices,
+    watchers: AllWatchers,
     wait: Annotated[int, Query(ge=0, le=20, description="Seconds to wait for the job to end.")] = 0,
 ) -> JobView:
     """How far one of your jobs is; with `wait` the answer comes when it has ended, or when that time is over."""
     job = await services.jobs.get(user, job_id)
     if wait and not job.is_finished:
-        async for now in watch(partial(services.jobs.get, user, job_id), is_over=lambda j: j.is_finished, seconds=wait):
-            job = now
+        with watchers.place(user.id):
+            read = partial(services.jobs.get, user, job_id)
+            async for now in watch(read, is_over=lambda one: one.is_finished or watchers.stopping, seconds=wait):
+                job = now
     return await view(request, services, job)
 
 
@@ -88,7 +91,7 @@ async def found_job(job_id: str, user: CurrentUser, services: AppServices) -> Jo
 @router.get(
     "/jobs/{job_id}/events",
     response_class=EventSourceResponse,
-    dependencies=[Depends(require_place)],
+    dependencies=[Depends(place)],
     responses=problems(*TOKEN_ERRORS, JobMissing),
 )
 async def watch_job(
@@ -96,6 +99,7 @@ async def watch_job(
     job: Annotated[Job, Depends(found_job)],
     user: CurrentUser,
     services: AppServices,
+    watchers: AllWatchers,
     last_event_id: LastEventId = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events, one named `job` for each change, until the job has ended.
@@ -103,7 +107,7 @@ async def watch_job(
     A stream may end before that: ask again with `Last-Event-ID`, and what you have seen is not sent again.
     """
     async for event in events(
-        request,
+        watchers,
         "job",
         read=partial(_read, request, services, user, job.id),
         is_over=lambda seen: seen.finished_at is not None,

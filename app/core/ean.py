@@ -25,7 +25,7 @@ def normalise(code: str) -> str:
     """Return the code in the form that Open Food Facts keeps it in: 8 or 13 digits, 14 where they begin with 1 to 9.
 
     Takes GTIN-8, 12, 13 and 14 (EAN-8, UPC-A, EAN-13, ITF-14) and UPC-E, with single spaces or hyphens between digits.
-    Zeros in front say nothing. UPC-E is expanded to the UPC-A that it stands for:
+    Zeros in front of 8 digits or more say nothing. UPC-E is expanded to the UPC-A that it stands for:
 
     - 8 digits: a code that begins with 0 is read as UPC-E if it is a valid one, otherwise as EAN-8 (an EAN-8 with a 0
       in front is a shop's own number); one that begins with 1 as EAN-8 if its check digit says so, otherwise as UPC-E;
@@ -43,8 +43,8 @@ def normalise(code: str) -> str:
         return _kept(_expand_short(digits))
     if len(digits) not in _GTIN_LENGTHS:
         raise EanInvalid(f"A product code has {_LENGTHS}; this one has {len(digits)}.")
-    if len(digits.lstrip("0")) <= 8:  # noqa: PLR2004 # the eight digits of an EAN-8
-        return _read_eight(digits[-8:])
+    if len(digits) == 8:  # noqa: PLR2004 # an EAN-8 or a UPC-E
+        return _read_eight(digits)
     if not _is_valid(digits):
         raise EanInvalid(_check_digit_wrong(digits, {_check_digit(digits[:-1])}))
     return _kept(digits)

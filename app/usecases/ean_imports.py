@@ -18,16 +18,18 @@ from app.core.formats import SNIFF_BYTES
 from app.core.ids import new_id
 from app.core.jobs import Job, JobError, JobKind
 from app.core.models import User
-from app.core.ports import ProductCatalog
+from app.core.ports import AccountTable, ProductCatalog
 from app.core.products import Product
 from app.usecases.jobs import Jobs
 from app.usecases.library import Library
+from app.usecases.rates import Rate
 from app.usecases.spool import Spool
 from app.usecases.uploads import ReceivedFile, Uploads
 from app.usecases.working import Attempt, LeaseLost
 
 _FOUND, _DOWNLOADED = 25, 60
 """Percent done."""
+_RATE = Rate("fetch", limit=600, window_seconds=3600)
 _REFUSALS = (FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge)
 
 
@@ -40,6 +42,7 @@ class EanImports:
         library: Library,
         jobs: Jobs,
         spool: Spool,
+        attempts: AccountTable,
         max_bytes: int,
     ) -> None:
         self._catalog = catalog
@@ -47,10 +50,12 @@ class EanImports:
         self._library = library
         self._jobs = jobs
         self._spool = spool
+        self._attempts = attempts
         self._max_bytes = max_bytes
 
     async def request(self, user: User, ean: str, *, description: str | None, job_id: str | None = None) -> Job:
-        """Have the image of the product fetched; `ean` is normalised."""
+        """Have the image of the product fetched; `ean` is normalised. Raises TooManyAttempts."""
+        await _RATE.count(self._attempts, user)
         job = await self._jobs.add(user.id, JobKind.FETCH, ean=ean, description=description, job_id=job_id)
         await self._jobs.send(job)
         return job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
-from app.core.errors import ObjectMissing, TooManyAttempts
+from app.core.errors import DependencyUnavailable, ObjectMissing, Overloaded
 from app.core.jobs import Job, JobError, JobKind, JobStatus
-from app.core.models import Image, SignedUrl, User
+from app.core.models import EXPORTS_PREFIX, Image, SignedUrl, User
 from app.core.ports import AccountTable, ImageTable, ObjectStore
 from app.usecases.jobs import Jobs
+from app.usecases.rates import Rate
 from app.usecases.spool import Spool
 from app.usecases.working import Attempt, LeaseLost
 
@@ -25,9 +27,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 KEPT = timedelta(days=7)
-_REQUESTS = 10
-_WINDOW_SECONDS = 86_400
+_RATE = Rate("export", limit=10, window_seconds=86_400)
+_AT_ONCE = 2
+"""In one worker: the others of its hands stay free for what is quick."""
+_NEWEST = 50
 _COPY_BYTES = 1 << 20
+_ROOM_SHARE = 1.1
+"""Of the bytes of the images: what the ZIP file adds, and what is just being copied."""
 _WRITTEN = 90
 """Percent done when all is in the file, which then has to be stored."""
 
@@ -41,13 +47,15 @@ class Exports:
         self._attempts = attempts
         self._jobs = jobs
         self._spool = spool
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def request(self, user: User) -> Job:
-        """Raises TooManyAttempts past ten in a day: each reads everything the user has."""
-        now = datetime.now(UTC)
-        tried = await self._attempts.count_attempt(f"export {user.id}", now=now, window_seconds=_WINDOW_SECONDS)
-        if tried.count > _REQUESTS:
-            raise TooManyAttempts(retry_after=max(1, round((tried.resets_at - now).total_seconds())))
+        """Return the export that is under way, or a new one. Raises TooManyAttempts past ten in a day."""
+        page = await self._jobs.page(user, cursor=None, limit=_NEWEST, status=None)
+        for job in page.items:
+            if job.kind is JobKind.EXPORT and not job.is_finished:
+                return job
+        await _RATE.count(self._attempts, user)
         job = await self._jobs.add(user.id, JobKind.EXPORT)
         await self._jobs.send(job)
         return job
@@ -56,16 +64,19 @@ class Exports:
         """Return the URL of what the job has made; None if there is nothing, or nothing any more."""
         if job.kind is not JobKind.EXPORT or job.status is not JobStatus.COMPLETED:
             return None
-        if datetime.now(UTC) - job.updated_at > KEPT:
+        if datetime.now(UTC) - job.created_at > KEPT:
             return None
         return await self._store.sign_url(job.export_key, filename=f"images-{job.created_at:%Y-%m-%d}.zip")
 
     async def run(self, attempt: Attempt) -> None:
-        """Write the file and store it. Begun anew it begins from nothing: what was written is gone."""
-        async with self._spool.file() as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                await self._write_images(attempt, archive)
-                await _in_thread(archive.close)
+        """Write the file and store it in the place of an older one.
+
+        Begun anew it begins from nothing: what was written is gone. Raises Overloaded while others are at it.
+        """
+        if self._places.locked():
+            raise Overloaded("Other exports come first.")
+        async with self._places, self._spool.file() as file:
+            await self._write(attempt, file)
             size, sha256 = await _in_thread(_measure, file)
             key = attempt.job.export_key
             await self._store.put_file(key, file, size=size, sha256=sha256, content_type="application/zip")
@@ -74,6 +85,7 @@ class Exports:
         except LeaseLost:
             await self._withdraw(attempt.job)
             raise
+        await self._delete_older(attempt.job)
 
     async def give_up(self, job: Job, error: JobError) -> None:
         """Nothing was stored, so nothing is to be done."""
@@ -83,16 +95,41 @@ class Exports:
         if await self._jobs.find(User(job.owner_id), job.id) is None:
             await self._store.delete([job.export_key])
 
-    async def _write_images(self, attempt: Attempt, archive: zipfile.ZipFile) -> None:
-        job = attempt.job
-        images = max(1, (await self._images.usage(job.owner_id)).images)
-        listed: list[dict[str, Any]] = []
-        async for image in self._images.walk(job.owner_id):
+    async def _delete_older(self, job: Job) -> None:
+        """One file for each owner: it may be as large as everything else of theirs."""
+        folder = f"{EXPORTS_PREFIX}{job.owner_id}/"
+        await self._store.delete([old.key async for old in self._store.walk(folder) if old.key < job.export_key])
+
+    async def _write(self, attempt: Attempt, file: BinaryIO) -> None:
+        usage = await self._images.usage(attempt.job.owner_id)
+        await self._spool.require_room(int(usage.bytes * _ROOM_SHARE))
+        # Two files, since one ZIP file takes one member at a time, and a list of all images may be long.
+        # What writes unbuffered may write less than it was given, which zipfile does not look at.
+        buffered = io.BufferedRandom(cast("io.RawIOBase", file))
+        try:
+            async with self._spool.file() as listing:
+                with zipfile.ZipFile(buffered, "w") as archive:
+                    await self._write_images(attempt, archive, listing, images=max(1, usage.images))
+                    await _in_thread(_add, archive, listing, "metadata.json", datetime.now(UTC))
+                    await _in_thread(archive.close)
+        finally:
+            await _in_thread(buffered.detach)
+
+    async def _write_images(
+        self, attempt: Attempt, archive: zipfile.ZipFile, listing: BinaryIO, *, images: int
+    ) -> None:
+        await _in_thread(listing.write, b'{"images": [')
+        written = 0
+        async for image in self._images.walk(attempt.job.owner_id):
             name = f"images/{image.id}{PurePosixPath(image.original_key).suffix}"
             if await self._write_original(archive, image, name):
-                listed.append(_describe(image, name))
-                await attempt.report(progress=min(_WRITTEN, _WRITTEN * len(listed) // images))
-        await _in_thread(archive.writestr, "metadata.json", json.dumps({"images": listed}, indent=2))
+                line = json.dumps(_describe(image, name)).encode()
+                await _in_thread(listing.write, b",\n" + line if written else b"\n" + line)
+                written += 1
+            progress = min(_WRITTEN, _WRITTEN * written // images)
+            if progress > attempt.job.progress:
+                await attempt.report(progress=progress)
+        await _in_thread(listing.write, b"\n]}\n")
 
     async def _write_original(self, archive: zipfile.ZipFile, image: Image, name: str) -> bool:
         async with self._spool.file() as original:
@@ -113,6 +150,8 @@ async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
         await asyncio.wait([job])
         job.exception()  # asked for, or asyncio logs that nobody did
         raise
+    except OSError as error:
+        raise DependencyUnavailable("disk") from error
 
 
 def _add(archive: zipfile.ZipFile, original: BinaryIO, name: str, time: datetime) -> None:

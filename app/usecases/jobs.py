@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
 
@@ -14,6 +15,8 @@ from app.core.jobs import Job, JobKind, JobStatus
 from app.core.models import User
 from app.core.ports import JobQueue, JobTable
 from app.usecases.cursors import Cursors
+
+_BACKLOG_SECONDS = 5
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -29,6 +32,8 @@ class Jobs:
         self._table = table
         self._queue = queue
         self._cursors = cursors
+        # Whoever may ask for the metrics must not be able to have the table and the queue asked as often.
+        self._backlog: tuple[float, tuple[int, datetime | None]] | None = None
 
     async def add(
         self,
@@ -75,9 +80,13 @@ class Jobs:
         return await self._table.find_job(user.id, job_id) if is_id(job_id) else None
 
     async def backlog(self) -> tuple[int, datetime | None]:
-        """Return how many messages wait, and since when the oldest job that is due has been."""
-        due = await self._table.due_jobs(before=datetime.now(UTC), limit=1)
-        return await self._queue.depth(), due[0].due_at if due else None
+        """Return how many messages wait, and since when the oldest job that is due has been; as of some seconds ago."""
+        now = monotonic()
+        if self._backlog is None or now >= self._backlog[0]:
+            due = await self._table.due_jobs(before=datetime.now(UTC), limit=1)
+            backlog = await self._queue.depth(), due[0].due_at if due else None
+            self._backlog = now + _BACKLOG_SECONDS, backlog
+        return self._backlog[1]
 
     async def page(self, user: User, *, cursor: str | None, limit: int, status: JobStatus | None) -> JobPage:
         """Return `limit` jobs, newest first. Raises CursorInvalid, for another user's cursor too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,12 @@ class Spool:
             yield opened
         finally:
             await asyncio.to_thread(opened.close)
+
+    async def require_room(self, size: int) -> None:
+        """Raises DependencyUnavailable if there is less room than that; what comes meanwhile is nobody's promise."""
+        free = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
+        if free < size:
+            raise DependencyUnavailable("disk")
 
     def _open(self) -> BinaryIO:
         try:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import BinaryIO
 
-from app.core.errors import DependencyUnavailable, ImageMissing, ObjectMissing
+from app.core.errors import DependencyUnavailable, ImageCorrupt, ImageMissing, ObjectMissing, Overloaded
 from app.core.jobs import Job, JobError, JobKind
 from app.core.models import Image, Rendering, Thumbnail, ThumbnailStatus, User
-from app.core.ports import ImageTable, ObjectStore, Renderer
+from app.core.ports import AccountTable, ImageTable, ObjectStore, Renderer
 from app.usecases.jobs import Jobs
 from app.usecases.library import Library
+from app.usecases.rates import Rate
 from app.usecases.spool import Spool
-from app.usecases.uploads import put_thumbnails, ready_thumbnail
+from app.usecases.uploads import SETTLED_SECONDS, put_thumbnails, ready_thumbnail
 from app.usecases.working import Attempt
 
 _FETCH_SECONDS = 60
+_RATE = Rate("thumbnails", limit=100, window_seconds=3600)
 
 
 class Thumbnails:
@@ -30,6 +33,7 @@ class Thumbnails:
         renderer: Renderer,
         jobs: Jobs,
         spool: Spool,
+        attempts: AccountTable,
     ) -> None:
         self._store = store
         self._images = images
@@ -37,12 +41,17 @@ class Thumbnails:
         self._renderer = renderer
         self._jobs = jobs
         self._spool = spool
+        self._attempts = attempts
 
     async def make_failed_ones(self, user: User, image_id: str) -> Image:
-        """Have the failed thumbnails made once more; without failed ones nothing changes. Raises ImageMissing."""
+        """Have the failed thumbnails made once more; without failed ones nothing changes.
+
+        Raises ImageMissing and TooManyAttempts.
+        """
         image = await self._library.get(user, image_id)
         if not any(thumbnail.status is ThumbnailStatus.FAILED for thumbnail in image.thumbnails):
             return image
+        await _RATE.count(self._attempts, user)
         job = await self._jobs.add(user.id, JobKind.RENDER, image_id=image.id)
         image = _with(image, lambda t: _pending(t) if t.status is ThumbnailStatus.FAILED else t)
         await self._images.replace(image)
@@ -52,11 +61,12 @@ class Thumbnails:
     async def run(self, attempt: Attempt) -> None:
         """Make the thumbnails that are pending, if the image is still there.
 
-        Raises what `Renderer.render` raises, and ObjectMissing if there is no original.
+        Raises what `Renderer.render` raises, ObjectMissing if there is no original, and ImageMissing.
         """
         job, user = attempt.job, User(attempt.job.owner_id)
-        image = await self._library.find(user, job.image_id or "")
-        if image is None or not image.is_pending:
+        image = await self._find(user, job)
+        if not image.is_pending:
+            _require_none_failed(image)
             return
         async with self._spool.file() as file:
             try:
@@ -77,6 +87,15 @@ class Thumbnails:
         except ImageMissing:
             return
 
+    async def _find(self, user: User, job: Job) -> Image:
+        image = await self._library.find(user, job.image_id or "")
+        if image is not None:
+            return image
+        # The job is written before the record: what is not there yet is not gone.
+        if (datetime.now(UTC) - job.created_at).total_seconds() < SETTLED_SECONDS:
+            raise Overloaded("The image is still on its way in.")
+        raise ImageMissing
+
     async def _fetch(self, image: Image, file: BinaryIO) -> None:
         try:
             async with asyncio.timeout(_FETCH_SECONDS):
@@ -91,6 +110,13 @@ class Thumbnails:
         except ImageMissing:
             # Deleted meanwhile, by somebody who knew of no thumbnails.
             await self._store.delete(image.object_keys)
+
+
+def _require_none_failed(image: Image) -> None:
+    """Whoever failed them may have been ended before the job's record said so."""
+    for thumbnail in image.thumbnails:
+        if thumbnail.status is ThumbnailStatus.FAILED:
+            raise ImageCorrupt(thumbnail.reason)
 
 
 def _rendered(image: Image, rendering: Rendering, *, attempts: int) -> Image:

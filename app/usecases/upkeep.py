@@ -15,7 +15,7 @@ from app.usecases.uploads import SETTLED_SECONDS
 
 _LOST_AFTER = timedelta(seconds=30)
 """Longer than what a job is about may be written after it: until then there is nothing to do, and it would be done."""
-_LOST_IN_A_BACKLOG_AFTER = timedelta(minutes=15)
+_LOST_IN_A_BACKLOG_AFTER = timedelta(minutes=5)
 _LONGEST_DELAY = timedelta(seconds=900)
 _SENT_AT_ONCE = 1000
 _SENT_INTO_A_BACKLOG = 20

@@ -30,10 +30,11 @@ from app.usecases.jobs import Jobs
 
 PUT_SECONDS = 40
 """How long an image's objects may take, rendering included; past that it is given up."""
-SETTLED_SECONDS = 150
+SETTLED_SECONDS = 200
 """Once an id is this old, nobody is still working on it: objects without a record are leftovers then.
 
-It has to cover fetching a direct upload (60 s), `PUT_SECONDS`, and the table's retries (10 s).
+It has to cover fetching a direct upload (60 s) or a first try that met a full renderer, deleting included (60 s),
+`PUT_SECONDS`, and the table's retries (10 s).
 """
 
 _log = structlog.stdlib.get_logger(__name__)

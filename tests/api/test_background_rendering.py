@@ -11,7 +11,9 @@ import httpx
 import pytest
 from PIL import Image
 
+from app.api import events
 from app.core.errors import Overloaded
+from app.usecases import thumbnails
 from tests.api.conftest import Person, Service, embedded_settings, parsed, running
 from tests.pictures import jpeg
 
@@ -27,8 +29,8 @@ async def upload(person: Person, data: bytes, **headers: str) -> httpx.Response:
     return await person.request("POST", "/images/upload", files=files, headers={**ASYNC, **headers})
 
 
-async def settled(person: Person, image_id: str) -> dict[str, Any]:
-    for _ in range(200):
+async def settled(person: Person, image_id: str, *, seconds: int = 10) -> dict[str, Any]:
+    for _ in range(20 * seconds):
         image: dict[str, Any] = (await person.get(f"/images/{image_id}")).json()
         if all(thumbnail["status"] != "pending" for thumbnail in image["thumbnails"]):
             return image
@@ -144,15 +146,43 @@ async def test_the_image_is_watched_until_its_thumbnails_are_there(both: Service
     assert parsed(again.text) == []
 
 
-async def test_an_image_that_was_deleted_meanwhile_leaves_nothing(tmp_path: Path):
+async def test_an_image_that_was_deleted_meanwhile_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(thumbnails, "SETTLED_SECONDS", 0)
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         accepted = (await upload(person, jpeg(3000, 2000))).json()
         assert (await person.request("DELETE", f"/images/{accepted['id']}")).status_code == 204
         job = (await person.get("/jobs")).json()["items"][0]
         done = (await person.get(f"/jobs/{job['job_id']}?wait=20")).json()
-        assert done["status"] == "completed"
+        assert done["status"] == "completed" or done["error"]["code"] == "image_missing"
         assert [path for path in (tmp_path / "objects" / "images").rglob("*") if path.is_file()] == []
+
+
+async def test_a_job_that_is_quicker_than_its_record_waits_for_it(tmp_path: Path):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        uploads, services = service.app.state.services.uploads, service.app.state.services
+        images = uploads._images
+
+        class Late:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(images, name)
+
+            async def add(self, *arguments: Any, **named: Any) -> None:
+                (job,) = await services.jobs._table.page_jobs(person.tokens["user"]["id"], before=None, limit=1)
+                await services.jobs.send(job)
+                for _ in range(200):
+                    if (await person.get(f"/jobs/{job.id}")).json()["status"] == "retrying":
+                        break
+                    await asyncio.sleep(0.05)
+                await images.add(*arguments, **named)
+
+        uploads._images = Late()
+        accepted = (await upload(person, jpeg())).json()
+        (job,) = (await person.get("/jobs")).json()["items"]
+        assert (job["status"], job["attempts"], job["error"]["code"]) == ("retrying", 0, "overloaded")
+        image = await settled(person, accepted["id"], seconds=40)
+        assert {thumbnail["status"] for thumbnail in image["thumbnails"]} == {"ready"}
 
 
 @pytest.mark.parametrize("header", ["respond-async", "RESPOND-ASYNC", "return=minimal, respond-async;foo=bar"])
@@ -163,3 +193,23 @@ async def test_the_preference_is_read_as_it_may_be_written(person: Person, heade
 @pytest.mark.parametrize("header", ["wait=10", "respond-asynchronously", ""])
 async def test_other_preferences_change_nothing(person: Person, header: str):
     assert (await upload(person, jpeg(), Prefer=header)).status_code == 201
+
+
+async def test_a_retry_without_the_preference_is_not_told_that_it_was_applied(person: Person):
+    await upload(person, CUT_SHORT, **{"Idempotency-Key": "again"})
+    again = await upload(person, CUT_SHORT, **{"Idempotency-Key": "again", "Prefer": ""})
+    assert "Preference-Applied" not in again.headers
+
+
+async def test_only_so_many_watch_at_once(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events, "_MAX_WATCHERS_PER_USER", 2)
+    image = (await person.upload()).json()
+    watchers = service.app.state.watchers
+    user_id = person.tokens["user"]["id"]
+    with watchers.place(user_id), watchers.place(user_id):
+        assert (await person.get(f"/images/{image['id']}/events")).json()["code"] == "overloaded"
+    for _ in range(5):  # each gives its place back
+        assert (await person.get(f"/images/{image['id']}/events")).status_code == 200
+    monkeypatch.setattr(events, "_MAX_WATCHERS", 1)
+    with watchers.place("somebody else"):
+        assert (await person.get(f"/images/{image['id']}/events")).json()["code"] == "overloaded"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,11 @@ async def test_an_export_of_nothing_is_an_empty_list(both: Service):
 
 async def test_exports_cannot_be_asked_for_without_end(service: Service):
     person = await service.person()
-    answers = [await person.get("/auth/me/export") for _ in range(11)]
-    assert [answer.status_code for answer in answers] == [202] * 10 + [429]
-    assert int(answers[-1].headers["Retry-After"]) > 0
+    for _ in range(10):
+        await export(service, person)
+    refused = await person.get("/auth/me/export")
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_attempts")
+    assert int(refused.headers["Retry-After"]) > 0
 
 
 async def test_whoever_leaves_is_gone_and_so_is_all_that_was_theirs(tmp_path: Path):
@@ -110,3 +113,51 @@ async def leave(service: Service, user_id: str) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(jobs)
+
+
+async def test_asking_again_while_an_export_is_under_way_gets_that_one(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    person = await service.person()
+    free, taken = asyncio.Event(), asyncio.Event()
+    exports = service.app.state.services.exports
+    write = exports._write
+
+    async def slowly(*arguments: Any) -> None:
+        taken.set()
+        await free.wait()
+        await write(*arguments)
+
+    monkeypatch.setattr(exports, "_write", slowly)
+    first = (await person.get("/auth/me/export")).json()
+    await taken.wait()
+    assert (await person.get("/auth/me/export")).json()["job_id"] == first["job_id"]
+    free.set()
+    await finished(person, first["job_id"])
+    assert (await person.get("/auth/me/export")).json()["job_id"] != first["job_id"]
+
+
+async def test_of_each_owner_the_newest_export_alone_is_kept(both: Service):
+    person = await both.person()
+    await person.upload()
+    store = both.app.state.services.views._store
+    user_id = person.tokens["user"]["id"]
+    for _ in range(2):
+        job, _archive = await export(both, person)
+        assert [kept.key async for kept in store.walk(f"exports/{user_id}/")] == [
+            f"exports/{user_id}/{job['job_id']}.zip"
+        ]
+
+
+async def test_an_export_that_has_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        await person.upload()
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 999, 1))
+        job = (await person.get("/auth/me/export")).json()
+        for _ in range(100):
+            seen = (await person.get(f"/jobs/{job['job_id']}")).json()
+            if seen["status"] == "retrying":
+                break
+            await asyncio.sleep(0.05)
+    assert (seen["status"], seen["attempts"], seen["error"]["code"]) == ("retrying", 0, "dependency_unavailable")

@@ -171,7 +171,9 @@ def test_a_kept_code_is_kept_as_it_is(code: str) -> None:
 
 @given(gtins())
 def test_zeros_in_front_say_nothing(code: str) -> None:
-    assert normalise(code.zfill(13)) == normalise(code.zfill(14)) == normalise(code)
+    assert normalise(code.zfill(13)) == normalise(code.zfill(14))
+    if len(code) > 8 or code[0] != "0":  # eight digits that begin with 0 may be a UPC-E
+        assert normalise(code) == normalise(code.zfill(13))
 
 
 @given(st.integers(0, 10**8 - 1).map(lambda n: f"{n:08}"))
@@ -220,3 +222,8 @@ def test_eight_to_fourteen_digits_look_like_a_code(text: str) -> None:
 )
 def test_anything_else_does_not(text: str) -> None:
     assert not looks_like_ean(text)
+
+
+def test_only_eight_digits_that_were_typed_are_read_as_a_short_code():
+    assert normalise("000000100007") == "00100007"
+    assert normalise("00100007") == "0001000000007"

@@ -1,0 +1,24 @@
+"""How often one user may ask for what is dear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.core.errors import TooManyAttempts
+from app.core.models import User
+from app.core.ports import AccountTable
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    purpose: str
+    limit: int
+    window_seconds: int
+
+    async def count(self, table: AccountTable, user: User) -> None:
+        """Raises TooManyAttempts."""
+        now = datetime.now(UTC)
+        counted = await table.count_attempt(f"{self.purpose} {user.id}", now=now, window_seconds=self.window_seconds)
+        if counted.count > self.limit:
+            raise TooManyAttempts(retry_after=max(1, round((counted.resets_at - now).total_seconds())))

@@ -1,0 +1,22 @@
+/** Product codes: EAN-8, UPC-A, EAN-13 and GTIN-14, whose last digit checks the others (GS1 General Specifications 7.9). */
+
+export const LENGTHS = [8, 12, 13, 14];
+
+/** Only the digits and what separates them in print goes; anything else stays, and is a fault. */
+export const normalise = (text) => text.replaceAll(/[\s-]/g, "");
+
+export function checkDigit(digitsBefore) {
+  const sum = [...digitsBefore].reverse().reduce((total, digit, i) => total + Number(digit) * (i % 2 ? 1 : 3), 0);
+  return (10 - (sum % 10)) % 10;
+}
+
+/** Returns {isGood, fault, expected}: a fault that more digits may still mend is `short`. */
+export function check(text) {
+  const code = normalise(text);
+  if (/\D/.test(code)) return { isGood: false, fault: "letters" };
+  if (code.length > Math.max(...LENGTHS)) return { isGood: false, fault: "long" };
+  if (!LENGTHS.includes(code.length)) return { isGood: false, fault: "short" };
+  const expected = checkDigit(code.slice(0, -1));
+  if (expected !== Number(code.at(-1))) return { isGood: false, fault: "digit", expected };
+  return { isGood: true, code };
+}
