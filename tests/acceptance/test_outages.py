@@ -25,7 +25,7 @@ DEPENDENCIES = ("queue", "table", "store")
 CLIENTS = 5
 SHAKY_SHARE = 0.3
 SHAKY_SECONDS = 5
-OUTAGE_SECONDS = 12
+OUTAGE_SECONDS = 20
 """Longer than any one call is retried."""
 ANSWER_SECONDS = 45
 """A few calls of the table (10 s each at most) and one of the store (15 s)."""
