@@ -105,7 +105,7 @@ async def delete_me(request: Request, user: CurrentUser, token: AccessToken, ser
 async def export_me(request: Request, user: CurrentUser, services: AppServices) -> JobView:
     """Have all your images and what is known of them packed into a ZIP file.
 
-    The answer is the job that does it, or that is at it already. Once it is completed, its result has the file's URL; the
-    file is kept for a week, or until the next one.
+    The answer is the job that does it, or that is at it already. Once it is completed, its result has the file's
+    URL; the file is kept for a week, or until the next one.
     """
     return await view(request, services, await services.exports.request(user))

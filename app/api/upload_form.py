@@ -30,7 +30,7 @@ class UploadForm:
         """Read the form and yield its file, which is gone when the context ends.
 
         Reading stops at the first fault: MultipartRequired, MultipartInvalid, FileMissing, FileRepeated, FileEmpty,
-        UploadTooLarge wherever Content-Length claims otherwise, UploadStalled, RequestInvalid for the description, and
+        UploadTooLarge wherever Content-Length claims otherwise, RequestInvalid for the description, and
         whatever `recognise` raises once the file's first bytes are there.
         """
         async with self._spool.file() as file:

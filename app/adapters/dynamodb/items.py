@@ -25,7 +25,7 @@ _USER_PREFIX = "USER#"
 DUE_JOBS = "due-jobs"
 """The index of the jobs that are not finished, by the time they are due."""
 DUE = "JOBS"
-"""The one partition of that index. It takes 1,000 writes a second and a job needs some four of them: more jobs than the
+"""The one partition of that index. It takes 1,000 writes a second and a job needs some ten of them: more jobs than the
 workers get through, and the oldest of all owners are one Query."""
 
 
