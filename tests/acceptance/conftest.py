@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -21,7 +21,6 @@ from tests.stand_ins import StandIn, free_port, stand_in, wait_for
 ROOT = Path(__file__).parent.parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus"
 PASSWORD = "a long enough passphrase"
-_numbers = itertools.count()
 
 
 @dataclass
@@ -33,7 +32,7 @@ class Running:
 
     def register(self) -> dict[str, str]:
         """Make an account and return the header that speaks for it."""
-        body = {"email": f"person-{next(_numbers)}@example.com", "password": PASSWORD}
+        body = {"email": f"person-{uuid4().hex}@example.com", "password": PASSWORD}
         response = httpx.post(f"{self.url}/api/v1/auth/register", json=body)
         assert response.status_code == 201, response.text
         return {"Authorization": f"Bearer {response.json()['access_token']}"}
