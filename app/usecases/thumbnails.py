@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
 from app.core.errors import DependencyUnavailable, ImageCorrupt, ImageMissing, ObjectMissing, Overloaded
@@ -16,10 +16,13 @@ from app.usecases.jobs import Jobs
 from app.usecases.library import Library
 from app.usecases.rates import Rate
 from app.usecases.spool import Spool
-from app.usecases.uploads import SETTLED_SECONDS, put_thumbnails, ready_thumbnail
+from app.usecases.uploads import put_thumbnails, ready_thumbnail
 from app.usecases.working import Attempt
 
 _FETCH_SECONDS = 60
+_ON_ITS_WAY = timedelta(seconds=30)
+"""Three times what writing a record may take."""
+_STUCK = timedelta(minutes=15)
 _RATE = Rate("thumbnails", limit=100, window_seconds=3600)
 
 
@@ -49,11 +52,11 @@ class Thumbnails:
         Raises ImageMissing and TooManyAttempts.
         """
         image = await self._library.get(user, image_id)
-        if not any(thumbnail.status is ThumbnailStatus.FAILED for thumbnail in image.thumbnails):
+        if not any(map(_is_to_be_made_again, image.thumbnails)) and not _is_stuck(image):
             return image
         await _RATE.count(self._attempts, user)
         job = await self._jobs.add(user.id, JobKind.RENDER, image_id=image.id)
-        image = _with(image, lambda t: _pending(t) if t.status is ThumbnailStatus.FAILED else t)
+        image = _with(image, lambda t: _pending(t) if _is_to_be_made_again(t) else t)
         await self._images.replace(image)
         await self._jobs.send(job)
         return image
@@ -92,7 +95,7 @@ class Thumbnails:
         if image is not None:
             return image
         # The job is written before the record: what is not there yet is not gone.
-        if (datetime.now(UTC) - job.created_at).total_seconds() < SETTLED_SECONDS:
+        if datetime.now(UTC) - job.created_at < _ON_ITS_WAY:
             raise Overloaded("The image is still on its way in.")
         raise ImageMissing
 
@@ -133,6 +136,15 @@ def _rendered(image: Image, rendering: Rendering, *, attempts: int) -> Image:
 
 def _with(image: Image, change: Callable[[Thumbnail], Thumbnail]) -> Image:
     return dataclasses.replace(image, thumbnails=tuple(map(change, image.thumbnails)))
+
+
+def _is_to_be_made_again(thumbnail: Thumbnail) -> bool:
+    return thumbnail.status is ThumbnailStatus.FAILED
+
+
+def _is_stuck(image: Image) -> bool:
+    """Whether they have been pending for so long that nobody may be at them; if somebody is, they are made once."""
+    return image.is_pending and datetime.now(UTC) - image.uploaded_at > _STUCK
 
 
 def _pending(thumbnail: Thumbnail) -> Thumbnail:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,22 @@ async def test_nothing_changes_where_no_thumbnail_has_failed(person: Person):
     assert (await person.get("/jobs")).json()["items"] == []
 
 
+async def test_thumbnails_that_nobody_makes_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        jobs = service.app.state.services.jobs._table
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs, "claim_job", lambda *_, **__: asyncio.sleep(0))  # as if it were gone
+            accepted = (await upload(person, jpeg())).json()
+            await asyncio.sleep(0.2)
+        assert (await person.request("POST", f"/images/{accepted['id']}/thumbnails")).status_code == 202
+        assert len((await person.get("/jobs")).json()["items"]) == 1
+        monkeypatch.setattr(thumbnails, "_STUCK", timedelta(0))
+        await person.request("POST", f"/images/{accepted['id']}/thumbnails")
+        image = await settled(person, accepted["id"])
+        assert {thumbnail["status"] for thumbnail in image["thumbnails"]} == {"ready"}
+
+
 async def test_another_persons_thumbnails_cannot_be_asked_for(service: Service, person: Person):
     image = (await person.upload()).json()
     stranger = await service.person()
@@ -147,7 +164,7 @@ async def test_the_image_is_watched_until_its_thumbnails_are_there(both: Service
 
 
 async def test_an_image_that_was_deleted_meanwhile_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(thumbnails, "SETTLED_SECONDS", 0)
+    monkeypatch.setattr(thumbnails, "_ON_ITS_WAY", timedelta(0))
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         accepted = (await upload(person, jpeg(3000, 2000))).json()
