@@ -40,10 +40,10 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile $(LOCK) requirements.in --output-file requirements.txt
 	$(BIN)/uv pip compile $(LOCK) --constraint requirements.txt requirements-dev.in --output-file requirements-dev.txt
 
-# Against the Firebase Auth emulator; needs Node 20 or newer.
-test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json
+# Against the Firebase Auth emulator, in a browser too; needs what test-web needs.
+test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json
 	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
-	  "cd ../.. && $(BIN)/pytest tests/firebase tests/contracts/test_accounts.py"
+	  "cd ../.. && $(BIN)/pytest tests/firebase tests/contracts/test_accounts.py && node --test tests/web/firebase.test.mjs"
 
 # The gallery page in a browser, on both backends; needs Debian's chromium (or CHROMIUM=…) and Node 20 or newer.
 test-web: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json

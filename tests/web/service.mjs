@@ -19,7 +19,7 @@ export const BACKENDS = [
   { name: "aws", skip: process.env.LOCALSTACK_ENDPOINT_URL ? false : "no stand-in for AWS: run `make test-web`" },
 ];
 
-export async function startService(backend, { rootPath = "" } = {}) {
+export async function startService(backend, { rootPath = "", changes = {} } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "pictures-"));
   const [port, catalogPort] = [await freePort(), await freePort()];
   const catalog = run(["-m", "tests.fake_catalog", catalogPort], process.env);
@@ -31,6 +31,7 @@ export async function startService(backend, { rootPath = "" } = {}) {
     DATA_DIR: join(folder, "data"),
     PORT: port,
     PRODUCT_CATALOG_URL: `http://127.0.0.1:${catalogPort}`,
+    ...changes,
   };
   const server = ["-m", "uvicorn", "main:app", "--port", port, "--root-path", rootPath, "--log-level", "warning"];
   const processes = [catalog, run(rootPath ? server : ["main.py"], settings)];
