@@ -3,13 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: run test test-firebase test-ministack test-stand-ins test-web aws bench lint lock
+.PHONY: run test test-failures test-firebase test-ministack test-stand-ins test-web aws bench lint lock
 
 run: $(VENV)/.run
 	$(BIN)/python main.py
 
+# A file's tests stay together, in one of three processes: much of what they do is wait.
 test: $(VENV)/.dev lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -22,13 +23,16 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 	  sh -c '$(BIN)/python infra/deploy.py && exec sh infra/api_and_worker.sh $(BIN)/python'
 
 # What holds for moto's server, on two stand-ins that are stricter. LOCALSTACK_URL names one that runs already.
-test-stand-ins: test-ministack
+test-stand-ins: test-ministack test-failures
 	$(BIN)/python -m infra.beside localstack $(BIN)/pytest tests/contracts tests/infra tests/api
 
-# With it what moto, whose transactions are not atomic, cannot judge: workers that are killed, and stores that fail.
 test-ministack: $(VENV)/.dev $(VENV)-ministack/.ready
+	$(BIN)/python -m infra.beside --check-signatures ministack $(BIN)/pytest tests/contracts tests/infra tests/api
+
+# What moto, whose transactions are not atomic, cannot judge: workers that are killed, and dependencies that fail.
+test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.beside --check-signatures ministack \
-	  $(BIN)/pytest tests/contracts tests/infra tests/api tests/acceptance/test_worker.py tests/acceptance/test_outages.py
+	  $(BIN)/pytest tests/acceptance/test_worker.py tests/acceptance/test_outages.py
 
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning

@@ -32,7 +32,7 @@ NOT_ON_MOTO = pytest.mark.skipif(
     os.environ.get("STAND_IN", "moto") == "moto",
     reason="moto checks a condition and writes in two steps, and what it undoes takes the writes of others along",
 )
-"""For what is about races: `make test-ministack` runs it."""
+"""For what is about races: `make test-failures` and `make test-ministack` run it."""
 
 
 @dataclass(frozen=True)
