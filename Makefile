@@ -29,7 +29,7 @@ test-stand-ins: test-ministack test-failures
 test-ministack: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.beside --check-signatures ministack $(BIN)/pytest tests/contracts tests/infra tests/api
 
-# What moto, whose transactions are not atomic, cannot judge: workers that are killed, and dependencies that fail.
+# Workers that are killed, and dependencies that fail: it takes some minutes.
 test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.beside --check-signatures ministack \
 	  $(BIN)/pytest tests/acceptance/test_worker.py tests/acceptance/test_outages.py

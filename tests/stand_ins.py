@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -23,16 +24,15 @@ from botocore.session import Session
 
 from infra.deploy import deploy
 
+ROOT = Path(__file__).parents[1]
 REGION = "eu-west-1"
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "test")
 os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "test")
 
 
-NOT_ON_MOTO = pytest.mark.skipif(
-    os.environ.get("STAND_IN", "moto") == "moto",
-    reason="moto checks a condition and writes in two steps, and what it undoes takes the writes of others along",
+TAKES_MINUTES = pytest.mark.skipif(
+    os.environ.get("STAND_IN", "moto") == "moto", reason="it takes minutes: `make test-failures` runs it, on MiniStack"
 )
-"""For what is about races: `make test-failures` and `make test-ministack` run it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def _deployed(name: str, url: str) -> StandIn:
 def moto_server() -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen(  # our own interpreter, our own arguments
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-m", "tests.moto_server", str(port)],
+        cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -19,7 +19,7 @@ from tests.acceptance.conftest import Running, environment_for, started
 from tests.acceptance.test_crash import reconcile_settled
 from tests.fault_proxy import Fault, FaultProxy
 from tests.pictures import jpeg
-from tests.stand_ins import NOT_ON_MOTO, StandIn
+from tests.stand_ins import TAKES_MINUTES, StandIn
 
 DEPENDENCIES = ("queue", "table", "store")
 CLIENTS = 5
@@ -134,7 +134,7 @@ def check(running: Running, headers: Mapping[str, str], clients: list[Client]) -
     return {f"images/{me['id']}/{image_id}": 4 for image_id in images}
 
 
-@NOT_ON_MOTO
+@TAKES_MINUTES
 @pytest.mark.timeout(240)
 def test_an_outage_of_each_dependency_loses_nothing_and_passes(tmp_path: Path, aws: StandIn):
     direct = environment_for(tmp_path / "data", aws)

@@ -26,7 +26,7 @@ from tests.acceptance.background import (
 )
 from tests.acceptance.conftest import Running, descendants, environment_for, started
 from tests.pictures import jpeg
-from tests.stand_ins import NOT_ON_MOTO, StandIn
+from tests.stand_ins import TAKES_MINUTES, StandIn
 
 UPLOADS = 300
 AT_ONCE = 16
@@ -89,7 +89,7 @@ def me(running: Running, headers: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-@NOT_ON_MOTO
+@TAKES_MINUTES
 def test_jobs_whose_workers_are_killed_are_done_once(tmp_path: Path, aws: StandIn):
     environment = environment_for(tmp_path / "data", aws)
     dead_letters(aws)
@@ -137,7 +137,7 @@ def wait_for_dead_letters(aws: StandIn) -> list[str]:
     return found
 
 
-@NOT_ON_MOTO
+@TAKES_MINUTES
 def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(tmp_path: Path, aws: StandIn):
     # With a queue of its own: other workers that were killed may have left messages hidden in the one they shared.
     aws = dataclasses.replace(aws, queue=aws.make_queue())

@@ -23,7 +23,6 @@ from tests.api.conftest import Person, Service, aws_settings, embedded_settings,
 from tests.api.test_background_rendering import ASYNC, CUT_SHORT
 from tests.fake_catalog import FakeCatalog
 from tests.pictures import jpeg
-from tests.stand_ins import NOT_ON_MOTO
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -98,7 +97,7 @@ async def queues(monkeypatch: pytest.MonkeyPatch) -> list[Twice]:
     return opened
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=["embedded", pytest.param("aws", marks=NOT_ON_MOTO)])
+@pytest_asyncio.fixture(loop_scope="session", params=["embedded", "aws"])
 async def service(request: pytest.FixtureRequest, tmp_path: Path, queues: list[Twice]) -> AsyncIterator[Service]:
     async with FakeCatalog() as catalog:
         changes = {"product_catalog_url": catalog.url, "product_catalog_user_agent": "Tests/1.0 (tests@example.com)"}

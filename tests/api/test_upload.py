@@ -282,8 +282,6 @@ async def test_a_client_that_goes_away_leaves_nothing(service: Service, person: 
 
 @pytest.mark.parametrize("backend", ["embedded", "aws"])
 async def test_of_a_hundred_uploads_at_once_a_quota_of_ten_lets_ten_in(aws: StandIn, tmp_path: Path, backend: str):
-    if backend == "aws" and aws.name == "moto":
-        pytest.skip("moto's transactions are not atomic under concurrency: run on MiniStack or LocalStack")
     quota = {"user_quota_images": 10}
     settings = embedded_settings(tmp_path, **quota) if backend == "embedded" else aws_settings(tmp_path, aws, **quota)
     async with running(settings) as service:

@@ -32,13 +32,6 @@ async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 
 @pytest.fixture
-def atomic(request: pytest.FixtureRequest) -> None:
-    """Skips where writes at the same time prove nothing."""
-    if request.node.callspec.params["accounts"] == "dynamodb" and request.getfixturevalue("aws").name == "moto":
-        pytest.skip("moto's transactions are not atomic when several run at once")
-
-
-@pytest.fixture
 def email() -> str:
     return f"ada-{new_id()}@example.com"
 
@@ -99,7 +92,6 @@ async def test_an_address_is_taken_in_every_spelling_of_it(accounts: AccountTabl
     assert await accounts.find_account_by_email(other.format(unique)) == account
 
 
-@pytest.mark.usefixtures("atomic")
 async def test_of_many_accounts_with_one_address_at_once_one_is_made(accounts: AccountTable, email: str) -> None:
     rivals = [make_account(email) for _ in range(20)]
     results = await asyncio.gather(

@@ -34,13 +34,6 @@ async def images(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.fixture
-def atomic(request: pytest.FixtureRequest) -> None:
-    """Skips where writes at the same time prove nothing."""
-    if request.node.callspec.params["images"] == "dynamodb" and request.getfixturevalue("aws").name == "moto":
-        pytest.skip("moto's transactions are not atomic when several run at once")
-
-
-@pytest.fixture
 def empty_strings(request: pytest.FixtureRequest) -> None:
     """Skips where the stand-in is older than empty strings in DynamoDB (May 2020)."""
     if request.node.callspec.params["images"] == "dynamodb" and request.getfixturevalue("aws").name == "localstack":
@@ -338,7 +331,6 @@ async def test_image_quota_is_exact_and_room_comes_back(images: ImageTable, owne
     assert await images.usage(owner) == Usage(2, 2000)
 
 
-@pytest.mark.usefixtures("atomic")
 async def test_a_hundred_at_once_do_not_pass_the_quota(images: ImageTable, owner: str) -> None:
     results = await outcomes(100, lambda _: images.add(make_image(owner, size=7), quota=Quota(images=10)))
     assert results.count(None) == 10
@@ -347,14 +339,12 @@ async def test_a_hundred_at_once_do_not_pass_the_quota(images: ImageTable, owner
     assert len(await images.page(owner, before=None, limit=100)) == 10
 
 
-@pytest.mark.usefixtures("atomic")
 async def test_the_same_image_added_many_times_at_once_counts_once(images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     assert await outcomes(20, lambda _: images.add(image, quota=Quota(images=1))) == [None] * 20
     assert await images.usage(owner) == Usage(1, image.size)
 
 
-@pytest.mark.usefixtures("atomic")
 async def test_of_twenty_removals_at_once_one_succeeds(images: ImageTable, owner: str) -> None:
     kept, image = make_image(owner), make_image(owner)
     await images.add(kept, quota=NO_QUOTA)
@@ -365,7 +355,6 @@ async def test_of_twenty_removals_at_once_one_succeeds(images: ImageTable, owner
     assert await images.usage(owner) == Usage(1, kept.size)
 
 
-@pytest.mark.usefixtures("atomic")
 async def test_usage_is_right_after_adding_and_removing_at_once(images: ImageTable, owner: str) -> None:
     old = [make_image(owner) for _ in range(20)]
     for image in old:

@@ -80,13 +80,6 @@ def images(tables: Tables) -> ImageTable:
 
 
 @pytest.fixture
-def atomic(request: pytest.FixtureRequest) -> None:
-    """Skips where writes at the same time prove nothing."""
-    if request.node.callspec.params["tables"] == "dynamodb" and request.getfixturevalue("aws").name == "moto":
-        pytest.skip("moto's transactions are not atomic when several run at once")
-
-
-@pytest.fixture
 def owner() -> str:
     return f"owner-{new_id()}"
 
@@ -172,7 +165,6 @@ async def test_the_images_of_a_closed_owner_are_read_and_removed_as_ever(
     assert await owners.is_closed(owner)
 
 
-@pytest.mark.usefixtures("atomic")
 async def test_what_is_added_while_the_owner_is_closed_is_there_or_refused(
     owners: OwnerTable, images: ImageTable, owner: str
 ) -> None:
