@@ -18,6 +18,7 @@ from app.core.ids import new_id
 from app.core.models import Quota, Usage
 from app.core.ports import ImageTable
 from tests.contracts.tables import FAILED, PENDING, READY, make_image, make_source, open_table
+from tests.stand_ins import skip_where_transactions_are_slow
 
 NO_QUOTA = Quota()
 EAN = "4006381333931"
@@ -31,6 +32,12 @@ async def images(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     else:
         async with open_table(request.getfixturevalue("aws")) as table:
             yield DynamoDBImageTable(table)
+
+
+@pytest.fixture
+def quick_transactions(request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["images"] == "dynamodb":
+        skip_where_transactions_are_slow(request.getfixturevalue("aws"))
 
 
 @pytest.fixture
@@ -331,6 +338,7 @@ async def test_image_quota_is_exact_and_room_comes_back(images: ImageTable, owne
     assert await images.usage(owner) == Usage(2, 2000)
 
 
+@pytest.mark.usefixtures("quick_transactions")
 async def test_a_hundred_at_once_do_not_pass_the_quota(images: ImageTable, owner: str) -> None:
     results = await outcomes(100, lambda _: images.add(make_image(owner, size=7), quota=Quota(images=10)))
     assert results.count(None) == 10
@@ -355,6 +363,7 @@ async def test_of_twenty_removals_at_once_one_succeeds(images: ImageTable, owner
     assert await images.usage(owner) == Usage(1, kept.size)
 
 
+@pytest.mark.usefixtures("quick_transactions")
 async def test_usage_is_right_after_adding_and_removing_at_once(images: ImageTable, owner: str) -> None:
     old = [make_image(owner) for _ in range(20)]
     for image in old:
