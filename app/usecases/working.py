@@ -8,45 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
 
-from app.core.errors import (
-    AppError,
-    CatalogUnavailable,
-    DependencyUnavailable,
-    ImageMissing,
-    ImageRejected,
-    Internal,
-    ProductImageMissing,
-    ProductUnknown,
-    QuotaExceeded,
-    TokenInvalid,
-)
+from app.core.errors import AppError, CatalogUnavailable, DependencyUnavailable, Internal
 from app.core.ids import new_id
 from app.core.jobs import Job, JobError, JobKind, JobMessage, JobStatus
 from app.core.ports import JobQueue, JobTable, Metrics
+from app.usecases import failures
 
 LEASE_SECONDS = 20
 """How long after a worker's death its job is taken for abandoned."""
-MAX_ATTEMPTS = 5
 _RENEWALS = 3
 """Within one lease."""
 _MARGIN_SECONDS = 5
 """How long before its lease would be over an attempt that could not renew it stops."""
-_FIRST_PAUSE_SECONDS = 5
-_LONGEST_PAUSE_SECONDS = 600
-_OUTAGE_PAUSE_SECONDS = 20
-_GIVEN_UP_AFTER = timedelta(days=1)
-_SERVER_ERROR = 500
-_ANSWERS = {
-    e.code for e in (ImageMissing, ImageRejected, ProductImageMissing, ProductUnknown, QuotaExceeded, TokenInvalid)
-}
-"""What a job's failure tells its user, and no operator need look into."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -115,7 +94,7 @@ class Work:
                 await self._carry_out(message)
             except AppError as error:
                 # However long this lasts, the message must not become a dead letter by being received in vain.
-                await self._queue_anew(message, delay_seconds=_pause(_OUTAGE_PAUSE_SECONDS, error))
+                await self._queue_anew(message, delay_seconds=failures.outage_pause(error))
                 raise
 
     async def _carry_out(self, message: JobMessage) -> None:
@@ -167,7 +146,7 @@ class Work:
 
     async def _run(self, attempt: Attempt) -> AppError | None:
         job = attempt.job
-        if job.attempts > MAX_ATTEMPTS:
+        if job.attempts > failures.MAX_ATTEMPTS:
             # Whatever it is that ended each worker that was at it, nobody could tell.
             return Internal("It was begun several times and never came to its end.")
         _log.info("job.begun", kind=job.kind, attempt=job.attempts)
@@ -188,25 +167,24 @@ class Work:
             await attempt.save(due_in=None, status=JobStatus.COMPLETED, progress=100, error=None)
             self._tell("completed", job)
             await self._queue.acknowledge(message)
-        elif _is_passing(error) and not _is_hopeless(job, error):
+        elif failures.is_passing(error) and not failures.is_hopeless(job, error):
             await self._try_again(attempt, message, error)
         else:
-            told = _told(error)
+            told = failures.told(error)
             await self._handlers[job.kind].give_up(job, told)
             await attempt.save(due_in=None, status=JobStatus.FAILED, error=told)
             self._tell("failed", job, error)
             await self._let_go(message)
 
     async def _try_again(self, attempt: Attempt, message: JobMessage, error: AppError) -> None:
-        job, told = attempt.job, _told(error)
-        if _is_of_the_job(error):
-            longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 3 ** (job.attempts - 1))
-            pause = _pause(longest, error)
+        job, told = attempt.job, failures.told(error)
+        if failures.is_of_the_job(error):
+            pause = failures.pause_of_the_job(job, error)
             await attempt.save(due_in=pause, status=JobStatus.RETRYING, error=told)
             await self._queue.hide(message, seconds=pause)
         else:
             # Neither an attempt of the job nor a delivery of its message is used up.
-            pause = _pause(_OUTAGE_PAUSE_SECONDS, error)
+            pause = failures.outage_pause(error)
             is_waiting = isinstance(error, CatalogUnavailable) and job.error is None
             status = JobStatus.QUEUED if is_waiting else JobStatus.RETRYING
             await attempt.save(
@@ -232,7 +210,7 @@ class Work:
     async def _let_go(self, message: JobMessage) -> None:
         """Deal with a message whose job this worker has not got, or is done with."""
         job = await self._table.find_job(message.owner_id, message.job_id)
-        if job is None or (job.is_finished and not _wants_attention(job)):
+        if job is None or (job.is_finished and not failures.wants_attention(job)):
             await self._queue.acknowledge(message)
         elif job.due_at is None:
             # Unacknowledged it moves on to the dead-letter queue, where an operator finds it.
@@ -246,40 +224,3 @@ class Work:
         if isinstance(error, DependencyUnavailable):
             self._metrics.count_dependency_error(error.dependency)
         _log.info(f"job.{outcome}", kind=job.kind, attempt=job.attempts, cause=error.code if error else None)
-
-
-def _is_passing(error: AppError) -> bool:
-    return error.status >= _SERVER_ERROR
-
-
-def _is_of_the_job(error: AppError) -> bool:
-    """Whether a passing error may be the job's own doing, rather than that of what every job depends on."""
-    return isinstance(error, Internal) or (isinstance(error, CatalogUnavailable) and error.attempted)
-
-
-def _is_hopeless(job: Job, error: AppError) -> bool:
-    if job.kind is JobKind.LEAVE:
-        return False  # nobody is left who could ask for it once more
-    if _is_of_the_job(error):
-        return job.attempts >= MAX_ATTEMPTS
-    # A job may be that old because nobody was there to begin it: its first failure is not its last.
-    return job.error is not None and datetime.now(UTC) - job.created_at > _GIVEN_UP_AFTER
-
-
-def _told(error: AppError) -> JobError:
-    """In words for whoever looks at the job: theirs to wait, not to try again."""
-    if isinstance(error, Internal):
-        return JobError(error.code, "Something went wrong on our side.")
-    if isinstance(error, DependencyUnavailable):
-        return JobError(error.code, f"Something this service depends on ({error.dependency}) is not answering.")
-    return JobError(error.code, error.detail)
-
-
-def _pause(longest: float, error: AppError) -> int:
-    """Return seconds, not less than was asked for; at random, so that those who failed together come again apart."""
-    return max(error.retry_after or 0, round(random.uniform(0.3, 1) * longest))  # noqa: S311 - no secret
-
-
-def _wants_attention(job: Job) -> bool:
-    """Whether a failure is one that an operator should look into, rather than an answer to its user."""
-    return job.status is JobStatus.FAILED and (job.error is None or job.error.code not in _ANSWERS)

@@ -19,8 +19,9 @@ from app.core.ids import new_id
 from app.core.jobs import Job, JobError, JobKind, JobMessage, JobStatus
 from app.usecases import working
 from app.usecases.cursors import Cursors
+from app.usecases.failures import MAX_ATTEMPTS
 from app.usecases.jobs import Jobs
-from app.usecases.working import MAX_ATTEMPTS, Attempt, LeaseLost, Work
+from app.usecases.working import Attempt, LeaseLost, Work
 from tests.failing import Failing
 
 OWNER = "ada"
