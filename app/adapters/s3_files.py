@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from app.core.errors import DependencyUnavailable, UploadTooLarge
+from app.core.errors import UploadTooLarge
+from app.core.threads import on_disk
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _BLOCK_BYTES = 1 << 18
 
@@ -74,11 +71,11 @@ async def receive(body: StreamingBody, fd: int, *, max_bytes: int) -> str:
     """Write the body over the file and return its SHA-256 (hex). Raises UploadTooLarge."""
     sink = _Sink(fd)
     async with body:  # left before its end, the connection is closed
-        await _in_thread(sink.clear)
+        await on_disk(sink.clear)
         while block := await _read_block(body):
             if sink.size + len(block) > max_bytes:
                 raise UploadTooLarge(f"The file is larger than {max_bytes:,} bytes.")
-            await _in_thread(sink.write, block)
+            await on_disk(sink.write, block)
     return sink.sha256()
 
 
@@ -104,24 +101,10 @@ class _Sink:
     def write(self, block: bytes) -> None:
         self._sha256.update(block)
         rest = memoryview(block)
-        try:
-            while rest:
-                written = os.pwrite(self._fd, rest, self.size)
-                self.size += written
-                rest = rest[written:]
-        except OSError as error:
-            raise DependencyUnavailable("disk") from error
+        while rest:
+            written = os.pwrite(self._fd, rest, self.size)
+            self.size += written
+            rest = rest[written:]
 
     def sha256(self) -> str:
         return self._sha256.hexdigest()
-
-
-async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    job = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        # A thread cannot be stopped. Whoever cancels closes the file next, and its number may be another one's then.
-        await asyncio.wait([job])
-        job.exception()  # asked for, or asyncio logs that nobody did
-        raise

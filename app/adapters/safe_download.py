@@ -13,18 +13,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import BinaryIO
 
 import httpcore
 import httpx
 import structlog
 
 from app.adapters.public_addresses import AddressRefusedError, PublicBackend, Resolver, resolve
-from app.core.errors import AppError, CatalogUnavailable, DependencyUnavailable, ImageRejected, ProductImageMissing
+from app.core.errors import AppError, CatalogUnavailable, ImageRejected, ProductImageMissing
+from app.core.threads import on_disk
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Hop = Callable[[str], Awaitable[None]]
 
 FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, TimeoutError)
@@ -226,25 +224,12 @@ async def _write(body: AsyncIterator[bytes], fd: int, *, max_bytes: int) -> str:
             written = os.pwrite(fd, rest, position)
             rest, position = rest[written:], position + written
 
-    await _on_disk(os.ftruncate, fd, 0)
+    await on_disk(os.ftruncate, fd, 0)
     async for chunk in body:
         if size + len(chunk) > max_bytes:
             raise _too_large(max_bytes)
-        await _on_disk(write, chunk)
+        await on_disk(write, chunk)
         size += len(chunk)
     if not size:
         raise ImageRejected("The product's image is empty.")
     return digest.hexdigest()
-
-
-async def _on_disk(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    job = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        # A thread cannot be stopped. Whoever cancels closes the file next, and its number may be another one's then.
-        await asyncio.wait([job])
-        job.exception()  # asked for, or asyncio logs that nobody did
-        raise
-    except OSError as error:
-        raise DependencyUnavailable("disk") from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable
 from typing import BinaryIO
 
-from app.core.errors import DependencyUnavailable, FileEmpty, UploadTooLarge
+from app.core.errors import FileEmpty, UploadTooLarge
 from app.core.formats import SNIFF_BYTES, ImageFormat
+from app.core.threads import on_disk
 
 _MEGABYTE = 1024 * 1024
 
@@ -38,16 +38,13 @@ class FileSink:
     async def flush(self, *, at_least: int) -> None:
         if len(self._pending) >= at_least:
             pending, self._pending = self._pending, bytearray()
-            await asyncio.to_thread(self._write, pending)
+            await on_disk(self._write, pending)
 
     def _write(self, data: bytearray) -> None:
         self._sha256.update(data)
         rest = memoryview(data)
-        try:
-            while rest:  # an unbuffered file may take less than it was given
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            raise DependencyUnavailable("disk") from error
+        while rest:  # an unbuffered file may take less than it was given
+            rest = rest[self._file.write(rest) :]
 
     async def finish(self) -> None:
         """Write what is left. Raises FileEmpty, and what recognising a file this short raises."""

@@ -26,6 +26,7 @@ from app.core.formats import SNIFF_BYTES
 from app.core.ids import is_id, new_id
 from app.core.models import DirectUpload, Image, PostedForm, SignedForm, User
 from app.core.ports import DirectUploadTable, ObjectStore
+from app.core.threads import on_disk
 from app.usecases.library import Library
 from app.usecases.once import Once
 from app.usecases.spool import Spool
@@ -144,7 +145,7 @@ class DirectUploads:
             sha256 = await self._fetch(upload, file)
             if upload.sha256 is not None and sha256 != upload.sha256:
                 raise UploadMismatch("What has arrived does not have the SHA-256 that was announced.")
-            head = await asyncio.to_thread(os.pread, file.fileno(), SNIFF_BYTES, 0)
+            head = await on_disk(os.pread, file.fileno(), SNIFF_BYTES, 0)
             received = ReceivedFile(
                 file=file,
                 size=size,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 from app.core import filenames
@@ -20,6 +19,7 @@ from app.core.jobs import Job, JobError, JobKind
 from app.core.models import User
 from app.core.ports import AccountTable, ProductCatalog
 from app.core.products import Product
+from app.core.threads import on_disk
 from app.usecases.jobs import Jobs
 from app.usecases.library import Library
 from app.usecases.rates import Rate
@@ -73,7 +73,7 @@ class EanImports:
         await attempt.report(progress=_FOUND)
         async with self._spool.file() as file:
             sha256 = await self._catalog.download(product, file, max_bytes=self._max_bytes)
-            head = await asyncio.to_thread(os.pread, file.fileno(), SNIFF_BYTES, 0)
+            head = await on_disk(os.pread, file.fileno(), SNIFF_BYTES, 0)
             try:
                 found = self._uploads.recognise(head)
                 received = ReceivedFile(

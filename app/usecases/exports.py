@@ -7,24 +7,20 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
+from typing import Any, BinaryIO, cast
 
-from app.core.errors import DependencyUnavailable, ObjectMissing, Overloaded
+from app.core.errors import ObjectMissing, Overloaded
 from app.core.jobs import Job, JobError, JobKind, JobStatus
 from app.core.models import EXPORTS_PREFIX, Image, SignedUrl, User
 from app.core.ports import AccountTable, ImageTable, ObjectStore
+from app.core.threads import on_disk
 from app.usecases.jobs import Jobs
 from app.usecases.rates import Rate
 from app.usecases.spool import Spool
 from app.usecases.working import Attempt, LeaseLost
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 KEPT = timedelta(days=7)
 _RATE = Rate("export", limit=10, window_seconds=86_400)
@@ -77,7 +73,7 @@ class Exports:
             raise Overloaded("Other exports come first.")
         async with self._places, self._spool.file() as file:
             await self._write(attempt, file)
-            size, sha256 = await _in_thread(_measure, file)
+            size, sha256 = await on_disk(_measure, file)
             key = attempt.job.export_key
             await self._store.put_file(key, file, size=size, sha256=sha256, content_type="application/zip")
         try:
@@ -110,26 +106,26 @@ class Exports:
             async with self._spool.file() as listing:
                 with zipfile.ZipFile(buffered, "w") as archive:
                     await self._write_images(attempt, archive, listing, images=max(1, usage.images))
-                    await _in_thread(_add, archive, listing, "metadata.json", datetime.now(UTC))
-                    await _in_thread(archive.close)
+                    await on_disk(_add, archive, listing, "metadata.json", datetime.now(UTC))
+                    await on_disk(archive.close)
         finally:
-            await _in_thread(buffered.detach)
+            await on_disk(buffered.detach)
 
     async def _write_images(
         self, attempt: Attempt, archive: zipfile.ZipFile, listing: BinaryIO, *, images: int
     ) -> None:
-        await _in_thread(listing.write, b'{"images": [')
+        await on_disk(listing.write, b'{"images": [')
         written = 0
         async for image in self._images.walk(attempt.job.owner_id):
             name = f"images/{image.id}{PurePosixPath(image.original_key).suffix}"
             if await self._write_original(archive, image, name):
                 line = json.dumps(_describe(image, name)).encode()
-                await _in_thread(listing.write, b",\n" + line if written else b"\n" + line)
+                await on_disk(listing.write, b",\n" + line if written else b"\n" + line)
                 written += 1
             progress = min(_WRITTEN, _WRITTEN * written // images)
             if progress > attempt.job.progress:
                 await attempt.report(progress=progress)
-        await _in_thread(listing.write, b"\n]}\n")
+        await on_disk(listing.write, b"\n]}\n")
 
     async def _write_original(self, archive: zipfile.ZipFile, image: Image, name: str) -> bool:
         async with self._spool.file() as original:
@@ -137,21 +133,8 @@ class Exports:
                 await self._store.fetch(image.original_key, original, max_bytes=image.size)
             except ObjectMissing:
                 return False  # deleted since the list was read
-            await _in_thread(_add, archive, original, name, image.uploaded_at)
+            await on_disk(_add, archive, original, name, image.uploaded_at)
         return True
-
-
-async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    job = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        # A thread cannot be stopped, and an archive that is being written to cannot be closed.
-        await asyncio.wait([job])
-        job.exception()  # asked for, or asyncio logs that nobody did
-        raise
-    except OSError as error:
-        raise DependencyUnavailable("disk") from error
 
 
 def _add(archive: zipfile.ZipFile, original: BinaryIO, name: str, time: datetime) -> None:
