@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.core.formats import FORMATS_BY_EXTENSION
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _STAND_IN_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
 """Access keys that every stand-in for AWS takes, and that therefore protect nothing."""
 _MIN_SECRET_LENGTH = 32
@@ -77,6 +79,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _require_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        # One that no browser ever sends would be an allowance that silently does nothing.
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: write it as https://app.example.com, without a path")
+        return origins
 
     @field_validator("allowed_extensions")
     @classmethod

@@ -58,6 +58,8 @@ class Passwords:
 
     def _check(self, password: str, email: str) -> None:
         prepared = _prepare(password) if len(password) <= _MAX_RAW_LENGTH else password
+        if any("\ud800" <= character <= "\udfff" for character in prepared):
+            raise PasswordWeak("The password has half a character in it, which nobody can type.")
         if len(prepared) < _MIN_LENGTH:
             raise PasswordWeak(f"The password has fewer than {_MIN_LENGTH} characters.")
         if len(prepared) > _MAX_LENGTH:

@@ -46,7 +46,7 @@ _NOT_FOUND_SECONDS = 3600
 _MAX_WORDS = 200
 _THROTTLED_SECONDS = 60
 
-_BUSY = "The product catalogue asks to wait. It is tried again."
+_BUSY = "The product catalogue asks to wait."
 _RESTING = "The product catalogue has not been answering. It is asked again in a moment."
 
 Known = Product | type[ProductUnknown] | type[ProductImageMissing]

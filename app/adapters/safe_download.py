@@ -42,7 +42,7 @@ _MAX_WAIT_SECONDS = 900
 _REFUSED = "The product catalogue names an image at an address that this service does not fetch from."
 _ENCODED = "The host of the product's image sent it in an encoding that was not asked for."
 _GONE = "The product catalogue names an image of this product, but there is none at its address."
-_UNREACHABLE = "The host of the product's image is not answering. It is tried again."
+_UNREACHABLE = "The host of the product's image is not answering."
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from app.api.jobs import view
 from app.api.schemas import JobView, MeView, RefreshBody, RegisterBody, RegisteredView, TokenForm, TokenView
 from app.core.errors import (
     AccountDisabled,
+    AppError,
     CredentialsInvalid,
     EmailInvalid,
     EmailTaken,
@@ -24,8 +25,11 @@ from app.core.errors import (
     RegistrationClosed,
     RequestInvalid,
     SignInAgain,
+    TokenInvalid,
     TooManyAttempts,
 )
+from app.core.models import Tokens
+from app.services import Services
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 own_router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
@@ -58,6 +62,7 @@ async def register(body: RegisterBody, services: AppServices, client: ClientAddr
 async def sign_in(form: Annotated[TokenForm, Form()], services: AppServices, client: ClientAddress) -> TokenView:
     """Exchange e-mail address and password for an access token and a refresh token."""
     tokens = await services.accounts.sign_in(email=form.username, password=form.password, client=client)
+    await _require_open(services, tokens, refusal=CredentialsInvalid)
     return TokenView.of(tokens)
 
 
@@ -71,7 +76,18 @@ async def refresh(request: Request, services: AppServices) -> TokenView:
 
     A refresh token is good once: presented again it ends the session, for it may have been stolen.
     """
-    return TokenView.of(await services.accounts.refresh(await _refresh_token(request)))
+    tokens = await services.accounts.refresh(await _refresh_token(request))
+    await _require_open(services, tokens, refusal=RefreshTokenInvalid)
+    return TokenView.of(tokens)
+
+
+async def _require_open(services: Services, tokens: Tokens, *, refusal: type[AppError]) -> None:
+    """An account that is being removed may be there for a while yet: it gets no tokens that would be refused."""
+    user = await services.accounts.authenticate(tokens.access_token)
+    try:
+        await services.leaving.require_open(user)
+    except TokenInvalid:
+        raise refusal from None
 
 
 async def _refresh_token(request: Request) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import BinaryIO
 
-from app.core.errors import FileEmpty, UploadTooLarge
+from app.core.errors import FileEmpty, FormatUnsupported, UploadTooLarge
 from app.core.formats import SNIFF_BYTES, ImageFormat
 from app.core.threads import on_disk
 
@@ -22,6 +22,7 @@ class FileSink:
         self._file = file
         self.size = 0
         self._format: ImageFormat | None = None
+        self._refusal: FormatUnsupported | None = None
         self._max_bytes = max_bytes
         self._recognise = recognise
         self._pending = bytearray()
@@ -31,9 +32,19 @@ class FileSink:
         self.size += len(data)
         if self.size > self._max_bytes:
             raise too_large(None, self._max_bytes)
+        if self._refusal is not None:
+            return
         self._pending += data
         if self._recognise and self._format is None and len(self._pending) >= SNIFF_BYTES:
-            self._format = self._recognise(bytes(self._pending[:SNIFF_BYTES]))
+            self._look(self._recognise)
+
+    def _look(self, recognise: Callable[[bytes], ImageFormat]) -> None:
+        try:
+            self._format = recognise(bytes(self._pending[:SNIFF_BYTES]))
+        except FormatUnsupported as error:
+            # Only counted from here on: should it be too large as well, that is what its sender is told.
+            self._refusal = error
+            self._pending.clear()
 
     async def flush(self, *, at_least: int) -> None:
         if len(self._pending) >= at_least:
@@ -50,8 +61,10 @@ class FileSink:
         """Write what is left. Raises FileEmpty, and what recognising a file this short raises."""
         if self.size == 0:
             raise FileEmpty
-        if self._recognise and self._format is None:
-            self._format = self._recognise(bytes(self._pending[:SNIFF_BYTES]))
+        if self._recognise and self._format is None and self._refusal is None:
+            self._look(self._recognise)
+        if self._refusal is not None:
+            raise self._refusal
         await self.flush(at_least=1)
 
     @property

@@ -51,6 +51,7 @@ _FORM_BODY: dict[str, Any] = {
         },
     }
 }
+_TIME = re.compile(r"[0-9]{1,12}")
 _SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
@@ -74,13 +75,15 @@ async def read_object(
     request: Request,
     key: str,
     objects: Annotated[LocalObjects, Depends(local_objects)],
-    expires: int,
-    signature: str,
+    expires: str = "",
+    signature: str = "",
     filename: Annotated[str | None, Query()] = None,
 ) -> Response:
     """An original or a thumbnail, by a URL that an answer of this service gave."""
+    if not _TIME.fullmatch(expires):
+        raise UrlInvalid
     found = await objects.open_signed(
-        key, expires=expires, filename=filename, signature=signature, now=datetime.now(UTC)
+        key, expires=int(expires), filename=filename, signature=signature, now=datetime.now(UTC)
     )
     headers = _headers(found, filename)
     if not {found.etag, "*"}.isdisjoint(_etags(request)):

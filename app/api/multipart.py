@@ -25,6 +25,8 @@ _FORM_OVERHEAD = 64 * 1024
 _LARGEST_CHUNK = 1024 * 1024
 _MAX_PARTS = 32
 _MAX_FIELD = 16 * 1024
+_MAX_HEADER = 16 * 1024
+"""Filenames are cut short, not refused."""
 _WRITE_BYTES = 256 * 1024
 """How much of the file gathers before a thread is asked to write it."""
 
@@ -93,6 +95,7 @@ class Form:
                     "on_part_data": self._add_content,
                     "on_end": self._end,
                 },
+                max_header_size=_MAX_HEADER,
             )
         except FormParserError as error:
             raise MultipartInvalid from error

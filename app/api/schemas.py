@@ -15,6 +15,8 @@ from app.usecases.views import SignedImage, SignedThumbnail
 
 _IMAGE_ID = "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"
 
+RawFilename = Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
+"""What is longer than what is kept is cut short, not refused."""
 Description = Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)]
 
 
@@ -183,7 +185,7 @@ class ImagePageView(BaseModel):
 class EditBody(BaseModel):
     """What is left out stays as it is; a null description removes it."""
 
-    filename: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(default_factory=str)
+    filename: RawFilename = Field(default_factory=str)
     description: Description | None = None
 
     def changes(self) -> dict[str, str | None]:
@@ -192,10 +194,12 @@ class EditBody(BaseModel):
 
 
 class DirectUploadBody(BaseModel):
-    filename: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(examples=["beach.jpg"])
-    content_type: str = Field(examples=["image/jpeg"], description="What the form is signed for; the content decides.")
+    filename: RawFilename = Field(examples=["beach.jpg"])
+    content_type: Annotated[str, StringConstraints(to_lower=True)] = Field(
+        examples=["image/jpeg"], description="What the form is signed for; the content decides."
+    )
     size: Annotated[int, Field(ge=1, description="Bytes, exactly.", examples=[41943040])]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$", to_lower=True)] | None = None
     description: Description | None = None
 
 

@@ -282,7 +282,7 @@ class CatalogUnavailable(AppError):
     """
 
     code, status, title = "catalog_unavailable", 503, "Product catalogue unavailable"
-    default_detail = "The product catalogue is not answering. It is tried again."
+    default_detail = "The product catalogue is not answering."
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None, attempted: bool = True) -> None:
         self.attempted = attempted

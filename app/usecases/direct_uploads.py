@@ -16,6 +16,7 @@ from app.core.errors import (
     AppError,
     DependencyUnavailable,
     FormInvalid,
+    IdempotencyKeyReused,
     ObjectMissing,
     UploadIncomplete,
     UploadMismatch,
@@ -118,13 +119,16 @@ class DirectUploads:
         upload = await self._table.find_upload(user.id, upload_id) if is_id(upload_id) else None
         if upload is None:
             raise UploadMissing
-        return await self._once.run(
-            user.id,
-            f"complete {upload.id}",
-            fingerprint="complete",
-            find=partial(self._library.find, user),
-            make=partial(self._keep, user, upload),
-        )
+        try:
+            return await self._once.run(
+                user.id,
+                f"complete {upload.id}",
+                fingerprint="complete",
+                find=partial(self._library.find, user),
+                make=partial(self._keep, user, upload),
+            )
+        except IdempotencyKeyReused:
+            raise UploadMissing("The image of this upload was deleted since.") from None
 
     async def _keep(self, user: User, upload: DirectUpload, image_id: str) -> Image:
         if (size := await self._store.size(upload.key)) is None:

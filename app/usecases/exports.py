@@ -60,7 +60,7 @@ class Exports:
         """Return the URL of what the job has made; None if there is nothing, or nothing any more."""
         if job.kind is not JobKind.EXPORT or job.status is not JobStatus.COMPLETED:
             return None
-        if datetime.now(UTC) - job.created_at > KEPT:
+        if datetime.now(UTC) - job.created_at > KEPT or await self._store.size(job.export_key) is None:
             return None
         return await self._store.sign_url(job.export_key, filename=f"images-{job.created_at:%Y-%m-%d}.zip")
 

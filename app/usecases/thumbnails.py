@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
-from app.core.errors import DependencyUnavailable, ImageCorrupt, ImageMissing, ObjectMissing, Overloaded
+from app.core.errors import DependencyUnavailable, ImageCorrupt, ImageMissing, ObjectMissing
 from app.core.jobs import Job, JobError, JobKind
 from app.core.models import Image, Rendering, Thumbnail, ThumbnailStatus, User
 from app.core.ports import AccountTable, ImageTable, ObjectStore, Renderer
@@ -20,8 +20,6 @@ from app.usecases.uploads import put_thumbnails, ready_thumbnail
 from app.usecases.working import Attempt
 
 _FETCH_SECONDS = 60
-_ON_ITS_WAY = timedelta(seconds=30)
-"""Three times what writing a record may take."""
 _STUCK = timedelta(minutes=15)
 _RATE = Rate("thumbnails", limit=100, window_seconds=3600)
 
@@ -64,10 +62,12 @@ class Thumbnails:
     async def run(self, attempt: Attempt) -> None:
         """Make the thumbnails that are pending, if the image is still there.
 
-        Raises what `Renderer.render` raises, ObjectMissing if there is no original, and ImageMissing.
+        Raises what `Renderer.render` raises, and ObjectMissing if there is no original.
         """
         job, user = attempt.job, User(attempt.job.owner_id)
-        image = await self._find(user, job)
+        image = await self._library.find(user, job.image_id or "")
+        if image is None:
+            return  # deleted since, or refused after all: the message is sent once the record is there
         if not image.is_pending:
             _require_none_failed(image)
             return
@@ -89,15 +89,6 @@ class Thumbnails:
             await self._images.replace(_with(image, lambda t: _failed(t, job, error)))
         except ImageMissing:
             return
-
-    async def _find(self, user: User, job: Job) -> Image:
-        image = await self._library.find(user, job.image_id or "")
-        if image is not None:
-            return image
-        # The job is written before the record: what is not there yet is not gone.
-        if datetime.now(UTC) - job.created_at < _ON_ITS_WAY:
-            raise Overloaded("The image is still on its way in.")
-        raise ImageMissing
 
     async def _fetch(self, image: Image, file: BinaryIO) -> None:
         try:

@@ -79,6 +79,24 @@ async def test_completing_twice_returns_the_same_image(both: Service):
     await store.delete(await incoming(both, person))
 
 
+async def test_completing_again_after_the_image_was_deleted_finds_nothing(both: Service):
+    person = await both.person()
+    opened = await announce(person)
+    await send(both, opened)
+    image = (await complete(person, opened)).json()
+    assert (await person.request("DELETE", f"/images/{image['id']}")).status_code == 204
+    response = await complete(person, opened)
+    assert (response.status_code, response.json()["code"]) == (404, "upload_missing")
+    assert "deleted" in response.json()["detail"]
+
+
+async def test_types_and_digests_may_be_in_capitals(service: Service, person: Person):
+    digest = hashlib.sha256(PHOTO).hexdigest().upper()
+    opened = await announce(person, sha256=digest, content_type="IMAGE/JPEG")
+    await send(service, opened)
+    assert (await complete(person, opened)).status_code == 200
+
+
 async def test_many_completions_at_once_make_one_image(service: Service, person: Person):
     opened = await announce(person)
     await send(service, opened)

@@ -58,6 +58,26 @@ async def test_an_export_of_nothing_is_an_empty_list(both: Service):
     assert json.loads(archive.read("metadata.json")) == {"images": []}
 
 
+async def test_an_export_that_was_replaced_has_no_url_any_more(both: Service):
+    person = await both.person()
+    first, _ = await export(both, person)
+    second, _ = await export(both, person)
+    assert (await person.get(f"/jobs/{first['job_id']}")).json()["result"]["url"] is None
+    url = (await person.get(f"/jobs/{second['job_id']}")).json()["result"]["url"]
+    assert (await both.fetch(url)).status_code == 200
+
+
+async def test_whoever_is_leaving_gets_no_tokens_that_would_be_refused(tmp_path: Path):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        # As where no worker has begun yet: the account is still there.
+        service.app.state.services.leaving._accounts.remove = asyncio.Event().wait
+        assert (await person.request("DELETE", "/auth/me")).status_code == 202
+        form = {"username": person.email, "password": PASSWORD}
+        signed_in = await service.client.post("/api/v1/auth/token", data=form)
+        assert (signed_in.status_code, signed_in.json()["code"]) == (401, "credentials_invalid")
+
+
 async def test_exports_cannot_be_asked_for_without_end(service: Service):
     person = await service.person()
     for _ in range(10):

@@ -97,6 +97,9 @@ async def test_a_changed_url_is_refused(service: Service, url: str):
     changed = [
         parts.copy_set_param("expires", int(parts.params["expires"]) + 1),
         parts.copy_set_param("signature", "A" * 22),
+        parts.copy_set_param("expires", parts.params["expires"] + "\u00e9"),
+        parts.copy_remove_param("signature"),
+        parts.copy_with(query=None),
         parts.copy_add_param("filename", "evil.html"),
         parts.copy_with(path=parts.path.replace("original.jpg", "200.jpg")),
         parts.copy_with(raw_path=parts.raw_path.replace(b"original.jpg", b"..%2f..%2f..%2fsecret")),
@@ -104,11 +107,6 @@ async def test_a_changed_url_is_refused(service: Service, url: str):
     for one in changed:
         response = await service.fetch(str(one))
         assert (response.status_code, response.json()["code"]) == (403, "url_invalid"), one
-
-
-async def test_a_url_without_its_parts_is_refused(service: Service, url: str):
-    assert (await service.fetch(url.split("?", maxsplit=1)[0])).status_code == 422
-    assert (await service.fetch(str(httpx.URL(url).copy_set_param("expires", "soon")))).status_code == 422
 
 
 async def test_a_url_works_behind_a_path_prefix(service: Service, person: Person):

@@ -148,15 +148,33 @@ async def test_a_file_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(ser
     assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
 
 
-async def test_what_is_no_image_is_refused_from_its_first_bytes(person: Person):
-    head = part("file", b"", filename="a.jpg")[:-2] + b"%PDF-1.7 " + bytes(8192)
-    body = Body(head, bytes(64 * 1024), repeat=100)
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    response = await person.request("POST", "/images/upload", content=aiter(body), headers=headers)
+async def test_what_is_no_image_is_refused_and_says_what_it_is(person: Person):
+    response = await person.upload(b"%PDF-1.7 " + bytes(8192))
     assert (response.status_code, response.json()["code"]) == (415, "format_unsupported")
     assert "PDF" in response.json()["detail"]
     assert "JPEG" in response.json()["detail"]
-    assert body.taken < 256 * 1024
+
+
+@pytest.mark.parametrize("more, status", [(0, 415), (1, 413), (100_000, 413)])
+async def test_what_is_too_large_is_refused_for_that_whatever_it_is(
+    service: Service, person: Person, more: int, status: int
+):
+    data = b"%PDF-1.7 ".ljust(service.settings.max_file_size + more)
+    assert (await person.upload(data)).status_code == status
+    form = part("file", data, filename="a.jpg") + f"--{BOUNDARY}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    chunks = Body(*(form[at : at + 65_536] for at in range(0, len(form), 65_536)))
+    response = await person.request("POST", "/images/upload", content=aiter(chunks), headers=headers)
+    assert response.status_code == status
+
+
+async def test_a_very_long_filename_is_cut_short(person: Person):
+    response = await person.upload(filename="n" * 8000 + ".jpg")
+    assert response.status_code == 201
+    assert len(response.json()["filename"]) == 255
+    changed = {"filename": "m" * 8000}
+    response = await person.request("PATCH", f"/images/{response.json()['id']}", json=changed)
+    assert len(response.json()["filename"]) == 255
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def passwords(executor: ThreadPoolExecutor) -> Passwords:
         ("abcdefgh", "guessed"),
         ("12341234", "guessed"),
         ("        ", "guessed"),
+        ("Zq9!\ud800xw7k", "half a character"),
         ("Anna.Berg@Example.com", "e-mail address"),
         ("anna.berg", "e-mail address"),
     ],

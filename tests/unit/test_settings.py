@@ -32,6 +32,8 @@ def test_nothing_needs_to_be_set():
         ({"backend": "aws", "secret_key": SECRET, "aws_access_key_id": "test"}, "AWS_ACCESS_KEY_ID"),
         ({"secret_key": "short"}, "SECRET_KEY"),
         ({"cors_origins": "*"}, "CORS_ORIGINS"),
+        ({"cors_origins": "app.example.com"}, "no origin"),
+        ({"cors_origins": "https://app.example.com/"}, "no origin"),
         (
             {"auth": "firebase", "google_cloud_project": "p", "firebase_auth_emulator_host": "127.0.0.1:9099"},
             "EMULATOR",
