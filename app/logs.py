@@ -49,6 +49,8 @@ def configure_logs(*, level: str, for_people: bool) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    # Of a start that failed it prints the trace, whatever the reason; the reason is logged where it is known.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith("Traceback"))
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(least)
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
+import structlog
 
 from app.adapters.catalog_limiter import CatalogLimiter
 from app.adapters.firebase import open_firebase_accounts
@@ -15,6 +16,7 @@ from app.adapters.product_catalog import open_food_facts
 from app.adapters.prometheus import MeasuredRenderer, PrometheusMetrics
 from app.adapters.render_pool import open_render_pool
 from app.adapters.sqs import open_sqs
+from app.core.errors import AppError
 from app.core.jobs import JobKind
 from app.core.models import Quota
 from app.core.ports import (
@@ -52,11 +54,33 @@ _WAITING_PER_PROCESS = 64
 
 _WAITING_FOR_INSPECTION = 256
 _PROVIDER_SECONDS = 5
+_NOT_STARTED = 3
+"""What uvicorn exits with, too."""
+
+_PLAIN = (AppError, OSError, RuntimeError, ValueError)
+"""What stops a start and is told by its words alone, without a trace."""
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open everything and check that it is there: what is missing stops the start, with words that say what to do."""
+    """Open everything and check that it is there.
+
+    Raises SystemExit where something is missing or wrong, once it has logged in words what that is.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            services = await stack.enter_async_context(_open_services(settings))
+        except Exception as error:
+            cause = str(error.__cause__) if error.__cause__ else None
+            _log.critical("service.not_started", reason=str(error), cause=cause, exc_info=not isinstance(error, _PLAIN))
+            raise SystemExit(_NOT_STARTED) from error
+        yield services
+
+
+@asynccontextmanager
+async def _open_services(settings: Settings) -> AsyncIterator[Services]:
     data_dir = DataDir(settings.data_dir)
     secret = secret_of(settings, data_dir)
     async with AsyncExitStack() as stack:

@@ -192,7 +192,7 @@ class S3ObjectStore:
                 await self._client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
                 if _is_missing(error):
-                    raise LookupError(
+                    raise RuntimeError(
                         f"There is no bucket {self._bucket!r}. Run setup_localstack.sh, or deploy infra/template.yaml."
                     ) from error
                 raise

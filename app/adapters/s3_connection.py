@@ -40,7 +40,7 @@ async def open_s3(
         session.set_credentials(access_key, secret_key, session_token)
     credentials = await session.get_credentials()
     if credentials is None:
-        raise LookupError(
+        raise RuntimeError(
             "There are no AWS credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a role."
         )
     async with session.create_client(

@@ -87,7 +87,17 @@ def refused(environment: dict[str, str]) -> str:
         [sys.executable, "main.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode != 0
+    assert "Traceback" not in done.stderr
     return done.stderr
+
+
+def test_a_start_that_cannot_work_says_why_without_a_trace(tmp_path: Path):
+    (tmp_path / "file").touch()
+    assert "File exists" in refused(environment_for(tmp_path / "file"))
+    nobody = {"BACKEND": "aws", "ENVIRONMENT": "development", "LOCALSTACK_ENDPOINT_URL": "http://127.0.0.1:9"}
+    assert "no AWS credentials" in refused({**environment_for(tmp_path / "data"), **nobody})
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    assert "Could not connect" in refused({**environment_for(tmp_path / "data"), **nobody, **keys})
 
 
 def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path):

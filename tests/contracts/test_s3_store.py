@@ -137,7 +137,7 @@ async def test_no_more_keys_are_deleted_with_one_request_than_s3_takes(
 
 async def test_a_bucket_that_is_missing_is_told_with_what_to_run(connection: S3Connection) -> None:
     store = S3ObjectStore(connection.client, bucket="no-such-bucket-here", signer=NoSigner())
-    with pytest.raises(LookupError, match=r"'no-such-bucket-here'.*setup_localstack\.sh.*infra/template\.yaml"):
+    with pytest.raises(RuntimeError, match=r"'no-such-bucket-here'.*setup_localstack\.sh.*infra/template\.yaml"):
         await store.check()
 
 
@@ -147,7 +147,7 @@ async def test_an_instance_without_credentials_is_told_so(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    with pytest.raises(LookupError, match="AWS_ACCESS_KEY_ID"):
+    with pytest.raises(RuntimeError, match="AWS_ACCESS_KEY_ID"):
         async with open_s3(region=aws.region, endpoint_url=aws.url):
             pass
 
