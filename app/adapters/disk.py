@@ -269,7 +269,10 @@ def _translate_errors(function: Callable[[], T]) -> T:
 
 
 def _content_type(key: str) -> str:
-    known = FORMATS_BY_EXTENSION.get(key.rpartition(".")[2])
+    extension = key.rpartition(".")[2]
+    if extension == "zip":
+        return "application/zip"
+    known = FORMATS_BY_EXTENSION.get(extension)
     return known.content_type if known else "application/octet-stream"
 
 

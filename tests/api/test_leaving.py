@@ -34,6 +34,7 @@ async def export(service: Service, person: Person) -> tuple[dict[str, Any], zipf
     download = await service.fetch(job["result"]["url"])
     assert download.status_code == 200
     assert "attachment" in download.headers["Content-Disposition"]
+    assert download.headers["Content-Type"] == "application/zip"
     return job, zipfile.ZipFile(io.BytesIO(download.content))
 
 
