@@ -65,7 +65,7 @@ test("every message that is used exists, and every language has all of them", as
 test("every code of an error that the page has words for is one of the service", async () => {
   const errors = readFileSync(join(ROOT, "app/core/errors.py"), "utf8");
   const german = (await load("messages/de.js")).default;
-  const ours = ["network", "unexpected"];
+  const ours = ["network", "unexpected", "file_unreadable"];
   for (const key of Object.keys(german).filter((name) => name.startsWith("error."))) {
     const code = key.slice("error.".length);
     assert.ok(ours.includes(code) || errors.includes(`"${code}"`), code);
@@ -107,7 +107,7 @@ print(json.dumps({name: list(thumbhash(w, h, image(w, h, f))) for name, (w, h, f
 
 test("product codes are checked as they are typed", async () => {
   const { check } = await load("js/products/ean.js");
-  for (const good of ["3017620422003", "96385074", "036000291452", " 4-006381-333931 "])
+  for (const good of ["3017620422003", "96385074", "036000291452", " 4-006381-333931 ", "04252614"])
     assert.ok(check(good).isGood, good);
   assert.deepEqual(check("3017620422004"), { isGood: false, fault: "digit", expected: 3 });
   assert.equal(check("30176").fault, "short");

@@ -37,7 +37,9 @@ for (const [form, options] of Object.entries(FORMS)) {
         assert.deepEqual(await faults(page), [], `${name}, ${colorScheme}`);
       }
       const { scrollWidth, innerWidth } = await page.evaluate(() => ({
-        scrollWidth: document.documentElement.scrollWidth,
+        scrollWidth: Math.max(
+          ...[document.documentElement, ...document.querySelectorAll("dialog[open]")].map((box) => box.scrollWidth),
+        ),
         innerWidth,
       }));
       assert.ok(scrollWidth <= innerWidth, `${name} is ${scrollWidth} wide in a window of ${innerWidth}`);
@@ -90,12 +92,30 @@ for (const [form, options] of Object.entries(FORMS)) {
       await button("Picture by barcode").click();
       await page.getByLabel("Product code").fill("3017620422004");
       await look("product with a typing error");
+      await page.getByLabel("Product code").fill("3017620422003");
+      await button("Get picture").click();
+      await button("Show").waitFor({ timeout: 30_000 });
+      await look("product found");
       await page.keyboard.press("Escape");
       await button("Account").click();
       await page.getByText("Delete my account").click();
       await look("account");
       assertNoComplaints(page);
       context.diagnostic(`no fault in: ${checked.join(", ")}`);
+    });
+
+    test("where the system sets the colours, what is chosen looks different still", async () => {
+      await page.emulateMedia({ forcedColors: "active" });
+      const background = (choice) =>
+        page.locator(".choice span", { hasText: choice }).evaluate((span) => getComputedStyle(span).backgroundColor);
+      assert.notEqual(await background("Automatic"), await background("Light"));
+      await page.keyboard.press("Escape");
+      await button("Select").click();
+      await page.locator(".tile").first().click();
+      const isTicked = (index) => page.locator(".tile-mark .icon").nth(index).isVisible();
+      assert.deepEqual(await Promise.all([isTicked(0), isTicked(1)]), [true, false]);
+      await page.keyboard.press("Escape");
+      await page.emulateMedia({ forcedColors: "none" });
     });
 
     test("a picture that is being prepared, and one that could not be", async () => {

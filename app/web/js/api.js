@@ -4,6 +4,7 @@ import { Problem, problemOf } from "./problems.js";
 
 const PREFIX = "api/v1/";
 const TRIES = 3;
+const LONGEST_WAIT_SECONDS = 30;
 
 export class Api {
   constructor(session) {
@@ -32,8 +33,10 @@ export class Api {
       try {
         return await this.#attempt(path, init);
       } catch (problem) {
-        if (!problem.passing || !repeatable || attempt === TRIES || init.signal?.aborted) throw problem;
-        await pause((problem.retryAfter ?? attempt) * 1000);
+        const seconds = problem.retryAfter ?? attempt;
+        const mayRepeat = problem.passing && repeatable && attempt < TRIES && seconds <= LONGEST_WAIT_SECONDS;
+        if (!mayRepeat || init.signal?.aborted) throw problem;
+        await pause(seconds * 1000);
       }
     }
   }

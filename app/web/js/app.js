@@ -14,9 +14,7 @@ export class App {
   constructor(config) {
     this.config = config;
     this.session = new Session();
-    this.session.addEventListener("started", () =>
-      this.start().then(() => place("main").focus({ preventScroll: true })),
-    );
+    this.session.addEventListener("started", () => this.#enter());
     this.session.addEventListener("ended", () => this.#askToSignInAgain());
     this.session.addEventListener("leaving", () => this.desk?.leave());
     this.session.addEventListener("left", () => this.#beginAnew());
@@ -28,6 +26,12 @@ export class App {
     const { Desk } = await import("./desk.js");
     this.desk ??= new Desk(this);
     this.desk.draw();
+  }
+
+  async #enter() {
+    if (this.desk) return; // signed in again: all of it is still there, and goes on
+    await this.start();
+    place("main").focus({ preventScroll: true });
   }
 
   async speak(code) {

@@ -26,6 +26,8 @@ const later = {
 export class Desk extends EventTarget {
   usage = null;
   viewer = null;
+  /** Cards of what is being fetched, by job: it goes on while the dialog is closed. */
+  imports = new Map();
   #counting = 0;
   #didPush = false;
 
@@ -38,7 +40,7 @@ export class Desk extends EventTarget {
     this.queue = new UploadQueue(this.api, app.config);
     this.queue.addEventListener("stored", ({ detail }) => this.#take(detail));
     this.deletions = new Deletions(this.api, this.library, { onDeleted: () => this.countSoon() });
-    for (const name of ["popstate", "hashchange"]) addEventListener(name, () => this.#route());
+    addEventListener("popstate", () => this.#route());
     for (const name of ["pointermove", "pointerdown", "keydown"]) addEventListener(name, warmUp, { once: true });
     this.countSoon(0);
   }

@@ -8,13 +8,13 @@ const RECONNECT_MS = 1500;
 let open = 0;
 const waiting = [];
 
-/** Calls `onData` with each state until it is `isOver`; comes back after every break until `signal` is aborted. */
-export async function follow(api, path, { onData, isOver, signal }) {
+/** Calls `onData` with each state until it is `isOver`; comes back after every break. */
+export async function follow(api, path, { onData, isOver }) {
   await slot();
   let lastId = null;
   try {
-    while (!signal?.aborted) {
-      const { over, id } = await readOnce(api, path, { onData, isOver, signal, lastId });
+    for (;;) {
+      const { over, id } = await readOnce(api, path, { onData, isOver, lastId });
       if (over) return;
       lastId = id;
       await pause(RECONNECT_MS);
@@ -28,15 +28,15 @@ async function readOnce(api, path, options) {
   try {
     return await readStream(api, path, options);
   } catch (problem) {
-    if (!problem.passing && !options.signal?.aborted) throw problem;
+    if (!problem.passing) throw problem;
     return { over: false, id: options.lastId };
   }
 }
 
-async function readStream(api, path, { onData, isOver, signal, lastId }) {
+async function readStream(api, path, { onData, isOver, lastId }) {
   let id = lastId;
   const headers = { Accept: "text/event-stream", ...(id && { "Last-Event-ID": id }) };
-  const response = await api.fetch(path, { headers, signal });
+  const response = await api.fetch(path, { headers });
   try {
     for await (const event of parseEvents(chunks(response.body))) {
       id = event.id ?? id;
@@ -46,7 +46,7 @@ async function readStream(api, path, { onData, isOver, signal, lastId }) {
     }
   } catch (error) {
     // A stream that breaks off is no failure: the next one begins where it ended.
-    if (error instanceof SyntaxError || signal?.aborted) throw error;
+    if (error instanceof SyntaxError) throw error;
   }
   return { over: false, id };
 }

@@ -12,7 +12,7 @@ export class Problem extends Error {
   /** Whether the same request may well succeed later. */
   get passing() {
     return (
-      ["network", "request_in_progress", "request_timeout"].includes(this.code) ||
+      ["network", "request_in_progress"].includes(this.code) ||
       [408, 429].includes(this.status) ||
       this.status >= 500
     );

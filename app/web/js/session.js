@@ -25,7 +25,7 @@ export class Session extends EventTarget {
   constructor() {
     super();
     this.#channel.onmessage = ({ data }) => data.email === this.email && this.#resume(data);
-    addEventListener("storage", (event) => event.key === KEY && this.#noticeOtherTab(JSON.parse(event.newValue)));
+    addEventListener("storage", (event) => event.key === KEY && this.#noticeOtherTab());
   }
 
   get isRemembered() {
@@ -60,8 +60,12 @@ export class Session extends EventTarget {
   }
 
   leave() {
-    this.dispatchEvent(new Event("leaving"));
     localStorage.removeItem(KEY);
+    this.#part();
+  }
+
+  #part() {
+    this.dispatchEvent(new Event("leaving"));
     this.email = null;
     this.#forget();
     for (const { reject } of this.#waiting.splice(0)) reject(new Problem({ code: "signed_out" }));
@@ -104,8 +108,8 @@ export class Session extends EventTarget {
     return oneTabAtATime(`${KEY}.lock`, async () => {
       // Another tab may have been faster, and a refresh token that comes twice ends the session.
       if (this.#access !== before && Date.now() < this.#renewAt) return this.#access;
-      const { refresh_token } = stored() ?? {};
-      if (!refresh_token) return this.#end();
+      const { email, refresh_token } = stored() ?? {};
+      if (email !== this.email) return this.#end(); // with somebody else's token this page would act for them
       try {
         this.#keep(await post("api/v1/auth/refresh", new URLSearchParams({ refresh_token })));
       } catch (problem) {
@@ -124,11 +128,9 @@ export class Session extends EventTarget {
     return null;
   }
 
-  #noticeOtherTab(kept) {
-    if (kept?.email === this.email) return;
-    if (kept)
-      location.reload(); // somebody else has signed in: nothing on this page is theirs
-    else this.leave();
+  // A tab that slept hears late: what is kept by now counts.
+  #noticeOtherTab() {
+    if ((stored()?.email ?? null) !== this.email) this.#part();
   }
 }
 

@@ -3,7 +3,6 @@
 export default {
   title: "Bilder",
   close: "Schließen",
-  cancel: "Abbrechen",
   done: "Fertig",
   retry: "Noch einmal",
   undo: "Rückgängig",
@@ -108,6 +107,7 @@ export default {
   "upload.cancelOne": "{name} abbrechen",
   "upload.retryOne": "{name} noch einmal hochladen",
   "upload.cancelAll": "Alle abbrechen",
+  "upload.retryAll": "Alle noch einmal versuchen",
   "upload.more": { one: "und {count} weitere", other: "und {count} weitere" },
 
   "refused.empty": "Die Datei ist leer.",
@@ -164,6 +164,7 @@ export default {
   "job.completed": "Bild geholt",
 
   "error.network": "Es besteht keine Verbindung zum Dienst.",
+  "error.file_unreadable": "Die Datei wurde geändert oder entfernt, seit du sie ausgewählt hast. Bitte wähle sie noch einmal aus.",
   "error.unexpected": "Etwas ist schiefgegangen. Bitte noch einmal versuchen.",
   "error.image_missing": "Dieses Bild gibt es nicht mehr.",
   "error.not_found": "Das bietet dieser Dienst nicht an.",

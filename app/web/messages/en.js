@@ -3,7 +3,6 @@
 export default {
   title: "Pictures",
   close: "Close",
-  cancel: "Cancel",
   done: "Done",
   retry: "Try again",
   undo: "Undo",
@@ -104,6 +103,7 @@ export default {
   "upload.cancelOne": "Cancel {name}",
   "upload.retryOne": "Upload {name} again",
   "upload.cancelAll": "Cancel all",
+  "upload.retryAll": "Try all again",
   "upload.more": { one: "and {count} more", other: "and {count} more" },
 
   "refused.empty": "The file is empty.",
@@ -154,6 +154,7 @@ export default {
   "ean.deletedSince": "Its picture was deleted since.",
 
   "error.network": "There is no connection to the service.",
+  "error.file_unreadable": "The file was changed or removed after it was chosen. Please choose it again.",
   "error.unexpected": "Something went wrong. Please try again.",
   "error.image_missing": "This picture no longer exists.",
   "error.not_found": "This service does not offer that.",

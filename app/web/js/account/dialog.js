@@ -5,7 +5,6 @@ import { openDialog } from "../parts/dialogs.js";
 import { field } from "../parts/forms.js";
 import { icon } from "../parts/icons.js";
 import { LANGUAGES, language, t } from "../parts/i18n.js";
-import { toast } from "../parts/toasts.js";
 import { explain } from "../problems.js";
 import { followJob } from "../jobs.js";
 import { usageWords, usedFraction } from "../gallery/page.js";
@@ -105,7 +104,6 @@ function deleteBlock(api, session, { onGone }) {
       onGone(t("leave.done"));
     } catch (problem) {
       typed.say(explain(problem));
-      toast(explain(problem), { kind: "bad" });
     }
   });
   return h("details", { class: "block" }, h("summary", {}, t("leave.title")), form);

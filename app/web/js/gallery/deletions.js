@@ -65,11 +65,13 @@ export class Deletions {
 
   /** Sends what could still have been undone, without waiting for an answer. */
   sendLast() {
-    for (const { ids } of this.#pending) {
+    const last = [...this.#pending];
+    this.#pending.clear();
+    for (const { ids, toast: offer } of last) {
+      offer.leave(); // the back key may bring the page back, when it is too late
       for (let i = 0; i < ids.length; i += MOST_AT_ONCE)
         this.api.sendLast("images/delete", { ids: ids.slice(i, i + MOST_AT_ONCE) });
     }
-    this.#pending.clear();
   }
 }
 

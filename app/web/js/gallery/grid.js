@@ -88,9 +88,13 @@ export class Grid {
   #render() {
     const wanted = this.#near();
     const ids = new Set(wanted.map((index) => this.#images[index].id));
+    let lost = null;
     for (const [id, tile] of this.#tiles) {
-      const isHeld = tile.element.contains(document.activeElement) && this.library.find(id);
-      if (!ids.has(id) && !isHeld) (tile.element.remove(), this.#tiles.delete(id));
+      const hasFocus = tile.element.contains(document.activeElement);
+      if (ids.has(id) || (hasFocus && this.library.find(id))) continue;
+      if (hasFocus) lost = tile.index;
+      tile.element.remove();
+      this.#tiles.delete(id);
     }
     let before = this.element.firstElementChild;
     for (const index of wanted) {
@@ -100,6 +104,13 @@ export class Grid {
       if (tile.element === before) before = before.nextElementSibling;
       else this.element.insertBefore(tile.element, before);
     }
+    if (lost !== null) this.#focusNear(lost);
+  }
+
+  #focusNear(index) {
+    const heir = this.#images[Math.min(index, this.#images.length - 1)];
+    if (heir) this.focus(heir.id);
+    else document.getElementById("main").focus();
   }
 
   /** Indices of the pictures within a screen or so of the window. */

@@ -81,11 +81,20 @@ export class Library extends EventTarget {
 
   /** Fetches again what of `ids` has URLs that are about to expire: a page at a time, as they came. */
   async renew(ids, { force = false } = {}) {
-    const stale = () => ids.filter((id) => this.#views.has(id) && (force || isStale(this.#views.get(id))));
-    const pages = new Set(stale().map((id) => this.#pages.get(id) ?? null));
+    const stale = ids.filter((id) => this.#views.has(id) && (force || isStale(this.#views.get(id))));
+    const old = new Map(stale.map((id) => [id, this.#views.get(id)]));
+    const pages = new Set(stale.map((id) => this.#pages.get(id) ?? null));
     for (const cursor of pages) await this.#loadPage(cursor);
-    force = false;
-    for (const id of stale()) this.put(await this.api.get(`images/${id}`));
+    for (const [id, view] of old) if (this.#views.get(id) === view) await this.#fetchAgain(id);
+  }
+
+  async #fetchAgain(id) {
+    try {
+      this.put(await this.api.get(`images/${id}`));
+    } catch (problem) {
+      if (problem.code !== "image_missing") throw problem;
+      this.remove([id]); // deleted elsewhere
+    }
   }
 
   async renderAgain(id) {

@@ -1,6 +1,6 @@
 /** The gallery's page: its line of figures and actions, the pictures, and what is shown while there are none. */
 
-import { h } from "../parts/dom.js";
+import { h, passFocus } from "../parts/dom.js";
 import { bytes, percent } from "../parts/format.js";
 import { icon } from "../parts/icons.js";
 import { t } from "../parts/i18n.js";
@@ -66,18 +66,22 @@ export class GalleryPage {
   }
 
   async #loadMore() {
-    await this.desk.library.loadMore();
+    const { library } = this.desk;
+    await library.loadMore();
     // The observer tells of changes only, and a page that is too short leaves the foot where it was.
     this.observer.unobserve(this.foot);
-    if (!this.desk.library.problem) this.observer.observe(this.foot);
+    if (!library.problem && !library.isComplete) this.observer.observe(this.foot);
   }
 
   #refresh() {
     const { library, usage, selection } = this.desk;
+    const focused = document.activeElement;
     const isEmpty = library.isComplete && library.images.length === 0;
     this.empty.hidden = !isEmpty;
     this.line.hidden = isEmpty || selection.isOpen;
     this.bar.refresh();
+    passFocus(focused, this.line, this.bar.close);
+    passFocus(focused, this.bar.element, isEmpty ? this.empty.querySelector("button") : this.select);
     this.#showUsage(usage);
     this.#showFoot(library);
   }
@@ -189,11 +193,10 @@ function selectionBar(desk) {
     count.textContent = t("select.count", { count: selection.ids.size });
     remove.disabled = selection.ids.size === 0;
   };
-  return { element: bar, refresh };
+  return { element: bar, close, refresh };
 }
 
 function deleteSelected({ selection, deletions }) {
-  const ids = [...selection.ids];
+  deletions.start([...selection.ids]);
   selection.close();
-  deletions.start(ids);
 }

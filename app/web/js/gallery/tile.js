@@ -39,6 +39,7 @@ export function makeTile(id, { onOpen, onSelect, onBroken, onRetry }) {
     // Within its row a picture glides; into another row it would cross all the others.
     if (top !== null && Math.abs(top - box.top) > box.height / 2) reappear(element);
     top = box.top;
+    tile.index = index;
     width = Math.ceil(box.width);
     style(element, {
       transform: `translate(${box.left}px, ${box.top}px)`,

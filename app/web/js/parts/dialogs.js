@@ -18,15 +18,3 @@ export function openDialog(title, content, { closable = true, kind = "sheet" } =
   dialog.showModal();
   return dialog;
 }
-
-/** Asks before something that cannot be undone; resolves to whether it was confirmed. */
-export function confirm(title, text, { label }) {
-  return new Promise((resolve) => {
-    const yes = h("button", { type: "button", class: "danger" }, label);
-    const no = h("button", { type: "button" }, t("cancel"));
-    const dialog = openDialog(title, [h("p", {}, text), h("div", { class: "actions" }, no, yes)]);
-    yes.addEventListener("click", () => (resolve(true), dialog.close()));
-    no.addEventListener("click", () => dialog.close());
-    dialog.addEventListener("close", () => resolve(false));
-  });
-}

@@ -22,8 +22,14 @@ export function style(element, properties) {
   return element;
 }
 
+/** Hands the focus on to `heir` if what had it, `focused`, has been hidden with `element`. */
+export function passFocus(focused, element, heir) {
+  if (element.hidden && element.contains(focused)) heir.focus({ preventScroll: true });
+}
+
 /** A button that shows that its action is under way, and cannot be pressed twice meanwhile. */
 export async function busy(button, action) {
+  const hadFocus = document.activeElement === button;
   button.setAttribute("aria-busy", "true");
   button.disabled = true;
   try {
@@ -31,6 +37,7 @@ export async function busy(button, action) {
   } finally {
     button.removeAttribute("aria-busy");
     button.disabled = false;
+    if (hadFocus && document.activeElement === document.body) button.focus();
   }
 }
 

@@ -10,10 +10,13 @@ const SECONDS = 6;
 export function toast(message, { action, onGone, kind = "plain", seconds = SECONDS } = {}) {
   const element = h("div", { class: `toast toast-${kind}` }, h("p", {}, message));
   const timer = pausableTimer(() => leave(onGone), seconds * 1000);
+  let focusedBefore = null;
   const leave = (then) => {
     timer.stop();
+    const hadFocus = element.contains(document.activeElement);
     element.remove();
     then?.();
+    if (hadFocus) (focusedBefore?.isConnected ? focusedBefore : document.getElementById("main")).focus();
   };
   if (action) {
     element.append(h("button", { type: "button", class: "quiet", onclick: () => leave(action.run) }, action.label));
@@ -24,6 +27,9 @@ export function toast(message, { action, onGone, kind = "plain", seconds = SECON
   // Whoever is reading it, or on the way to its button, gets all the time they need.
   for (const name of ["pointerenter", "focusin"]) element.addEventListener(name, timer.pause);
   for (const name of ["pointerleave", "focusout"]) element.addEventListener(name, timer.go);
+  element.addEventListener("focusin", ({ relatedTarget: from }) => {
+    if (!element.contains(from)) focusedBefore = from;
+  });
   home().append(element);
   return { act: () => leave(action?.run), leave: () => leave(onGone) };
 }

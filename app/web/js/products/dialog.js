@@ -14,18 +14,12 @@ const RECENT = 5;
 /** `onImage(id)` opens what came of it. */
 export function openProducts(desk, { onImage }) {
   const { api } = desk;
-  const cards = h("ul", { class: "jobs", "aria-label": t("ean.recent") });
+  const cards = h("ul", { class: "jobs", "aria-label": t("ean.recent") }, [...desk.imports.values()].reverse());
   const code = codeField();
   const submit = h("button", { class: "primary", disabled: true }, t("ean.fetch"));
   const form = h("form", { class: "ean-form" }, code.element, submit);
-  const dialog = openDialog(t("ean.title"), [h("p", { class: "muted" }, t("ean.text")), form, cards]);
-  const controller = new AbortController();
-  dialog.addEventListener("close", () => controller.abort());
+  openDialog(t("ean.title"), [h("p", { class: "muted" }, t("ean.text")), form, cards]);
 
-  const follow = (job, place) => {
-    const open = (id) => (dialog.close(), onImage(id));
-    cards[place](jobCard(desk, job, { signal: controller.signal, onImage: open }));
-  };
   code.input.addEventListener("input", () => (submit.disabled = !say(code)));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -33,16 +27,17 @@ export function openProducts(desk, { onImage }) {
     if (!isGood) return;
     await busy(submit, async () => {
       try {
-        follow(await requestImage(api, ean), "prepend");
+        cards.prepend(jobCard(desk, await requestImage(api, ean), { onImage }));
         code.input.value = "";
         code.say("");
       } catch (problem) {
         code.say(explain(problem));
       }
     });
+    if (document.activeElement === submit) code.input.focus();
     submit.disabled = !check(code.input.value).isGood;
   });
-  showRecent(api, (job) => follow(job, "append"));
+  showRecent(desk, (job) => cards.append(jobCard(desk, job, { onImage })));
 }
 
 const requestImage = (api, ean) =>
@@ -69,7 +64,8 @@ function say({ input, say: sayBeside }) {
   return isGood;
 }
 
-async function showRecent(api, show) {
+async function showRecent({ api, imports }, show) {
   const { items } = await api.get("jobs?limit=20").catch(() => ({ items: [] }));
-  for (const job of items.filter(({ kind }) => kind === "fetch").slice(0, RECENT)) show(job);
+  const recent = items.filter(({ kind }) => kind === "fetch").slice(0, RECENT);
+  for (const job of recent) if (!imports.has(job.job_id)) show(job);
 }

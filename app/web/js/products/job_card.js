@@ -7,7 +7,7 @@ import { nameOf, sources } from "../gallery/tile.js";
 import { followJob, isOver } from "../jobs.js";
 import { explain } from "../problems.js";
 
-export function jobCard(desk, job, { signal, onImage }) {
+export function jobCard(desk, job, { onImage }) {
   const picture = h("div", { class: "job-picture" }, icon("barcode"));
   const words = h("p", { role: "status" });
   const meter = h("progress", { class: "meter", max: 100, "aria-label": t("ean.progress", { code: job.ean_code }) });
@@ -26,16 +26,18 @@ export function jobCard(desk, job, { signal, onImage }) {
     meter.hidden = isOver(state);
     words.textContent = jobWords(state);
   };
-  followJob(desk.api, job, { onChange, signal })
+  if (!isOver(job)) desk.imports.set(job.job_id, card);
+  followJob(desk.api, job, { onChange })
     .then(async ({ result }) => {
       if (!result?.image_id) return;
       const view = await desk.library.fetch(result.image_id);
       desk.countSoon();
       picture.replaceChildren(h("img", { alt: nameOf(view), srcset: sources(view), sizes: "72px" }));
       open.hidden = false;
-      open.addEventListener("click", () => onImage(view.id));
+      open.addEventListener("click", () => (card.closest("dialog").close(), onImage(view.id)));
     })
-    .catch((problem) => signal.aborted || showProblem(words, problem));
+    .catch((problem) => showProblem(words, problem))
+    .finally(() => desk.imports.delete(job.job_id));
   return card;
 }
 

@@ -15,7 +15,7 @@ export const OPEN = ["waiting", "sending", "checking"];
 
 /**
  * Events: `changed` (something about any upload), `stored` (detail: the image view), `settled` (none is open any more).
- * An upload is {key, file, state, progress, words, image, tries, abort}.
+ * An upload is {key, file, state, progress, words, image, tries, abort, mayRetry}.
  */
 export class UploadQueue extends EventTarget {
   uploads = [];
@@ -52,10 +52,16 @@ export class UploadQueue extends EventTarget {
     for (const upload of this.uploads) if (OPEN.includes(upload.state)) this.cancel(upload);
   }
 
-  retry(upload) {
-    Object.assign(upload, { state: "waiting", progress: 0, words: null, tries: 0, abort: null });
+  retry(...uploads) {
+    const anew = { state: "waiting", isResting: false, progress: 0, words: null, tries: 0, abort: null };
+    for (const upload of uploads) Object.assign(upload, anew);
     this.#changed();
     this.#fill();
+  }
+
+  /** Those that failed and may yet succeed. */
+  get retryable() {
+    return this.uploads.filter(({ state, mayRetry }) => state === "failed" && mayRetry);
   }
 
   /** Forgets what is over, and leaves what is still open. */
@@ -115,10 +121,11 @@ export class UploadQueue extends EventTarget {
     if (upload.state === "cancelled") return;
     upload.progress = 0;
     upload.words = explain(problem);
-    // While there is no network it is not the upload's fault, and costs it none of its tries.
-    if (this.isOffline || !navigator.onLine) Object.assign(upload, { state: "waiting", tries: 0 });
+    // While there is no network it is not the upload's fault, and costs it none of its tries. It may be back by now.
+    const isNetwork = upload.abort.signal.aborted || this.isOffline || !navigator.onLine;
+    if (isNetwork) Object.assign(upload, { state: "waiting", tries: 0 });
     else if (problem.passing && upload.tries < TRIES) this.#rest(upload, problem.retryAfter ?? 2 ** (upload.tries - 1));
-    else Object.assign(upload, { state: "failed", isPassing: problem.passing || problem.status < 400 });
+    else Object.assign(upload, { state: "failed", mayRetry: mayRetry(problem) });
   }
 
   async #rest(upload, seconds) {
@@ -151,3 +158,6 @@ export class UploadQueue extends EventTarget {
     this.dispatchEvent(new Event("changed"));
   }
 }
+
+// Something can be deleted where the quota is used up.
+const mayRetry = ({ passing, status, code }) => passing || status < 400 || code === "quota_exceeded";

@@ -33,7 +33,10 @@ export function acceptDropsAndPastes(queue) {
     event.preventDefault();
     queue.add(await droppedFiles(event.dataTransfer));
   });
-  listen("paste", (event) => event.clipboardData.files.length && queue.add([...event.clipboardData.files]));
+  listen("paste", ({ clipboardData: { files }, target }) => {
+    // What is copied from a spreadsheet is text and a picture of it: in a field the text is meant.
+    if (files.length && !target.closest?.("input, textarea")) queue.add([...files]);
+  });
   return () => (controller.abort(), veil.remove());
 }
 

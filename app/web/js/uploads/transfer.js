@@ -8,9 +8,23 @@ const DIRECT_FROM_BYTES = 8 * 1024 * 1024;
  * Returns the image view. The same `upload.key` goes with every try, so that an answer that was lost on the way makes
  * no second image.
  */
-export function sendFile(api, upload, options) {
+export async function sendFile(api, upload, options) {
   const isLarge = upload.file.size > Math.min(DIRECT_FROM_BYTES, options.config.max_file_size);
-  return (isLarge ? sendIntoStore : sendThroughService)(api, upload, options);
+  try {
+    return await (isLarge ? sendIntoStore : sendThroughService)(api, upload, options);
+  } catch (problem) {
+    if (problem.code === "network") await assertReadable(upload.file);
+    throw problem;
+  }
+}
+
+/** To the browser a file that was changed or removed since it was chosen looks like a network that is gone. */
+async function assertReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Problem({ code: "file_unreadable" });
+  }
 }
 
 async function sendThroughService(api, { file, key }, { signal, onProgress }) {

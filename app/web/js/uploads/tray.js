@@ -1,6 +1,6 @@
 /** The tray at the edge of the page that shows how the uploads are doing. */
 
-import { h, style } from "../parts/dom.js";
+import { h, passFocus, style } from "../parts/dom.js";
 import { bytes, percent, speed, timeLeft } from "../parts/format.js";
 import { icon } from "../parts/icons.js";
 import { t } from "../parts/i18n.js";
@@ -19,7 +19,6 @@ export class Tray {
 
   constructor(queue, place) {
     Object.assign(this, { queue, place });
-    this.isFolded = false;
     this.#build();
     const controller = new AbortController();
     const options = { signal: controller.signal };
@@ -33,18 +32,20 @@ export class Tray {
     this.title = h("h2", {});
     this.detail = h("p", { class: "muted" });
     this.meter = h("progress", { class: "meter", max: 1, "aria-label": t("upload.all") });
-    this.fold = h("button", { type: "button", class: "round", "aria-expanded": "true", onclick: () => this.#toggle() });
-    this.fold.append(icon("down"));
+    const fold = { "aria-label": t("upload.details"), "aria-expanded": "true", onclick: () => this.#toggle() };
+    this.fold = h("button", { type: "button", class: "round", ...fold }, icon("down"));
     this.stop = h(
       "button",
       { type: "button", class: "quiet", onclick: () => this.queue.cancelAll() },
       t("upload.cancelAll"),
     );
+    const again = { "aria-label": t("upload.retryAll"), onclick: () => this.queue.retry(...this.queue.retryable) };
+    this.again = h("button", { type: "button", class: "round", ...again }, icon("redo"));
     this.done = h("button", { type: "button", class: "quiet", onclick: () => this.queue.clear() }, t("done"));
     this.list = h("ul", { class: "uploads", tabindex: "0", "aria-label": t("upload.files") });
     this.rest = h("p", { class: "muted more" });
     this.spoken = h("p", { class: "spoken", role: "status" });
-    const actions = h("div", {}, this.stop, this.done);
+    const actions = h("div", {}, this.stop, this.again, this.done);
     const head = h("header", {}, this.title, actions, this.fold, this.detail);
     this.panel = h(
       "section",
@@ -67,9 +68,8 @@ export class Tray {
   }
 
   #toggle() {
-    this.isFolded = !this.isFolded;
-    this.fold.setAttribute("aria-expanded", String(!this.isFolded));
-    this.panel.classList.toggle("folded", this.isFolded);
+    const isFolded = this.panel.classList.toggle("folded");
+    this.fold.setAttribute("aria-expanded", String(!isFolded));
   }
 
   #refreshSoon() {
@@ -79,13 +79,16 @@ export class Tray {
   #refresh() {
     this.#refreshing = 0;
     const { uploads, isOpen } = this.queue;
+    const focused = document.activeElement;
     this.panel.hidden = uploads.length === 0;
     document.documentElement.classList.toggle("has-tray", uploads.length > 0);
     this.title.textContent = this.#headline();
     this.detail.textContent = this.#detail();
-    this.fold.setAttribute("aria-label", t("upload.details"));
     this.stop.hidden = !isOpen;
+    this.again.hidden = isOpen || this.queue.retryable.length < 2;
     this.done.hidden = isOpen;
+    for (const button of [this.stop, this.again, this.done]) passFocus(focused, button, this.fold);
+    passFocus(focused, this.panel, document.getElementById("main"));
     const { sent, total } = this.queue.extent;
     this.meter.value = total ? sent / total : 0;
     this.meter.hidden = !isOpen;
@@ -113,6 +116,7 @@ export class Tray {
   }
 
   #refreshRows(uploads) {
+    const focused = document.activeElement;
     const sorted = [...uploads].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state)).slice(0, MOST_ROWS);
     for (const [upload, row] of this.#rows) if (!sorted.includes(upload)) (row.remove(), this.#rows.delete(upload));
     sorted.forEach((upload, index) => {
@@ -121,6 +125,8 @@ export class Tray {
       row.refresh();
       if (this.list.children[index] !== row) this.list.insertBefore(row, this.list.children[index] ?? null);
     });
+    // A row that moves loses the focus.
+    if (this.list.contains(focused) && document.activeElement !== focused) focused.focus({ preventScroll: true });
     const hidden = uploads.length - sorted.length;
     this.rest.hidden = hidden === 0;
     this.rest.textContent = t("upload.more", { count: hidden });
@@ -150,7 +156,9 @@ function uploadRow(upload, queue) {
     style(ring, { "--progress": upload.progress.toFixed(3) });
     if (shown === upload.state) return;
     shown = row.dataset.state = upload.state;
+    const focused = document.activeElement;
     dressRow(upload, { ring, button, meter });
+    passFocus(focused, button, row.parentElement);
   };
   return row;
 }
@@ -162,7 +170,7 @@ function dressRow(upload, { ring, button, meter }) {
   const picture = thumbnail && h("img", { src: thumbnail, alt: "", width: 40, height: 40 });
   ring.replaceChildren(picture || (mark ? icon(mark) : ""));
   const isOpen = OPEN.includes(state);
-  const canRetry = state === "cancelled" || (state === "failed" && upload.isPassing);
+  const canRetry = state === "cancelled" || (state === "failed" && upload.mayRetry);
   meter.hidden = !isOpen;
   button.hidden = !isOpen && !canRetry;
   button.setAttribute("aria-label", t(isOpen ? "upload.cancelOne" : "upload.retryOne", { name: file.name }));

@@ -4,11 +4,13 @@ import { h, uniqueId } from "../parts/dom.js";
 import { bytes, date, typeName } from "../parts/format.js";
 import { icon } from "../parts/icons.js";
 import { t } from "../parts/i18n.js";
+import { toast } from "../parts/toasts.js";
 import { explain } from "../problems.js";
 import { failure, isPending } from "../gallery/library.js";
 
 const MOST_LETTERS = 2000;
 const SAID_MS = 2500;
+const UNSAVED_SECONDS = 30;
 
 export class Details {
   #view = null;
@@ -72,14 +74,23 @@ export class Details {
       const value = input.value.trim() || null;
       if (view && value !== view[key] && (value || key === "description")) changes[key] = value;
     }
-    if (!Object.keys(changes).length) return;
-    this.#say(t("details.saving"));
+    if (view && !this.name.input.value.trim()) this.name.input.value = view.filename;
+    if (Object.keys(changes).length) await this.#send(view.id, changes);
+  }
+
+  async #send(id, changes) {
+    const isShown = () => this.#view.id === id && this.element.checkVisibility();
+    if (isShown()) this.#say(t("details.saving"));
     try {
-      await this.save(view.id, changes);
-      if (this.#view === view || this.#view.id === view.id) this.#say(t("details.saved"));
+      await this.save(id, changes);
+      if (isShown()) this.#say(t("details.saved"));
       setTimeout(() => this.said.textContent === t("details.saved") && this.#say(""), SAID_MS);
     } catch (problem) {
-      this.#say(t("details.notSaved", { reason: explain(problem) }));
+      const words = t("details.notSaved", { reason: explain(problem) });
+      // What was typed stands in its field; once that is gone, only the message still has it.
+      const again = { label: t("retry"), run: () => this.#send(id, changes) };
+      if (isShown()) this.#say(words);
+      else toast(words, { kind: "bad", action: again, seconds: UNSAVED_SECONDS });
     }
   }
 

@@ -12,7 +12,7 @@ export class Stage {
 
   constructor() {
     this.frame = h("div", { class: "frame" });
-    this.element = h("div", { class: "stage" }, this.frame);
+    this.element = h("div", { class: "stage", tabindex: "-1" }, this.frame);
   }
 
   clear() {

@@ -1,6 +1,6 @@
 /** One image, large: from picture to picture by key, button or swipe; its details beside it. */
 
-import { h } from "../parts/dom.js";
+import { h, passFocus } from "../parts/dom.js";
 import { clock } from "../parts/format.js";
 import { icon } from "../parts/icons.js";
 import { t } from "../parts/i18n.js";
@@ -75,7 +75,8 @@ export class Viewer {
     );
     const picture = h("div", { class: "viewer-picture" }, this.stage.element, this.previous, this.next);
     this.dialog = h("dialog", { class: "viewer", "aria-label": t("viewer.label") }, bar, picture, this.details.element);
-    this.dialog.addEventListener("keydown", (event) => this.#key(event));
+    // The dialog itself would hear nothing where an edit that is over has left the focus nowhere.
+    addEventListener("keydown", (event) => this.#key(event), { signal: this.controller.signal });
     this.dialog.addEventListener("close", () => this.#closed());
     onSwipe(this.stage.element, { onStep: (step) => this.#step(step), onDown: () => this.dialog.close() });
     document.body.append(this.dialog);
@@ -99,9 +100,7 @@ export class Viewer {
     this.title.textContent = view.filename;
     this.stage.show(view);
     this.details.show(view);
-    const { before, after } = this.#neighbours();
-    this.previous.hidden = !before;
-    this.next.hidden = !after;
+    const { before, after } = this.#showSteps();
     this.stage.prepare([after, before].filter(Boolean));
     this.onMove(view.id);
     if (!after) this.library.loadMore();
@@ -110,14 +109,21 @@ export class Viewer {
   #refresh() {
     const view = this.#view && this.library.find(this.#view.id);
     if (!view) return;
-    const { before, after } = this.#neighbours();
-    this.previous.hidden = !before;
-    this.next.hidden = !after;
+    this.#showSteps();
     if (view === this.#view) return;
     this.#view = view;
     this.title.textContent = view.filename;
     this.stage.show(view);
     this.details.show(view);
+  }
+
+  #showSteps() {
+    const focused = document.activeElement;
+    const { before, after } = this.#neighbours();
+    this.previous.hidden = !before;
+    this.next.hidden = !after;
+    for (const button of [this.previous, this.next]) passFocus(focused, button, this.stage.element);
+    return { before, after };
   }
 
   #neighbours() {
@@ -133,10 +139,11 @@ export class Viewer {
   }
 
   #key(event) {
-    if (event.target.closest("input, textarea")) return;
+    const onTop = [...document.querySelectorAll("dialog[open]")].at(-1);
+    if (onTop !== this.dialog || event.target.closest?.("input, textarea")) return;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step) this.#step(step);
-    else if (event.key === "Delete") this.#delete();
+    else if (event.key === "Delete" && !event.repeat) this.#delete();
     else if (event.key === "i") this.#toggleDetails();
   }
 
