@@ -22,12 +22,14 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 	exec env BACKEND=aws ENVIRONMENT=development $(BIN)/python -m infra.beside --port 4566 --keep data/ministack ministack \
 	  sh -c '$(BIN)/python infra/deploy.py && exec sh infra/api_and_worker.sh $(BIN)/python'
 
+STAND_IN_TESTS := tests/contracts tests/infra tests/api
+
 # What holds for moto's server, on two stand-ins that are stricter. LOCALSTACK_URL names one that runs already.
 test-stand-ins: test-ministack test-failures
-	$(BIN)/python -m infra.beside localstack $(BIN)/pytest tests/contracts tests/infra tests/api
+	$(BIN)/python -m infra.beside localstack $(BIN)/pytest $(STAND_IN_TESTS)
 
 test-ministack: $(VENV)/.dev $(VENV)-ministack/.ready
-	$(BIN)/python -m infra.beside --check-signatures ministack $(BIN)/pytest tests/contracts tests/infra tests/api
+	$(BIN)/python -m infra.beside --check-signatures ministack $(BIN)/pytest $(STAND_IN_TESTS)
 
 # Workers that are killed, and dependencies that fail: it takes some minutes.
 test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
