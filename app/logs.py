@@ -49,10 +49,15 @@ def configure_logs(*, level: str, for_people: bool) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # Of a start that failed it prints the trace, whatever the reason; the reason is logged where it is known.
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith("Traceback"))
+    logging.getLogger("uvicorn.error").addFilter(_is_not_told_already)
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(least)
+
+
+def _is_not_told_already(record: logging.LogRecord) -> bool:
+    """Whether it is more than the trace of a start that was ended on purpose, once its reason had been logged."""
+    trace = record.getMessage()
+    return not (trace.startswith("Traceback") and trace.rstrip().rpartition("\n")[2].startswith("SystemExit"))
 
 
 def _renderers(*, for_people: bool) -> list[structlog.typing.Processor]:
