@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app.core.jobs import Job
 from tests.api.conftest import PASSWORD, Person, Service, embedded_settings, running
 from tests.pictures import jpeg, transparent_png
 
@@ -68,15 +69,23 @@ async def test_an_export_that_was_replaced_has_no_url_any_more(both: Service):
     assert (await both.fetch(url)).status_code == 200
 
 
-async def test_whoever_is_leaving_gets_no_tokens_that_would_be_refused(tmp_path: Path):
+async def test_whoever_is_leaving_gets_no_tokens_that_would_be_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with running(embedded_settings(tmp_path)) as service:
-        person = await service.person()
-        # As where no worker has begun yet: the account is still there.
-        service.app.state.services.leaving._accounts.remove = asyncio.Event().wait
+        person, services = await service.person(), service.app.state.services
+
+        async def hold(_: Job) -> None:
+            """As where no worker is there to begin: the account stays for a while."""
+
+        monkeypatch.setattr(services.jobs, "send", hold)
         assert (await person.request("DELETE", "/auth/me")).status_code == 202
         form = {"username": person.email, "password": PASSWORD}
         signed_in = await service.client.post("/api/v1/auth/token", data=form)
         assert (signed_in.status_code, signed_in.json()["code"]) == (401, "credentials_invalid")
+        # Whoever signed in at the very moment has a session all the same.
+        tokens = await services.accounts.sign_in(email=person.email, password=PASSWORD, client="203.0.113.9")
+        body = {"refresh_token": tokens.refresh_token}
+        refreshed = await service.client.post("/api/v1/auth/refresh", json=body)
+        assert (refreshed.status_code, refreshed.json()["code"]) == (401, "refresh_token_invalid")
 
 
 async def test_exports_cannot_be_asked_for_without_end(service: Service):
