@@ -34,7 +34,7 @@ test-ministack: $(VENV)/.dev $(VENV)-ministack/.ready
 # Workers that are killed, and dependencies that fail: it takes some minutes.
 test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.beside --check-signatures ministack \
-	  $(BIN)/pytest tests/acceptance/test_worker.py tests/acceptance/test_outages.py
+	  $(BIN)/pytest tests/acceptance/test_worker.py tests/acceptance/test_outages.py tests/acceptance/test_deletion.py
 
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning

@@ -7,7 +7,6 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -64,20 +63,7 @@ class DataDir:
                 raise DataDirInUse(
                     f"Another process is serving from {self.path}. Stop it first, or set DATA_DIR to another folder."
                 ) from None
-            os.utime(lock.fileno())
             yield
-
-    def served_since(self) -> datetime | None:
-        """Return when the process that serves from here began; None if there is none."""
-        try:
-            with self._lock_path.open() as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return datetime.fromtimestamp(os.fstat(lock.fileno()).st_mtime, UTC)
-        except FileNotFoundError:
-            pass
-        return None
 
     @property
     def _lock_path(self) -> Path:

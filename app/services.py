@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from app.core.ports import Accounts, LocalObjects, Metrics
+from app.usecases.adoption import Adoption
 from app.usecases.background import Background
 from app.usecases.direct_uploads import DirectUploads
 from app.usecases.ean_imports import EanImports
@@ -14,6 +15,7 @@ from app.usecases.jobs import Jobs
 from app.usecases.leaving import Leaving
 from app.usecases.library import Library
 from app.usecases.once import Once
+from app.usecases.reconciling import Reconciler
 from app.usecases.spool import Spool
 from app.usecases.thumbnails import Thumbnails
 from app.usecases.uploads import Uploads
@@ -34,6 +36,8 @@ class Services:
     ean_imports: EanImports
     exports: Exports
     background: Background
+    reconciler: Reconciler
+    adoption: Adoption
     metrics: Metrics
     health_checks: Mapping[str, Callable[[], Awaitable[None]]]
     """By the name under which `/health/ready` speaks of it."""

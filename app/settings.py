@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
     render_processes: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
 
+    reconcile_grace_days: Annotated[int, Field(ge=1, le=365)] = 7
+
     user_quota_bytes: Annotated[int, Field(ge=0)] = 0
     user_quota_images: Annotated[int, Field(ge=0)] = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from app.adapters.disk import open_disk
 from app.adapters.dynamodb import (
@@ -14,6 +15,8 @@ from app.adapters.dynamodb import (
     DynamoDBJobTable,
     DynamoDBOnceTable,
     DynamoDBOwnerTable,
+    DynamoDBReconcileTable,
+    DynamoDBTombstoneTable,
     open_dynamodb,
 )
 from app.adapters.s3 import S3ObjectStore
@@ -26,8 +29,11 @@ from app.adapters.sqlite import (
     SqliteJobTable,
     SqliteOnceTable,
     SqliteOwnerTable,
+    SqliteReconcileTable,
+    SqliteTombstoneTable,
     open_sqlite,
 )
+from app.core.clock import Clock
 from app.core.ports import (
     AccountTable,
     DirectUploadTable,
@@ -37,6 +43,8 @@ from app.core.ports import (
     ObjectStore,
     OnceTable,
     OwnerTable,
+    ReconcileTable,
+    TombstoneTable,
 )
 from app.core.signing import derive_key
 from app.data_dir import DataDir
@@ -55,6 +63,10 @@ class Storage:
     once: OnceTable
     jobs: JobTable
     owners: OwnerTable
+    tombstones: TombstoneTable
+    reconcile: ReconcileTable
+    clock: Clock
+    """The tables' own time."""
     local_objects: LocalObjects | None
 
 
@@ -88,6 +100,10 @@ async def _open_embedded(settings: Settings, data_dir: DataDir) -> AsyncIterator
             once=SqliteOnceTable(database),
             jobs=SqliteJobTable(database),
             owners=SqliteOwnerTable(database),
+            tombstones=SqliteTombstoneTable(database),
+            reconcile=SqliteReconcileTable(database),
+            # The file, and every process that uses it, are on this machine.
+            clock=_now,
             local_objects=store,
         )
 
@@ -112,6 +128,7 @@ async def _open_aws(settings: Settings) -> AsyncIterator[Storage]:
             endpoint_url=settings.s3_presigned_url_endpoint or settings.localstack_endpoint_url,
             ttl_seconds=settings.presigned_url_ttl,
             window_seconds=settings.presigned_url_window,
+            clock=lambda: s3.clock().timestamp(),
         )
         table = await stack.enter_async_context(
             open_dynamodb(
@@ -123,7 +140,7 @@ async def _open_aws(settings: Settings) -> AsyncIterator[Storage]:
                 session_token=reveal(settings.aws_session_token),
             )
         )
-        store = S3ObjectStore(s3.client, bucket=settings.s3_bucket, signer=presigner)
+        store = S3ObjectStore(s3.client, bucket=settings.s3_bucket, signer=presigner, clock=s3.clock)
         yield Storage(
             store=store,
             images=DynamoDBImageTable(table),
@@ -132,8 +149,15 @@ async def _open_aws(settings: Settings) -> AsyncIterator[Storage]:
             once=DynamoDBOnceTable(table),
             jobs=DynamoDBJobTable(table),
             owners=DynamoDBOwnerTable(table),
+            tombstones=DynamoDBTombstoneTable(table),
+            reconcile=DynamoDBReconcileTable(table),
+            clock=table.clock,
             local_objects=None,
         )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def secret_of(settings: Settings, data_dir: DataDir) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import httpx
 import structlog
@@ -21,7 +22,6 @@ from app.core.jobs import JobKind
 from app.core.models import Quota
 from app.core.ports import (
     Accounts,
-    AccountTable,
     JobQueue,
     ProductCatalog,
     Renderer,
@@ -32,8 +32,10 @@ from app.data_dir import DataDir
 from app.services import Services
 from app.settings import Settings, reveal
 from app.storage import Storage, open_storage, secret_of
+from app.usecases.adoption import Adoption
 from app.usecases.background import Background
 from app.usecases.cursors import Cursors
+from app.usecases.deletions import Deletions
 from app.usecases.direct_uploads import DirectUploads
 from app.usecases.ean_imports import EanImports
 from app.usecases.exports import Exports
@@ -41,6 +43,7 @@ from app.usecases.jobs import Jobs
 from app.usecases.leaving import Leaving
 from app.usecases.library import Library
 from app.usecases.once import Once
+from app.usecases.reconcile_findings import Ports as ReconcilePorts
 from app.usecases.reconciling import Reconciler
 from app.usecases.spool import Spool
 from app.usecases.thumbnails import Thumbnails
@@ -64,14 +67,15 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, *, serves: bool = True) -> AsyncIterator[Services]:
     """Open everything and check that it is there.
 
-    Raises SystemExit where something is missing or wrong, once it has logged in words what that is.
+    With `serves` the folder of the embedded backend is held for this process; a command that runs beside the service
+    does without. Raises SystemExit where something is missing or wrong, once it has logged in words what that is.
     """
     async with AsyncExitStack() as stack:
         try:
-            services = await stack.enter_async_context(_open_services(settings))
+            services = await stack.enter_async_context(_open_services(settings, serves=serves))
         except Exception as error:
             cause = str(error.__cause__) if error.__cause__ else None
             _log.critical("service.not_started", reason=str(error), cause=cause, exc_info=not isinstance(error, _PLAIN))
@@ -80,19 +84,19 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 @asynccontextmanager
-async def _open_services(settings: Settings) -> AsyncIterator[Services]:
+async def _open_services(settings: Settings, *, serves: bool) -> AsyncIterator[Services]:
     data_dir = DataDir(settings.data_dir)
     secret = secret_of(settings, data_dir)
     async with AsyncExitStack() as stack:
-        if settings.backend == "embedded":
+        if serves and settings.backend == "embedded":
             stack.enter_context(data_dir.serving())
         storage = await stack.enter_async_context(open_storage(settings, data_dir))
         yield _services(
             settings,
             storage,
-            accounts=await stack.enter_async_context(_open_accounts(settings, storage.accounts, secret=secret)),
+            accounts=await stack.enter_async_context(_open_accounts(settings, storage, secret=secret)),
             queue=await stack.enter_async_context(_open_queue(settings)),
-            catalog=await stack.enter_async_context(_open_catalog(settings, storage.accounts)),
+            catalog=await stack.enter_async_context(_open_catalog(settings, storage)),
             renderer=await stack.enter_async_context(
                 open_render_pool(
                     _render_options(settings, sizes=settings.thumbnail_sizes),
@@ -129,9 +133,15 @@ def _services(
     metrics = PrometheusMetrics()
     renderer = MeasuredRenderer(renderer, metrics)
     quota = Quota(images=settings.user_quota_images, bytes=settings.user_quota_bytes)
-    jobs = Jobs(table=storage.jobs, queue=queue, cursors=Cursors(derive_key(secret, "job-cursor")))
+    jobs = Jobs(table=storage.jobs, queue=queue, cursors=Cursors(derive_key(secret, "job-cursor")), clock=storage.clock)
+    deletions = Deletions(store=storage.store, tombstones=storage.tombstones, clock=storage.clock)
     library = Library(
-        store=storage.store, images=storage.images, quota=quota, cursors=Cursors(derive_key(secret, "cursor"))
+        store=storage.store,
+        images=storage.images,
+        deletions=deletions,
+        quota=quota,
+        cursors=Cursors(derive_key(secret, "cursor")),
+        clock=storage.clock,
     )
     uploads = Uploads(
         store=storage.store,
@@ -144,7 +154,7 @@ def _services(
         sizes=settings.thumbnail_sizes,
         allowed_content_types=settings.allowed_content_types,
     )
-    once = Once(storage.once)
+    once = Once(storage.once, clock=storage.clock)
     thumbnails = Thumbnails(
         store=storage.store,
         images=storage.images,
@@ -182,12 +192,27 @@ def _services(
             JobKind.LEAVE: leaving,
         },
         metrics=metrics,
+        clock=storage.clock,
+    )
+    reconciler = Reconciler(
+        ReconcilePorts(
+            store=storage.store,
+            images=storage.images,
+            owners=storage.owners,
+            tombstones=storage.tombstones,
+            table=storage.reconcile,
+            deletions=deletions,
+        ),
+        metrics=metrics,
+        grace=timedelta(days=settings.reconcile_grace_days),
     )
     upkeep = Upkeep(
         jobs=storage.jobs,
         queue=queue,
         once=storage.once,
-        reconciler=Reconciler(store=storage.store, images=storage.images),
+        deletions=deletions,
+        reconciler=reconciler,
+        clock=storage.clock,
     )
     return Services(
         accounts=accounts,
@@ -204,6 +229,7 @@ def _services(
             once=once,
             spool=spool,
             max_bytes=settings.max_direct_file_size,
+            clock=storage.clock,
         ),
         views=Views(storage.store),
         jobs=jobs,
@@ -216,6 +242,15 @@ def _services(
             metrics=metrics,
             queue_begins_empty=settings.backend == "embedded",
         ),
+        reconciler=reconciler,
+        adoption=Adoption(
+            store=storage.store,
+            images=storage.images,
+            owners=storage.owners,
+            tombstones=storage.tombstones,
+            uploads=uploads,
+            spool=spool,
+        ),
         metrics=metrics,
         health_checks={"store": storage.store.check, "table": storage.images.check, "queue": queue.check},
         local_objects=storage.local_objects,
@@ -224,10 +259,14 @@ def _services(
 
 
 @asynccontextmanager
-async def _open_accounts(settings: Settings, table: AccountTable, *, secret: str) -> AsyncIterator[Accounts]:
+async def _open_accounts(settings: Settings, storage: Storage, *, secret: str) -> AsyncIterator[Accounts]:
     if settings.auth == "local":
-        seconds = settings.access_token_expire_minutes * 60
-        async with open_local_accounts(table, secret_key=secret, access_token_seconds=seconds) as local:
+        async with open_local_accounts(
+            storage.accounts,
+            secret_key=secret,
+            access_token_seconds=settings.access_token_expire_minutes * 60,
+            clock=storage.clock,
+        ) as local:
             yield local
         return
     async with (
@@ -268,10 +307,10 @@ def _render_options(settings: Settings, *, sizes: tuple[int, ...]) -> RenderOpti
 
 
 @asynccontextmanager
-async def _open_catalog(settings: Settings, attempts: AccountTable) -> AsyncIterator[ProductCatalog]:
+async def _open_catalog(settings: Settings, storage: Storage) -> AsyncIterator[ProductCatalog]:
     async with open_food_facts(
         settings.product_catalog_url,
         user_agent=settings.product_catalog_user_agent,
-        limiter=CatalogLimiter(attempts),
+        limiter=CatalogLimiter(storage.accounts, clock=storage.clock),
     ) as catalog:
         yield catalog

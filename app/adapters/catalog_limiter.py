@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
-from datetime import UTC, datetime
 
+from app.core.clock import Clock
 from app.core.errors import CatalogUnavailable
 from app.core.ports import AccountTable
 
@@ -19,13 +18,13 @@ _WAITING = "Many products are being looked up. This one waits for its turn."
 
 
 class CatalogLimiter:
-    def __init__(self, table: AccountTable, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, table: AccountTable, *, clock: Clock) -> None:
         self._table = table
-        self._now = now
+        self._clock = clock
 
     async def take_turn(self, host: str) -> None:
         """Return if `host` may be asked now. Raises CatalogUnavailable, with the time until our turn."""
-        now = self._now()
+        now = self._clock()
         taken = await self._table.count_attempt(f"catalog#{host}", now=now, window_seconds=_WINDOW_SECONDS)
         if taken.count <= _IN_A_WINDOW:
             return

@@ -41,6 +41,7 @@ URL_PATH = "api/v1/objects/"
 FORM_URL = "api/v1/objects"
 WALK_BATCH = 500
 _THREADS = 8
+_OTHER_CONTENT_TYPES = {"json": "application/json", "zip": "application/zip"}
 
 # Where files are written before they are whole. Beside the objects, so that moving one is a rename in the same file
 # system; no key has a `~` in it.
@@ -126,6 +127,9 @@ class DiskObjectStore:
         while batch := await self._in_thread(lambda: list(islice(objects, WALK_BATCH))):
             for found in batch:
                 yield found
+
+    async def now(self) -> datetime:
+        return await self._in_thread(self._time)
 
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         now = int(self._clock())
@@ -253,12 +257,17 @@ class DiskObjectStore:
         self._locate(f"{folder}{slash}x")
         yield from walk_folder(self._folder / folder, at=f"{folder}{slash}", prefix=prefix)
 
-    def _probe(self) -> None:
+    def _probe(self) -> os.stat_result:
         probe = self._folder / _DRAFTS / secrets.token_hex(16)
         try:
             probe.write_bytes(b"x")
+            return probe.stat()
         finally:
             probe.unlink(missing_ok=True)
+
+    def _time(self) -> datetime:
+        # By the file system's clock, which on a network drive is not this machine's.
+        return datetime.fromtimestamp(self._probe().st_mtime, UTC)
 
 
 def _translate_errors(function: Callable[[], T]) -> T:
@@ -270,8 +279,8 @@ def _translate_errors(function: Callable[[], T]) -> T:
 
 def _content_type(key: str) -> str:
     extension = key.rpartition(".")[2]
-    if extension == "zip":
-        return "application/zip"
+    if extension in _OTHER_CONTENT_TYPES:
+        return _OTHER_CONTENT_TYPES[extension]
     known = FORMATS_BY_EXTENSION.get(extension)
     return known.content_type if known else "application/octet-stream"
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core.errors import UploadTooLarge
@@ -81,7 +82,8 @@ def walk_folder(folder: Path, *, at: str, prefix: str) -> Iterator[StoredObject]
             yield from walk_folder(folder / name, at=key, prefix=prefix)
         else:
             with suppress(FileNotFoundError):  # deleted meanwhile
-                yield StoredObject(key, (folder / name).lstat().st_size)
+                status = (folder / name).lstat()
+                yield StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 def _list_folder(folder: Path) -> list[str]:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     PlatformCollector,
     ProcessCollector,
@@ -67,6 +68,13 @@ class PrometheusMetrics:
             "dependency_errors", "Calls that failed, retries included.", ["dependency"], registry=registry
         )
 
+        self._deletions_withheld = Gauge(
+            "reconcile_deletions_withheld",
+            "Unreferenced originals that the latest reconcile run did not delete because they were too many.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+
     def count_request(self, *, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
@@ -83,6 +91,9 @@ class PrometheusMetrics:
 
     def count_dependency_error(self, dependency: str) -> None:
         self._dependency_errors.labels(dependency).inc()
+
+    def set_deletions_withheld(self, originals: int) -> None:
+        self._deletions_withheld.set(originals)
 
     def exposition(self, *, queue_depth: int | None, queue_age_seconds: float | None) -> bytes:
         queue = CollectorRegistry()

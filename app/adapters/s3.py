@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import math
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,8 +57,10 @@ class Signer(Protocol):
 class S3ObjectStore:
     """The role needs s3:ListBucket as well: without it S3 answers 403, not 404, for a key that is not there."""
 
-    def __init__(self, client: S3Client, *, bucket: str, signer: Signer) -> None:
+    def __init__(self, client: S3Client, *, bucket: str, signer: Signer, clock: Callable[[], datetime]) -> None:
+        """`clock` tells S3's own time, as of its latest response."""
         self._client = client
+        self._clock = clock
         self._bucket = bucket
         self._signer = signer
         self._places = asyncio.Semaphore(MAX_FILE_BODIES)
@@ -165,10 +167,15 @@ class S3ObjectStore:
             async with _answer_within(_CALL_SECONDS):
                 page = await self._client.list_objects_v2(**request)
             for entry in page.get("Contents", []):
-                yield StoredObject(entry["Key"], entry["Size"])
+                yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
+
+    async def now(self) -> datetime:
+        async with _answer_within(_CALL_SECONDS):
+            await self._client.head_bucket(Bucket=self._bucket)
+        return self._clock()
 
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         disposition = None if filename is None else attachment(filename)

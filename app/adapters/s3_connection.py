@@ -11,6 +11,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 
+from app.adapters.server_clock import ServerClock
+
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
@@ -23,6 +25,8 @@ _ATTEMPTS = 3
 class S3Connection:
     client: S3Client
     credentials: AioCredentials
+    clock: ServerClock
+    """S3's own time."""
 
 
 @asynccontextmanager
@@ -47,7 +51,9 @@ async def open_s3(
         "s3", region_name=region, endpoint_url=endpoint_url or None, config=_make_config(custom=bool(endpoint_url))
     ) as client:
         client.meta.events.register_last("before-call.s3", _send_body_at_once)
-        yield S3Connection(client, credentials)
+        clock = ServerClock()
+        client.meta.events.register("after-call.s3", clock.observe_response)
+        yield S3Connection(client, credentials, clock)
 
 
 def _make_config(*, custom: bool) -> AioConfig:

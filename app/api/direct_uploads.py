@@ -50,7 +50,7 @@ async def open_upload(
             f"key {key}",
             fingerprint=f"announce {hashlib.sha256(body.model_dump_json().encode()).hexdigest()}",
             find=partial(uploads.find, user),
-            make=lambda upload_id: uploads.open(user, announced, upload_id=upload_id),
+            make=lambda claim: uploads.open(user, announced, claim=claim),
         )
     form = await uploads.sign(upload)
     return DirectUploadView(

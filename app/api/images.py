@@ -118,7 +118,7 @@ async def upload_image(
                 f"key {key}",
                 fingerprint=f"upload {received.sha256}",
                 find=partial(services.library.find, user),
-                make=lambda image_id: receive(user, received, image_id=image_id),
+                make=lambda claim: receive(user, received, image_id=claim.result_id, claim=claim),
             )
     if image.is_pending:
         response.status_code = 202

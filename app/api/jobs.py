@@ -43,7 +43,7 @@ async def fetch_image(
             f"key {key}",
             fingerprint=f"fetch {hashlib.sha256(body.model_dump_json().encode()).hexdigest()}",
             find=partial(services.jobs.find, user),
-            make=lambda job_id: fetch(job_id=job_id),
+            make=lambda claim: fetch(claim=claim),
         )
     return await view(request, services, job)
 

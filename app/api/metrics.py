@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -22,5 +21,5 @@ async def read_metrics(services: AppServices) -> Response:
     depth = age = None
     with contextlib.suppress(AppError):
         depth, oldest = await services.jobs.backlog()
-        age = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
+        age = max(0.0, (services.jobs.clock() - oldest).total_seconds()) if oldest else 0.0
     return Response(services.metrics.exposition(queue_depth=depth, queue_age_seconds=age), media_type=_MEDIA_TYPE)

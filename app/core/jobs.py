@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.core.models import EXPORTS_PREFIX
+from app.core.models import EXPORTS_PREFIX, JobClaim
 
 
 class JobKind(StrEnum):
@@ -67,6 +67,11 @@ class Job:
     @property
     def is_finished(self) -> bool:
         return self.status in FINISHED
+
+    @property
+    def job_claim(self) -> JobClaim:
+        """The claim of the attempt that runs."""
+        return JobClaim(self.id, self.claim or "")
 
     @property
     def export_key(self) -> str:

@@ -142,10 +142,14 @@ class Image:
         return any(thumbnail.status is ThumbnailStatus.PENDING for thumbnail in self.thumbnails)
 
     @property
+    def sidecar_key(self) -> str:
+        return sidecar_key(self.owner_id, self.id)
+
+    @property
     def object_keys(self) -> tuple[str, ...]:
-        """The key of every object that this record says is there."""
+        """The key of every object that belongs to this record: the original, its sidecar, the ready thumbnails."""
         ready = (t for t in self.thumbnails if t.status is ThumbnailStatus.READY)
-        return (self.original_key, *(self.thumbnail_key(t) for t in ready))
+        return (self.original_key, self.sidecar_key, *(self.thumbnail_key(t) for t in ready))
 
 
 IMAGES_PREFIX = "images/"
@@ -163,6 +167,11 @@ def original_key(owner_id: str, image_id: str, content_type: str) -> str:
 
 def thumbnail_key(owner_id: str, image_id: str, size: int, content_type: str) -> str:
     return f"{image_folder(owner_id, image_id)}{size}.{_extension(content_type)}"
+
+
+def sidecar_key(owner_id: str, image_id: str) -> str:
+    """The key of the object that repeats what only the record knows, so that a lost record can be rebuilt."""
+    return f"{image_folder(owner_id, image_id)}metadata.json"
 
 
 def _extension(content_type: str) -> str:
@@ -210,6 +219,8 @@ class Rendering:
 class StoredObject:
     key: str
     size: int
+    modified_at: datetime
+    """By the store's own clock: compare it with `ObjectStore.now` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +263,71 @@ class DirectUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestClaim:
+    """The right to create the result of a request that was sent with an idempotency key."""
+
+    key: str
+    result_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobClaim:
+    """The right of one attempt at a background job to write the job's results."""
+
+    job_id: str
+    claim: str
+
+
+Claim = RequestClaim | JobClaim
+
+
+class ClaimLost(Exception):
+    """Another process holds the claim now, so nothing may be written under it. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """An image that its owner deleted: no record with its id can be added again.
+
+    It is open until all objects of the image are gone.
+    """
+
+    owner_id: str
+    image_id: str
+    deleted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """What earlier reconcile runs found out of step about one image, and when each first saw it (the store's time)."""
+
+    owner_id: str
+    image_id: str
+    unreferenced: Mapping[str, datetime]
+    """Objects that no record refers to: when each was first seen, by the last part of its key."""
+    lost_since: datetime | None
+    """When the record's original was first seen to be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileState:
+    """What one reconcile run leaves for the next. All times are the store's."""
+
+    run_id: str
+    """The id of the latest run; the store holds an object of this name, by which a restored table is noticed."""
+    unbroken_since: datetime
+    """Grace periods that began before this time begin again at this time."""
+    originals_deleted: Mapping[str, int]
+    """How many unreferenced originals were deleted on each day (`2026-11-30`) of the last seven."""
+
+
+@dataclass(frozen=True, slots=True)
 class OnceRecord:
-    """A request that is carried out at most once: under way until `leased_until`, or done.
+    """A request that is carried out at most once: under way, or done.
 
     `fingerprint` tells the same request from another under the same key; `result_id` is the id of what it makes.
+    The process that carries it out changes `leased_until` every few seconds. Others compare it with what they saw
+    before, never with a clock: a record that did not change for the length of the lease was abandoned.
     """
 
     owner_id: str
@@ -265,6 +337,10 @@ class OnceRecord:
     done: bool
     leased_until: datetime
     expires_at: datetime
+
+    @property
+    def claim(self) -> RequestClaim:
+        return RequestClaim(self.key, self.result_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,25 @@ from app.core.jobs import DueJob, Job, JobMessage, JobStatus
 from app.core.models import (
     Account,
     Attempts,
+    Claim,
     DirectUpload,
+    Discrepancy,
     Image,
+    JobClaim,
     LocalObject,
     OnceRecord,
     PostedForm,
     Profile,
     Quota,
+    ReconcileState,
     Rendering,
+    RequestClaim,
     Session,
     SignedForm,
     SignedUrl,
     StoredObject,
     Tokens,
+    Tombstone,
     Usage,
     User,
 )
@@ -69,6 +75,10 @@ class ObjectStore(Protocol):
 
     def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
         """Yield every object whose key begins with `prefix`, in the order of keys (bytewise)."""
+        ...
+
+    async def now(self) -> datetime:
+        """Return the time by the store's own clock, which is the one that `StoredObject.modified_at` is set by."""
         ...
 
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
@@ -123,12 +133,16 @@ class ImageTable(Protocol):
     Reads see every write that has returned.
     """
 
-    async def add(self, image: Image, *, quota: Quota) -> None:
+    async def add(self, image: Image, *, quota: Quota, claim: Claim | None = None) -> None:
         """Add the record and count it to its owner's usage, both or neither.
 
+        With `claim` it is added only while that claim is held; a RequestClaim is marked done by the same write, so
+        that a request with an idempotency key never makes two images. Adding a record that is there already changes
+        nothing.
+
         Raises QuotaExceeded if the owner would then have more than `quota`, however many are added
-        at once, and TokenInvalid if `OwnerTable.close` was called for the owner. Adding a record that is there
-        already changes nothing.
+        at once, TokenInvalid if `OwnerTable.close` was called for the owner, ImageMissing if the image has a
+        tombstone, and ClaimLost.
         """
         ...
 
@@ -147,17 +161,18 @@ class ImageTable(Protocol):
         """
         ...
 
-    async def remove(self, owner_id: str, image_id: str) -> Image:
+    async def remove(self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None) -> Image:
         """Remove the record and its share of the usage, both or neither; return what was removed.
 
-        Raises ImageMissing; of two at once one succeeds.
+        With `deleted_at` the same write adds an open tombstone (TombstoneTable). Raises ImageMissing; of two at once
+        one succeeds.
         """
         ...
 
-    async def replace(self, image: Image) -> None:
+    async def replace(self, image: Image, *, claim: JobClaim | None = None) -> None:
         """Overwrite thumbnails, placeholder, width and height of the record with those of `image`.
 
-        Raises ImageMissing.
+        With `claim` only while that claim is held. Raises ImageMissing and ClaimLost.
         """
         ...
 
@@ -188,11 +203,68 @@ class ImageTable(Protocol):
         ...
 
 
+class TombstoneTable(Protocol):
+    """Which images must not be added (again): those that their owners deleted, by `ImageTable.remove`.
+
+    A tombstone is open until it is closed, and kept for 90 days after that.
+    """
+
+    async def add_tombstone(self, tombstone: Tombstone) -> bool:
+        """Add an open tombstone unless the image has a record; return whether the image has a tombstone now."""
+        ...
+
+    async def remove_tombstone(self, tombstone: Tombstone) -> None:
+        """Remove the tombstone, so that the image can be added again. One that is not there is no error."""
+        ...
+
+    async def find_tombstone(self, owner_id: str, image_id: str) -> Tombstone | None: ...
+
+    async def open_tombstones(self, *, deleted_before: datetime, limit: int) -> Sequence[Tombstone]:
+        """Return at most `limit` open tombstones of any owner, the oldest first.
+
+        May miss what was written in the last seconds.
+        """
+        ...
+
+    async def close_tombstone(self, tombstone: Tombstone, *, now: datetime) -> None:
+        """Note that no object of the image is left. Closing a closed or missing one is no error."""
+        ...
+
+
+class ReconcileTable(Protocol):
+    """What reconcile runs found out of step, until it is settled; all times are the store's."""
+
+    async def note_unreferenced(self, owner_id: str, image_id: str, names: Collection[str], *, at: datetime) -> None:
+        """Note objects of the image that no record refers to; those that are noted already keep their time."""
+        ...
+
+    async def note_lost(self, owner_id: str, image_id: str, *, at: datetime) -> None:
+        """Note that the record's original is missing, unless that is noted already."""
+        ...
+
+    def discrepancies(self) -> AsyncIterator[Discrepancy]:
+        """Yield everything that is noted, in any order; what changes meanwhile may or may not be seen."""
+        ...
+
+    async def forget_unreferenced(self, owner_id: str, image_id: str, names: Collection[str]) -> None:
+        """Remove these notes. One that is not there is no error."""
+        ...
+
+    async def forget_lost(self, owner_id: str, image_id: str) -> None: ...
+
+    async def reconcile_state(self) -> ReconcileState | None: ...
+
+    async def save_reconcile_state(self, state: ReconcileState) -> None: ...
+
+
 class DirectUploadTable(Protocol):
     """Uploads that were announced and may arrive in the store; kept a day past `expires_at`."""
 
-    async def add_upload(self, upload: DirectUpload) -> None:
-        """Adding one that is there already changes nothing."""
+    async def add_upload(self, upload: DirectUpload, *, claim: RequestClaim | None = None) -> None:
+        """Add the upload and, if given, mark `claim` done, both or neither. Raises ClaimLost.
+
+        Adding one that is there already changes nothing.
+        """
         ...
 
     async def find_upload(self, owner_id: str, upload_id: str) -> DirectUpload | None: ...
@@ -208,8 +280,14 @@ class OnceTable(Protocol):
         """
         ...
 
-    async def take_over(self, record: OnceRecord, *, from_result_id: str, now: datetime) -> bool:
-        """Put `record` in the place of one that is not done, has `from_result_id` and whose lease is over at `now`.
+    async def find(self, owner_id: str, key: str) -> OnceRecord | None: ...
+
+    async def renew(self, record: OnceRecord, *, leased_until: datetime) -> bool:
+        """Change `leased_until`; return False, having changed nothing, if another has taken over or it is done."""
+        ...
+
+    async def take_over(self, record: OnceRecord, *, seen: OnceRecord) -> bool:
+        """Put `record` in the place of `seen`, if that is not done and has not been renewed since it was read.
 
         Of many at once exactly one gets True.
         """
@@ -227,8 +305,11 @@ class OnceTable(Protocol):
 class JobTable(Protocol):
     """The records of background jobs: they, not the queue, say what has to be done and what was."""
 
-    async def add_job(self, job: Job) -> None:
-        """Adding one that is there already changes nothing."""
+    async def add_job(self, job: Job, *, claim: RequestClaim | None = None) -> None:
+        """Add the job and, if given, mark `claim` done, both or neither. Raises ClaimLost.
+
+        Adding one that is there already changes nothing.
+        """
         ...
 
     async def find_job(self, owner_id: str, job_id: str) -> Job | None: ...
@@ -307,8 +388,15 @@ class OwnerTable(Protocol):
 
     async def is_closed(self, owner_id: str) -> bool: ...
 
-    async def forget(self, owner_id: str, *, but_job: str) -> None:
-        """Remove the owner's usage, direct uploads, idempotency keys and jobs but one; images and that mark stay."""
+    async def forget(self, owner_id: str, *, but_job: str, deleted_at: datetime) -> None:
+        """Remove the owner's usage, tombstones, direct uploads, idempotency keys and jobs but one.
+
+        Images and the mark of `close` stay, and `deleted_at` is kept for 90 days.
+        """
+        ...
+
+    async def deleted_at(self, owner_id: str) -> datetime | None:
+        """Return when everything of the owner was deleted (the store's time); None if it was not, or long ago."""
         ...
 
 
@@ -460,6 +548,10 @@ class Metrics(Protocol):
         ...
 
     def count_dependency_error(self, dependency: str) -> None: ...
+
+    def set_deletions_withheld(self, originals: int) -> None:
+        """How many unreferenced originals the latest reconcile run did not delete because they were too many."""
+        ...
 
     def exposition(self, *, queue_depth: int | None, queue_age_seconds: float | None) -> bytes:
         """Return all that was counted, by every process that counts together with this one, as Prometheus reads it."""

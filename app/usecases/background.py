@@ -47,6 +47,7 @@ class Background:
             for loop in (
                 self._receive(),
                 self._look_after(),
+                _repeat(self._upkeep.finish_deletions, every_seconds=_SWEEP_SECONDS),
                 _repeat(self._upkeep.reconcile_daily, every_seconds=_RECONCILE_SECONDS),
             )
         ]

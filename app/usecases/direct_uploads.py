@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import BinaryIO
 
 import structlog
 
 from app.core import filenames
+from app.core.clock import Clock
 from app.core.errors import (
     AppError,
     DependencyUnavailable,
@@ -25,7 +26,7 @@ from app.core.errors import (
 )
 from app.core.formats import SNIFF_BYTES
 from app.core.ids import is_id, new_id
-from app.core.models import DirectUpload, Image, PostedForm, SignedForm, User
+from app.core.models import DirectUpload, Image, PostedForm, RequestClaim, SignedForm, User
 from app.core.ports import DirectUploadTable, ObjectStore
 from app.core.threads import on_disk
 from app.usecases.library import Library
@@ -63,8 +64,10 @@ class DirectUploads:
         once: Once,
         spool: Spool,
         max_bytes: int,
+        clock: Clock,
     ) -> None:
         self._store = store
+        self._clock = clock
         self._table = table
         self._library = library
         self._uploads = uploads
@@ -72,23 +75,26 @@ class DirectUploads:
         self._spool = spool
         self.max_bytes = max_bytes
 
-    async def open(self, user: User, announced: Announcement, *, upload_id: str | None = None) -> DirectUpload:
-        """Keep what was announced; `sign` gives its form. Raises UploadTooLarge, FormatUnsupported or QuotaExceeded."""
+    async def open(self, user: User, announced: Announcement, *, claim: RequestClaim | None = None) -> DirectUpload:
+        """Keep what was announced; `sign` gives its form.
+
+        Raises UploadTooLarge, FormatUnsupported, QuotaExceeded or ClaimLost.
+        """
         if announced.size > self.max_bytes:
             raise UploadTooLarge(f"The file has {announced.size:,} bytes; the limit is {self.max_bytes:,}.")
         self._uploads.require_allowed(announced.content_type)
         await self._uploads.refuse_over_quota(user, announced.size)
         upload = DirectUpload(
-            id=upload_id or new_id(),
+            id=claim.result_id if claim else new_id(),
             owner_id=user.id,
             filename=filenames.clean(announced.filename),
             description=announced.description,
             content_type=announced.content_type,
             size=announced.size,
             sha256=announced.sha256,
-            expires_at=datetime.now(UTC) + FORM_LIFETIME,
+            expires_at=self._clock() + FORM_LIFETIME,
         )
-        await self._table.add_upload(upload)
+        await self._table.add_upload(upload, claim=claim)
         return upload
 
     async def sign(self, upload: DirectUpload) -> SignedForm:
@@ -130,11 +136,11 @@ class DirectUploads:
         except IdempotencyKeyReused:
             raise UploadMissing("The image of this upload was deleted since.") from None
 
-    async def _keep(self, user: User, upload: DirectUpload, image_id: str) -> Image:
+    async def _keep(self, user: User, upload: DirectUpload, claim: RequestClaim) -> Image:
         if (size := await self._store.size(upload.key)) is None:
             raise UploadIncomplete
         try:
-            image = await self._check_and_keep(user, upload, size, image_id)
+            image = await self._check_and_keep(user, upload, size, claim)
         except AppError as error:
             if error.status in _REFUSALS:
                 await self._delete(upload)
@@ -142,7 +148,7 @@ class DirectUploads:
         await self._delete(upload)
         return image
 
-    async def _check_and_keep(self, user: User, upload: DirectUpload, size: int, image_id: str) -> Image:
+    async def _check_and_keep(self, user: User, upload: DirectUpload, size: int, claim: RequestClaim) -> Image:
         if size != upload.size:
             raise UploadMismatch(f"{size:,} bytes have arrived; {upload.size:,} were announced.")
         async with self._spool.file() as file:
@@ -160,7 +166,7 @@ class DirectUploads:
             )
             # The form stays good after this, so the object may still change: kept are the bytes that were checked,
             # under a key that no form was ever signed for.
-            return await self._uploads.receive(user, received, image_id=image_id)
+            return await self._uploads.receive(user, received, image_id=claim.result_id, claim=claim)
 
     async def _fetch(self, upload: DirectUpload, file: BinaryIO) -> str:
         try:

@@ -16,7 +16,7 @@ from app.core.errors import (
 from app.core.formats import SNIFF_BYTES
 from app.core.ids import new_id
 from app.core.jobs import Job, JobError, JobKind
-from app.core.models import User
+from app.core.models import RequestClaim, User
 from app.core.ports import AccountTable, ProductCatalog
 from app.core.products import Product
 from app.core.threads import on_disk
@@ -25,7 +25,7 @@ from app.usecases.library import Library
 from app.usecases.rates import Rate
 from app.usecases.spool import Spool
 from app.usecases.uploads import ReceivedFile, Uploads
-from app.usecases.working import Attempt, LeaseLost
+from app.usecases.working import Attempt
 
 _FOUND, _DOWNLOADED = 25, 60
 """Percent done."""
@@ -53,10 +53,10 @@ class EanImports:
         self._attempts = attempts
         self._max_bytes = max_bytes
 
-    async def request(self, user: User, ean: str, *, description: str | None, job_id: str | None = None) -> Job:
-        """Have the image of the product fetched; `ean` is normalised. Raises TooManyAttempts."""
-        await _RATE.count(self._attempts, user)
-        job = await self._jobs.add(user.id, JobKind.FETCH, ean=ean, description=description, job_id=job_id)
+    async def request(self, user: User, ean: str, *, description: str | None, claim: RequestClaim | None = None) -> Job:
+        """Have the image of the product fetched; `ean` is normalised. Raises TooManyAttempts and ClaimLost."""
+        await _RATE.count(self._attempts, user, clock=self._jobs.clock)
+        job = await self._jobs.add(user.id, JobKind.FETCH, ean=ean, description=description, claim=claim)
         await self._jobs.send(job)
         return job
 
@@ -92,22 +92,12 @@ class EanImports:
         """Nothing was kept, so nothing is to be done."""
 
     async def _keep(self, attempt: Attempt, user: User, received: ReceivedFile, product: Product) -> None:
-        # The id is noted before anything is kept under it: whoever comes after this attempt looks there first. It is
-        # made only now, for what has an old id and no record is taken for a leftover.
+        # The id is noted before anything is kept under it, and the record is added only while this attempt holds the
+        # job: an attempt that comes after it looks there first, so that one job never makes two images.
         image_id = new_id()
         await attempt.report(progress=_DOWNLOADED, image_id=image_id)
-        await self._uploads.receive(user, received, image_id=image_id, source=product.source)
-        try:
-            await attempt.report()
-        except LeaseLost:
-            await self._withdraw(attempt.job, user, image_id)
-            raise
-
-    async def _withdraw(self, job: Job, user: User, image_id: str) -> None:
-        """Another attempt has begun: if it did not see this image in time, it makes one of its own."""
-        there = await self._jobs.find(user, job.id)
-        if there is None or there.image_id != image_id:
-            await self._library.delete(user, image_id)
+        claim = attempt.job.job_claim
+        await self._uploads.receive(user, received, image_id=image_id, source=product.source, claim=claim)
 
 
 def _name(product: Product) -> str:

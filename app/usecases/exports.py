@@ -14,13 +14,13 @@ from typing import Any, BinaryIO, cast
 
 from app.core.errors import ObjectMissing, Overloaded
 from app.core.jobs import Job, JobError, JobKind, JobStatus
-from app.core.models import EXPORTS_PREFIX, Image, SignedUrl, User
+from app.core.models import EXPORTS_PREFIX, ClaimLost, Image, SignedUrl, User
 from app.core.ports import AccountTable, ImageTable, ObjectStore
 from app.core.threads import on_disk
 from app.usecases.jobs import Jobs
 from app.usecases.rates import Rate
 from app.usecases.spool import Spool
-from app.usecases.working import Attempt, LeaseLost
+from app.usecases.working import Attempt
 
 KEPT = timedelta(days=7)
 _RATE = Rate("export", limit=10, window_seconds=86_400)
@@ -51,7 +51,7 @@ class Exports:
         for job in page.items:
             if job.kind is JobKind.EXPORT and not job.is_finished:
                 return job
-        await _RATE.count(self._attempts, user)
+        await _RATE.count(self._attempts, user, clock=self._jobs.clock)
         job = await self._jobs.add(user.id, JobKind.EXPORT)
         await self._jobs.send(job)
         return job
@@ -60,7 +60,7 @@ class Exports:
         """Return the URL of what the job has made; None if there is nothing, or nothing any more."""
         if job.kind is not JobKind.EXPORT or job.status is not JobStatus.COMPLETED:
             return None
-        if datetime.now(UTC) - job.created_at > KEPT or await self._store.size(job.export_key) is None:
+        if self._jobs.clock() - job.created_at > KEPT or await self._store.size(job.export_key) is None:
             return None
         return await self._store.sign_url(job.export_key, filename=f"images-{job.created_at:%Y-%m-%d}.zip")
 
@@ -78,7 +78,7 @@ class Exports:
             await self._store.put_file(key, file, size=size, sha256=sha256, content_type="application/zip")
         try:
             await attempt.report()
-        except LeaseLost:
+        except ClaimLost:
             await self._withdraw(attempt.job)
             raise
         await self._delete_older(attempt.job)
@@ -106,7 +106,7 @@ class Exports:
             async with self._spool.file() as listing:
                 with zipfile.ZipFile(buffered, "w") as archive:
                     await self._write_images(attempt, archive, listing, images=max(1, usage.images))
-                    await on_disk(_add, archive, listing, "metadata.json", datetime.now(UTC))
+                    await on_disk(_add, archive, listing, "metadata.json", self._jobs.clock())
                     await on_disk(archive.close)
         finally:
             await on_disk(buffered.detach)

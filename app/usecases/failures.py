@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from app.core.errors import (
     AppError,
@@ -40,13 +40,13 @@ def is_of_the_job(error: AppError) -> bool:
     return isinstance(error, Internal) or (isinstance(error, CatalogUnavailable) and error.attempted)
 
 
-def is_hopeless(job: Job, error: AppError) -> bool:
+def is_hopeless(job: Job, error: AppError, *, now: datetime) -> bool:
     if job.kind is JobKind.LEAVE:
         return False  # nobody is left who could ask for it once more
     if is_of_the_job(error):
         return job.attempts >= MAX_ATTEMPTS
     # A job may be that old because nobody was there to begin it: its first failure is not its last.
-    return job.error is not None and datetime.now(UTC) - job.created_at > _GIVEN_UP_AFTER
+    return job.error is not None and now - job.created_at > _GIVEN_UP_AFTER
 
 
 def told(error: AppError) -> JobError:

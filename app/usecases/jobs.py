@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic
 
 import structlog
 
+from app.core.clock import Clock
 from app.core.errors import AppError, JobMissing
 from app.core.ids import is_id, new_id
 from app.core.jobs import Job, JobKind, JobStatus
-from app.core.models import User
+from app.core.models import RequestClaim, User
 from app.core.ports import JobQueue, JobTable
 from app.usecases.cursors import Cursors
 
@@ -28,7 +29,8 @@ class JobPage:
 
 
 class Jobs:
-    def __init__(self, *, table: JobTable, queue: JobQueue, cursors: Cursors) -> None:
+    def __init__(self, *, table: JobTable, queue: JobQueue, cursors: Cursors, clock: Clock) -> None:
+        self.clock = clock
         self._table = table
         self._queue = queue
         self._cursors = cursors
@@ -40,15 +42,18 @@ class Jobs:
         owner_id: str,
         kind: JobKind,
         *,
-        job_id: str | None = None,
         ean: str | None = None,
         description: str | None = None,
         image_id: str | None = None,
+        claim: RequestClaim | None = None,
     ) -> Job:
-        """Have it done: when this returns the job is durable, whatever becomes of the queue."""
-        now = datetime.now(UTC)
+        """Have it done: when this returns the job is durable, whatever becomes of the queue.
+
+        With `claim` it is the result of a request with an idempotency key. Raises ClaimLost.
+        """
+        now = self.clock()
         job = Job(
-            id=job_id or new_id(),
+            id=claim.result_id if claim else new_id(),
             owner_id=owner_id,
             kind=kind,
             created_at=now,
@@ -58,7 +63,7 @@ class Jobs:
             description=description,
             image_id=image_id,
         )
-        await self._table.add_job(job)
+        await self._table.add_job(job, claim=claim)
         _log.info("job.added", job_id=job.id, kind=kind)
         return job
 
@@ -83,7 +88,7 @@ class Jobs:
         """Return how many messages wait, and since when the oldest job that is due has been; as of some seconds ago."""
         now = monotonic()
         if self._backlog is None or now >= self._backlog[0]:
-            due = await self._table.due_jobs(before=datetime.now(UTC), limit=1)
+            due = await self._table.due_jobs(before=self.clock(), limit=1)
             backlog = await self._queue.depth(), due[0].due_at if due else None
             self._backlog = now + _BACKLOG_SECONDS, backlog
         return self._backlog[1]

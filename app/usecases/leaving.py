@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 
 import structlog
@@ -66,7 +66,7 @@ class Leaving:
         # and the mark comes last, for it is what nobody could go on from without the job.
         await self._accounts.close(access_token)
         job = await self._jobs.add(user.id, JobKind.LEAVE)
-        await self._owners.close(user.id, until=datetime.now(UTC) + _MARK_KEPT)
+        await self._owners.close(user.id, until=self._jobs.clock() + _MARK_KEPT)
         self._open_until.pop(user.id, None)
         await self._jobs.send(job)
         _log.info("account.closed", user_id=user.id)
@@ -75,12 +75,12 @@ class Leaving:
     async def run(self, attempt: Attempt) -> None:
         """Remove records and objects, each of them as gone as if deleted by hand; what is gone stays gone."""
         owner_id = attempt.job.owner_id
-        await self._owners.close(owner_id, until=datetime.now(UTC) + _MARK_KEPT)
+        await self._owners.close(owner_id, until=self._jobs.clock() + _MARK_KEPT)
         await self._delete_images(attempt)
         for prefix in (IMAGES_PREFIX, INCOMING_PREFIX, EXPORTS_PREFIX):
             await self._delete_objects(f"{prefix}{owner_id}/")
         await self._accounts.remove(owner_id)
-        await self._owners.forget(owner_id, but_job=attempt.job.id)
+        await self._owners.forget(owner_id, but_job=attempt.job.id, deleted_at=await self._store.now())
         # An export that was under way until now may have been stored since its prefix was cleared.
         await self._delete_objects(f"{EXPORTS_PREFIX}{owner_id}/")
         _log.info("account.removed")

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import structlog
 
 from app.core import filenames
+from app.core.clock import Clock
 from app.core.errors import AppError, ImageMissing, ThumbnailMissing
 from app.core.ids import is_id
 from app.core.models import Image, Quota, SignedUrl, Thumbnail, Usage, User
 from app.core.ports import ImageTable, ObjectStore
 from app.usecases.cursors import Cursors
+from app.usecases.deletions import Deletions
+from app.usecases.sidecars import rewrite_sidecar
 
 _DELETES_AT_ONCE = 8
 
@@ -27,11 +30,22 @@ class ImagePage:
 
 
 class Library:
-    def __init__(self, *, store: ObjectStore, images: ImageTable, quota: Quota, cursors: Cursors) -> None:
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        images: ImageTable,
+        deletions: Deletions,
+        quota: Quota,
+        cursors: Cursors,
+        clock: Clock,
+    ) -> None:
         self.quota = quota
         self._store = store
         self._images = images
+        self._deletions = deletions
         self._cursors = cursors
+        self._clock = clock
 
     async def page(self, user: User, *, cursor: str | None, limit: int) -> ImagePage:
         """Return `limit` images, newest first. Raises CursorInvalid, for another user's cursor too."""
@@ -66,12 +80,18 @@ class Library:
         return image, found
 
     async def edit(self, user: User, image_id: str, *, changes: dict[str, str | None]) -> Image:
-        """Set `filename` or `description`, whichever `changes` names. Raises ImageMissing."""
+        """Set `filename` or `description`, whichever `changes` names, in the record and in its sidecar.
+
+        Raises ImageMissing. Where it raises DependencyUnavailable the record may have changed; repeating it is safe.
+        """
         if not is_id(image_id):
             raise ImageMissing
         if "filename" in changes:
             changes = {**changes, "filename": filenames.clean(changes["filename"])}
-        return await self._images.edit(user.id, image_id, changes=changes)
+        image = await self._images.edit(user.id, image_id, changes=changes)
+        if changes:
+            await rewrite_sidecar(self._store, self._images, image)
+        return image
 
     async def download_url(self, user: User, image_id: str) -> SignedUrl:
         """Return a URL that saves the original under its filename. Raises ImageMissing."""
@@ -81,16 +101,14 @@ class Library:
     async def delete(self, user: User, image_id: str) -> None:
         """Remove the image; when this returns nobody can ask for it any more. Raises ImageMissing.
 
-        The record goes first. What a crash, or a store that does not answer, leaves of its objects is found by
-        reconciling, for it has no record.
+        A tombstone is written with the removal of the record. What a crash, or a store that does not answer, leaves of
+        the image's objects is deleted by the workers, which look for open tombstones.
         """
         if not is_id(image_id):
             raise ImageMissing
-        image = await self._images.remove(user.id, image_id)
-        try:
-            await self._store.delete(image.object_keys)
-        except AppError as error:
-            _log.warning("objects.left_for_reconcile", image_id=image_id, cause=error.code)
+        deleted_at = self._clock()
+        image = await self._images.remove(user.id, image_id, deleted_at=deleted_at)
+        await self._deletions.delete_objects(image, deleted_at=deleted_at)
         _log.info("image.deleted", image_id=image_id)
 
     async def delete_many(self, user: User, image_ids: Sequence[str]) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from app.core.clock import Clock
 from app.core.errors import TooManyAttempts
 from app.core.models import User
 from app.core.ports import AccountTable
@@ -16,9 +16,9 @@ class Rate:
     limit: int
     window_seconds: int
 
-    async def count(self, table: AccountTable, user: User) -> None:
+    async def count(self, table: AccountTable, user: User, *, clock: Clock) -> None:
         """Raises TooManyAttempts."""
-        now = datetime.now(UTC)
+        now = clock()
         counted = await table.count_attempt(f"{self.purpose} {user.id}", now=now, window_seconds=self.window_seconds)
         if counted.count > self.limit:
             raise TooManyAttempts(retry_after=max(1, round((counted.resets_at - now).total_seconds())))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from app.core.errors import DependencyUnavailable, ImageCorrupt, ImageMissing, ObjectMissing
 from app.core.jobs import Job, JobError, JobKind
-from app.core.models import Image, Rendering, Thumbnail, ThumbnailStatus, User
+from app.core.models import Image, JobClaim, Rendering, Thumbnail, ThumbnailStatus, User
 from app.core.ports import AccountTable, ImageTable, ObjectStore, Renderer
 from app.usecases.jobs import Jobs
 from app.usecases.library import Library
@@ -50,9 +50,9 @@ class Thumbnails:
         Raises ImageMissing and TooManyAttempts.
         """
         image = await self._library.get(user, image_id)
-        if not any(map(_is_to_be_made_again, image.thumbnails)) and not _is_stuck(image):
+        if not any(map(_is_to_be_made_again, image.thumbnails)) and not _is_stuck(image, now=self._jobs.clock()):
             return image
-        await _RATE.count(self._attempts, user)
+        await _RATE.count(self._attempts, user, clock=self._jobs.clock)
         job = await self._jobs.add(user.id, JobKind.RENDER, image_id=image.id)
         image = _with(image, lambda t: _pending(t) if _is_to_be_made_again(t) else t)
         await self._images.replace(image)
@@ -81,12 +81,13 @@ class Thumbnails:
             await attempt.report(progress=30)
             rendering = await self._renderer.render(file)
         await attempt.report(progress=80)
-        await self._keep(_rendered(image, rendering, attempts=job.attempts), rendering)
+        await self._keep(_rendered(image, rendering, attempts=job.attempts), rendering, claim=attempt.job.job_claim)
 
     async def give_up(self, job: Job, error: JobError) -> None:
         try:
             image = await self._images.get(job.owner_id, job.image_id or "")
-            await self._images.replace(_with(image, lambda t: _failed(t, job, error)))
+            failed = _with(image, lambda t: _failed(t, job, error))
+            await self._images.replace(failed, claim=job.job_claim)
         except ImageMissing:
             return
 
@@ -97,10 +98,10 @@ class Thumbnails:
         except TimeoutError as error:
             raise DependencyUnavailable("store") from error
 
-    async def _keep(self, image: Image, rendering: Rendering) -> None:
+    async def _keep(self, image: Image, rendering: Rendering, *, claim: JobClaim) -> None:
         await put_thumbnails(self._store, image, rendering)
         try:
-            await self._images.replace(image)
+            await self._images.replace(image, claim=claim)
         except ImageMissing:
             # Deleted meanwhile, by somebody who knew of no thumbnails.
             await self._store.delete(image.object_keys)
@@ -133,9 +134,9 @@ def _is_to_be_made_again(thumbnail: Thumbnail) -> bool:
     return thumbnail.status is ThumbnailStatus.FAILED
 
 
-def _is_stuck(image: Image) -> bool:
+def _is_stuck(image: Image, *, now: datetime) -> bool:
     """Whether they have been pending for so long that nobody may be at them; if somebody is, they are made once."""
-    return image.is_pending and datetime.now(UTC) - image.uploaded_at > _STUCK
+    return image.is_pending and now - image.uploaded_at > _STUCK
 
 
 def _pending(thumbnail: Thumbnail) -> Thumbnail:

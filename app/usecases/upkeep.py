@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
+from app.core.clock import Clock
 from app.core.ids import new_id
 from app.core.models import OnceRecord
 from app.core.ports import JobQueue, JobTable, OnceTable
+from app.usecases.deletions import Deletions
 from app.usecases.reconciling import Reconciler
-from app.usecases.uploads import SETTLED_SECONDS
 
 _LOST_AFTER = timedelta(seconds=30)
 """Longer than what a job is about may be written after it: until then there is nothing to do, and it would be done."""
@@ -27,7 +28,18 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Upkeep:
-    def __init__(self, *, jobs: JobTable, queue: JobQueue, once: OnceTable, reconciler: Reconciler) -> None:
+    def __init__(
+        self,
+        *,
+        jobs: JobTable,
+        queue: JobQueue,
+        once: OnceTable,
+        deletions: Deletions,
+        reconciler: Reconciler,
+        clock: Clock,
+    ) -> None:
+        self._deletions = deletions
+        self._clock = clock
         self._jobs = jobs
         self._queue = queue
         self._once = once
@@ -38,7 +50,7 @@ class Upkeep:
 
         Only for a process that nobody else works or adds jobs beside.
         """
-        now = datetime.now(UTC)
+        now = self._clock()
         for job in await self._jobs.due_jobs(before=now + _LONGEST_DELAY, limit=_SENT_AT_ONCE):
             delay = max(0, math.ceil((job.due_at - now).total_seconds()))
             await self._queue.send(job.owner_id, job.id, delay_seconds=delay)
@@ -54,9 +66,13 @@ class Upkeep:
         else:
             await self._send(overdue=_LOST_IN_A_BACKLOG_AFTER, limit=_SENT_INTO_A_BACKLOG)
 
+    async def finish_deletions(self) -> None:
+        """Delete what requests to delete could not, because the store did not answer or their process ended."""
+        await self._deletions.finish()
+
     async def reconcile_daily(self) -> None:
         """Reconcile, unless a worker of this deployment has today, or is at it."""
-        now = datetime.now(UTC)
+        now = self._clock()
         today = OnceRecord(
             owner_id=_SERVICE,
             key=f"reconcile {now:%Y-%m-%d}",
@@ -67,19 +83,20 @@ class Upkeep:
             expires_at=now + timedelta(days=2),
         )
         there = await self._once.begin(today, now=now)
-        if there is not None and (
-            there.done or not await self._once.take_over(today, from_result_id=there.result_id, now=now)
-        ):
-            return
+        if there is not None:
+            # Two runs at once are harmless, so that here the clock may decide when a lease is over.
+            is_free = not there.done and there.leased_until <= now
+            if not is_free or not await self._once.take_over(today, seen=there):
+                return
         try:
-            await self._reconciler.run(settled_before=now - timedelta(seconds=SETTLED_SECONDS))
+            await self._reconciler.run()
         except BaseException:
             await self._once.abandon(today)
             raise
         await self._once.finish(today)
 
     async def _send(self, *, overdue: timedelta, limit: int) -> None:
-        due = await self._jobs.due_jobs(before=datetime.now(UTC) - overdue, limit=limit)
+        due = await self._jobs.due_jobs(before=self._clock() - overdue, limit=limit)
         for job in due:
             await self._queue.send(job.owner_id, job.id)
         if due:

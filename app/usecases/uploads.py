@@ -10,11 +10,13 @@ from typing import Any, BinaryIO
 
 import structlog
 
-from app.core.errors import AppError, FormatUnsupported, Overloaded, QuotaExceeded, TokenInvalid
+from app.core.errors import AppError, FormatUnsupported, ImageMissing, Overloaded, QuotaExceeded, TokenInvalid
 from app.core.formats import ImageFormat, require_format
 from app.core.ids import made_at, new_id
 from app.core.jobs import JobKind
 from app.core.models import (
+    Claim,
+    ClaimLost,
     Image,
     Quota,
     RenderedThumbnail,
@@ -27,15 +29,10 @@ from app.core.models import (
 )
 from app.core.ports import ImageTable, Metrics, ObjectStore, Renderer
 from app.usecases.jobs import Jobs
+from app.usecases.sidecars import Sidecar, write_sidecar
 
 PUT_SECONDS = 40
 """How long an image's objects may take, rendering included; past that it is given up."""
-SETTLED_SECONDS = 200
-"""Once an id is this old, nobody is still working on it: objects without a record are leftovers then.
-
-It has to cover fetching a direct upload (60 s) or a first try that met a full renderer, deleting included (60 s),
-`PUT_SECONDS`, and the table's retries (10 s).
-"""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -87,11 +84,18 @@ class Uploads:
             raise FormatUnsupported(f"{content_type} is not taken. Taken are {', '.join(sorted(self._allowed))}.")
 
     async def receive(
-        self, user: User, received: ReceivedFile, *, image_id: str | None = None, source: Source | None = None
+        self,
+        user: User,
+        received: ReceivedFile,
+        *,
+        image_id: str | None = None,
+        source: Source | None = None,
+        claim: Claim | None = None,
     ) -> Image:
         """Check and keep what `user` sent; when this returns, original, thumbnails and record are durable.
 
-        Raises QuotaExceeded and what `Renderer.render` raises; nothing is kept then.
+        Raises QuotaExceeded, what `Renderer.render` raises, and ClaimLost unless `claim` is held to the end; nothing
+        is kept then.
         """
         await self.refuse_over_quota(user, received.size)
         image_id = image_id or new_id()
@@ -101,43 +105,59 @@ class Uploads:
             _, rendering = await _together(self._put(original, received), self._renderer.render(received.file))
             image = _image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
-            await put_thumbnails(self._store, image, rendering)
-        await self._add(image)
+            await _together(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
+        await self._add(image, claim)
         self._metrics.count_image(image.size)
         _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
         return image
 
-    async def receive_unrendered(self, user: User, received: ReceivedFile, *, image_id: str | None = None) -> Image:
+    async def receive_unrendered(
+        self, user: User, received: ReceivedFile, *, image_id: str | None = None, claim: Claim | None = None
+    ) -> Image:
         """Check the header of what `user` sent and keep it; the thumbnails are made in the background.
 
-        When this returns, the original, the record and the job are durable. Raises QuotaExceeded and what
-        `Renderer.render` raises for a header; nothing is kept then.
+        When this returns, the original, the record and the job are durable. Raises QuotaExceeded, what
+        `Renderer.render` raises for a header, and ClaimLost; nothing is kept then.
         """
         await self.refuse_over_quota(user, received.size)
-        header = await self._inspector.render(received.file)
-        image = _image(user, image_id or new_id(), received, header, source=None)
-        image = replace(
-            image, thumbnails=tuple(Thumbnail(size, ThumbnailStatus.PENDING, attempts=0) for size in self._sizes)
-        )
-        async with self._deleted_on_failure({image.original_key}):
-            await self._put(image.original_key, received)
+        image = await self._inspect(user, received, image_id=image_id or new_id(), source=None)
+        async with self._deleted_on_failure(image.object_keys):
+            await _together(self._put(image.original_key, received), write_sidecar(self._store, image))
             # Before the record, which must never wait for thumbnails that nobody makes.
             job = await self._jobs.add(user.id, JobKind.RENDER, image_id=image.id)
-        await self._add(image)
+        await self._add(image, claim)
         await self._jobs.send(job)
         self._metrics.count_image(image.size)
         _log.info("image.accepted", image_id=image.id, bytes=image.size, content_type=image.content_type)
         return image
 
     async def receive_rendered_if_possible(
-        self, user: User, received: ReceivedFile, *, image_id: str | None = None
+        self, user: User, received: ReceivedFile, *, image_id: str | None = None, claim: Claim | None = None
     ) -> Image:
         """`receive`, or where more is going on than can be rendered now, `receive_unrendered`."""
         image_id = image_id or new_id()
         try:
-            return await self.receive(user, received, image_id=image_id)
+            return await self.receive(user, received, image_id=image_id, claim=claim)
         except Overloaded:
-            return await self.receive_unrendered(user, received, image_id=image_id)
+            return await self.receive_unrendered(user, received, image_id=image_id, claim=claim)
+
+    async def adopt(self, user: User, received: ReceivedFile, *, image_id: str, sidecar: Sidecar) -> Image:
+        """Add the record of an original that is in the store but lost its record; a job makes its thumbnails.
+
+        The quota is counted and never refuses it: the image was accepted before. Raises what `Renderer.render` raises
+        for a header, ImageMissing if its owner deleted the image, and TokenInvalid if the owner's account was closed.
+        """
+        image = await self._inspect(user, received, image_id=image_id, source=sidecar.source)
+        job = await self._jobs.add(user.id, JobKind.RENDER, image_id=image.id)
+        await self._images.add(image, quota=Quota())
+        await self._jobs.send(job)
+        return image
+
+    async def _inspect(self, user: User, received: ReceivedFile, *, image_id: str, source: Source | None) -> Image:
+        """Return the record of a file whose header is good, with all thumbnails pending."""
+        header = await self._inspector.render(received.file)
+        pending = tuple(Thumbnail(size, ThumbnailStatus.PENDING, attempts=0) for size in self._sizes)
+        return replace(_image(user, image_id, received, header, source), thumbnails=pending)
 
     async def refuse_over_quota(self, user: User, size: int) -> None:
         """Spare the work where the answer is known already; the condition in `ImageTable.add` decides."""
@@ -158,10 +178,10 @@ class Uploads:
             content_type=received.format.content_type,
         )
 
-    async def _add(self, image: Image) -> None:
+    async def _add(self, image: Image, claim: Claim | None) -> None:
         try:
-            await self._images.add(image, quota=self._quota)
-        except (QuotaExceeded, TokenInvalid):
+            await self._images.add(image, quota=self._quota, claim=claim)
+        except (ClaimLost, ImageMissing, QuotaExceeded, TokenInvalid):
             await asyncio.shield(self._delete(image.object_keys))
             raise
         except BaseException:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Protocol
 
 import structlog
 
+from app.core.clock import Clock
 from app.core.errors import AppError, CatalogUnavailable, DependencyUnavailable, Internal
 from app.core.ids import new_id
 from app.core.jobs import Job, JobError, JobKind, JobMessage, JobStatus
+from app.core.models import ClaimLost
 from app.core.ports import JobQueue, JobTable, Metrics
 from app.usecases import failures
 
@@ -30,44 +32,45 @@ _MARGIN_SECONDS = 5
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class LeaseLost(Exception):
-    """Somebody else is at the job now, or it is gone: nothing of this attempt counts any more."""
-
-
 class Handler(Protocol):
     """Does the jobs of one kind."""
 
     async def run(self, attempt: Attempt) -> None:
-        """Do the job, or what an earlier attempt left of it. Raises AppError: those of status 5xx are passing."""
+        """Do the job, or what an earlier attempt left of it. Raises AppError: those of status 5xx are passing.
+
+        Two attempts may run at once for a moment, so everything that an attempt creates is either the same for both
+        or written under `Job.job_claim`; the latter raises ClaimLost in the attempt that no longer holds the job.
+        """
         ...
 
     async def give_up(self, job: Job, error: JobError) -> None:
-        """Leave things as they should be after a job that has failed for good."""
+        """Leave things as they should be after a job that has failed for good. Raises ClaimLost."""
         ...
 
 
 class Attempt:
     """One worker's turn at a job, as long as its lease lasts."""
 
-    def __init__(self, table: JobTable, job: Job, deadline: asyncio.Timeout) -> None:
+    def __init__(self, table: JobTable, job: Job, deadline: asyncio.Timeout, *, clock: Clock) -> None:
         self._table = table
+        self._clock = clock
         self._saving = asyncio.Lock()
         self._deadline = deadline
         self.job = job
 
     async def report(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Job, `progress` and `image_id`
-        """Note how far it is, and renew the lease. Raises LeaseLost."""
+        """Note how far it is, and renew the lease. Raises ClaimLost."""
         await self.save(due_in=LEASE_SECONDS, **changes)
 
     async def save(self, *, due_in: float | None, **changes: Any) -> None:  # noqa: ANN401 - fields of Job
         # Renewals and reports may come at once: the record must never go back to an older state.
         async with self._saving:
             asked_at = asyncio.get_running_loop().time()
-            now = datetime.now(UTC)
+            now = self._clock()
             due_at = None if due_in is None else now + timedelta(seconds=due_in)
             job = dataclasses.replace(self.job, **changes, due_at=due_at, updated_at=now)
             if not await self._table.save_job(job):
-                raise LeaseLost
+                raise ClaimLost
             self.job = job
             if job.status is JobStatus.RUNNING:
                 self._deadline.reschedule(asked_at + LEASE_SECONDS - _MARGIN_SECONDS)
@@ -81,8 +84,10 @@ class Work:
         queue: JobQueue,
         handlers: Mapping[JobKind, Handler],
         metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._table = table
+        self._clock = clock
         self._queue = queue
         self._handlers = handlers
         self._metrics = metrics
@@ -99,7 +104,7 @@ class Work:
 
     async def _carry_out(self, message: JobMessage) -> None:
         asked_at = asyncio.get_running_loop().time()
-        now = datetime.now(UTC)
+        now = self._clock()
         lease_until = now + timedelta(seconds=LEASE_SECONDS)
         job = await self._table.claim_job(
             message.owner_id, message.job_id, claim=new_id(), now=now, lease_until=lease_until
@@ -109,13 +114,13 @@ class Work:
             return
         try:
             await self._attempt(job, message, until=asked_at + LEASE_SECONDS - _MARGIN_SECONDS)
-        except (LeaseLost, TimeoutError):
+        except (ClaimLost, TimeoutError):
             _log.warning("job.lease_lost")
             await self._let_go(message)
 
     async def _attempt(self, job: Job, message: JobMessage, *, until: float) -> None:
         async with asyncio.timeout_at(until) as deadline:
-            attempt = Attempt(self._table, job, deadline)
+            attempt = Attempt(self._table, job, deadline, clock=self._clock)
             try:
                 error = await self._run_renewed(attempt, message)
             except asyncio.CancelledError:
@@ -130,8 +135,8 @@ class Work:
                 renewal = group.create_task(self._renew(attempt, message))
                 error = await self._run(attempt)
                 renewal.cancel()
-        except* LeaseLost:
-            raise LeaseLost from None
+        except* ClaimLost:
+            raise ClaimLost from None
         return error
 
     async def _renew(self, attempt: Attempt, message: JobMessage) -> None:
@@ -154,7 +159,7 @@ class Work:
             await self._handlers[job.kind].run(attempt)
         except AppError as error:
             return error
-        except LeaseLost:
+        except ClaimLost:
             raise
         except Exception:  # noqa: BLE001 - a fault of ours; the next attempt may be luckier
             _log.exception("job.crashed")
@@ -167,7 +172,7 @@ class Work:
             await attempt.save(due_in=None, status=JobStatus.COMPLETED, progress=100, error=None)
             self._tell("completed", job)
             await self._queue.acknowledge(message)
-        elif failures.is_passing(error) and not failures.is_hopeless(job, error):
+        elif failures.is_passing(error) and not failures.is_hopeless(job, error, now=self._clock()):
             await self._try_again(attempt, message, error)
         else:
             told = failures.told(error)
@@ -204,7 +209,7 @@ class Work:
         try:
             await attempt.save(due_in=0, status=status, attempts=job.attempts - 1)
             await self._queue_anew(message, delay_seconds=0)
-        except (AppError, LeaseLost) as error:
+        except (AppError, ClaimLost) as error:
             _log.warning("job.left_for_sweep", cause=repr(error))
 
     async def _let_go(self, message: JobMessage) -> None:
@@ -216,7 +221,7 @@ class Work:
             # Unacknowledged it moves on to the dead-letter queue, where an operator finds it.
             await self._queue.hide(message, seconds=0)
         else:
-            left = (job.due_at - datetime.now(UTC)).total_seconds()
+            left = (job.due_at - self._clock()).total_seconds()
             await self._queue.hide(message, seconds=max(1, round(left)))
 
     def _tell(self, outcome: str, job: Job, error: AppError | None = None) -> None:

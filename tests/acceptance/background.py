@@ -37,11 +37,13 @@ class Worker:
 
 
 @contextmanager
-def worker(environment: Mapping[str, str], *, name: str) -> Iterator[Worker]:
+def worker(
+    environment: Mapping[str, str], *, name: str, command: tuple[str, ...] = ("-m", "app.worker")
+) -> Iterator[Worker]:
     """`python -m app.worker`, once it receives; at the end it is told to stop, unless it was killed before."""
     log = Path(environment["DATA_DIR"]).with_name(f"{name}.log")
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "app.worker"], cwd=ROOT, env=environment, stderr=output)
+        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=output)
     try:
         working = Worker(process, log)
         working.wait_until_logged("worker.started")

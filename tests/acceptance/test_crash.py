@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -16,10 +16,11 @@ import pytest
 from app.data_dir import DataDir
 from app.settings import Settings
 from app.storage import open_storage
-from app.usecases.reconciling import Findings, Reconciler
+from app.usecases.reconcile_findings import Findings
 from tests.acceptance.background import keys
 from tests.acceptance.conftest import ROOT, Running, environment_for, started
 from tests.pictures import jpeg
+from tests.reconciling import GRACE, reconcile_storage
 from tests.stand_ins import StandIn
 
 UPLOADS = 200
@@ -69,11 +70,11 @@ def reconcile(environment: dict[str, str]) -> Findings:
     return Findings(**json.loads(done.stdout.splitlines()[-1]))
 
 
-async def reconcile_settled(environment: dict[str, str]) -> Findings:
-    """As the command does on AWS once it has waited for what may be under way elsewhere."""
+async def reconcile_later(environment: dict[str, str]) -> Findings:
+    """As the command does a week after it has found something for the first time."""
     settings = Settings(_env_file=None, **{k.lower(): v for k, v in environment.items()})  # type: ignore[call-arg, arg-type]
     async with open_storage(settings, DataDir(settings.data_dir)) as storage:
-        return await Reconciler(store=storage.store, images=storage.images).run(settled_before=datetime.now(UTC))
+        return await reconcile_storage(storage, after=GRACE + timedelta(minutes=1), confirm=True)
 
 
 @pytest.mark.parametrize("backend", ["embedded", "aws"])
@@ -89,18 +90,21 @@ def test_what_was_acknowledged_survives_and_leftovers_are_cleared(tmp_path: Path
         with httpx.Client() as client:
             for image_id, photo in kept.items():
                 assert client.get(found[image_id]["original_url"]).content == photo
-        first = reconcile(environment) if backend == "embedded" else asyncio.run(reconcile_settled(environment))
-        assert first.records_removed == first.thumbnails_failed == first.unsettled == 0
+        first = reconcile(environment)
+        assert first.records_removed == first.records_lost == first.thumbnails_failed == 0
+        assert first.unreferenced_deleted == 0
+        later = asyncio.run(reconcile_later(environment))
+        assert (later.unreferenced, later.deletions_withheld) == (0, 0)
         again = reconcile(environment)
-        assert again.orphans_deleted == 0
+        assert again.unreferenced == again.unreferenced_deleted == again.records_lost == 0
         assert images_of(running, headers).keys() == found.keys()
         owner_id = httpx.get(f"{running.url}/api/v1/auth/me", headers=headers).json()["id"]
     if backend == "aws":
         # The stand-in is shared: others may have left images without thumbnails there.
-        assert len(keys(aws, f"images/{owner_id}/")) == 4 * len(found)
+        assert len(keys(aws, f"images/{owner_id}/")) == 5 * len(found)
     else:
         assert again.images == len(found)
-        assert again.objects == 4 * len(found)
+        assert again.objects == 5 * len(found)
         left = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
         assert len([p for p in left if "images" in p.parts]) == again.objects
         names = {p.name for p in left if "objects" not in p.parts}

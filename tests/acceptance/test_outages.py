@@ -16,7 +16,7 @@ import pytest
 
 from tests.acceptance.background import ASYNC, dead_letters, keys, pages, wait_until_done, worker
 from tests.acceptance.conftest import Running, environment_for, started
-from tests.acceptance.test_crash import reconcile_settled
+from tests.acceptance.test_crash import reconcile, reconcile_later
 from tests.fault_proxy import Fault, FaultProxy
 from tests.pictures import jpeg
 from tests.stand_ins import TAKES_MINUTES, StandIn
@@ -155,9 +155,10 @@ def test_an_outage_of_each_dependency_loses_nothing_and_passes(tmp_path: Path, a
             assert dead_letters(aws) == []
         for dependency in DEPENDENCIES:
             assert all(proxy.failed[dependency, fault] for fault in Fault)
-    findings = asyncio.run(reconcile_settled(direct))
-    assert findings.records_removed == findings.records_kept == findings.thumbnails_failed == 0
-    again = asyncio.run(reconcile_settled(direct))
-    assert again.orphans_deleted == 0
+    findings = reconcile(direct)
+    assert findings.records_lost == findings.records_kept == findings.thumbnails_failed == 0
+    asyncio.run(reconcile_later(direct))
+    again = reconcile(direct)
+    assert again.unreferenced == again.records_lost == 0
     owner = next(iter(expected)).rpartition("/")[0]
     assert Counter(key.rpartition("/")[0] for key in keys(aws, f"{owner}/")) == expected

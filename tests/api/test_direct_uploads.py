@@ -105,7 +105,7 @@ async def test_many_completions_at_once_make_one_image(service: Service, person:
     assert {r.json()["code"] for r in responses if r.status_code == 409} <= {"request_in_progress"}
     assert len({r.json()["id"] for r in responses if r.status_code == 200}) == 1
     assert len((await person.get("/images")).json()["items"]) == 1
-    assert len(await stored_keys(service, person.tokens["user"]["id"])) == 4
+    assert len(await stored_keys(service, person.tokens["user"]["id"])) == 5
 
 
 async def test_completing_before_the_file_is_there_says_so(both: Service):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from app.adapters.prometheus import PrometheusMetrics
 from app.core.errors import DependencyUnavailable, Overloaded
+from app.usecases.deletions import Deletions
 from app.usecases.reconciling import Reconciler
 from tests.api.conftest import Service
 from tests.api.test_upload import stored_keys
 from tests.failing import Failing
 from tests.pictures import jpeg
+from tests.reconciling import GRACE, ShiftedStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,16 +46,19 @@ async def test_an_upload_that_fails_leaves_nothing_and_the_next_succeeds(
     left = await stored_keys(both, person.tokens["user"]["id"])
     if (on, after) == ("add", False):
         # It cannot be told whether the record is still to come: nobody can see what is left, and it is found later.
-        storage: Any = both.app.state.services.uploads
-        reconciler = Reconciler(store=storage._store, images=storage._images)
-        findings = await reconciler.run(settled_before=datetime.now(UTC) + timedelta(seconds=1))
-        assert findings.orphans_deleted >= len(left) == 4
+        ports = both.app.state.services.reconciler._ports
+        for shift in (timedelta(), GRACE + timedelta(minutes=1)):
+            shifted = Reconciler(
+                replace(ports, store=ShiftedStore(ports.store, shift)), metrics=PrometheusMetrics(), grace=GRACE
+            )
+            findings = await shifted.run()
+        assert findings.unreferenced_deleted >= len(left) == 5
         left = await stored_keys(both, person.tokens["user"]["id"])
     assert left == []
     assert (await person.get("/images")).json()["items"] == []
     assert (await person.get("/auth/me")).json()["usage"]["images"] == 0
     assert (await person.upload(jpeg(300, 200))).status_code == 201
-    assert len(await stored_keys(both, person.tokens["user"]["id"])) == 4
+    assert len(await stored_keys(both, person.tokens["user"]["id"])) == 5
 
 
 async def test_objects_are_kept_when_it_cannot_be_told_whether_the_record_was_written(
@@ -90,12 +97,26 @@ async def test_an_image_whose_objects_cannot_be_deleted_is_gone_all_the_same(
 ):
     person = await service.person()
     view = (await person.upload()).json()
-    library: Any = service.app.state.services.library
+    deletions: Any = service.app.state.services.library._deletions
     with monkeypatch.context() as patched:
-        patched.setattr(library, "_store", Failing(library._store, on="delete"))
+        patched.setattr(deletions, "_store", Failing(deletions._store, on="delete"))
         assert (await person.request("DELETE", f"/images/{view['id']}")).status_code == 204
+        with pytest.raises(DependencyUnavailable):
+            await later(deletions).finish()
     assert (await person.get(f"/images/{view['id']}")).status_code == 404
     assert (await person.get("/auth/me")).json()["usage"]["images"] == 0
+    assert len(await stored_keys(service, person.tokens["user"]["id"])) == 5
+    await later(deletions).finish()
+    assert await stored_keys(service, person.tokens["user"]["id"]) == []
+
+
+def later(deletions: Any) -> Deletions:
+    """Return the same, when the time that a request has for deleting the objects itself is over."""
+    return Deletions(
+        store=deletions._store,
+        tombstones=deletions._tombstones,
+        clock=lambda: datetime.now(UTC) + timedelta(minutes=1),
+    )
 
 
 async def test_a_delete_whose_record_cannot_be_removed_changes_nothing(

@@ -106,7 +106,7 @@ async def test_a_download_has_the_original_bytes_and_name(both: Service):
 async def test_deleting_takes_record_and_objects_and_usage_with_it(both: Service):
     person = await both.person()
     view = (await person.upload()).json()
-    assert len(await stored_keys(both, person.tokens["user"]["id"])) == 4
+    assert len(await stored_keys(both, person.tokens["user"]["id"])) == 5
     response = await person.request("DELETE", f"/images/{view['id']}")
     assert (response.status_code, response.content) == (204, b"")
     assert await stored_keys(both, person.tokens["user"]["id"]) == []

@@ -312,7 +312,7 @@ async def test_of_a_hundred_uploads_at_once_a_quota_of_ten_lets_ten_in(aws: Stan
         assert outcomes == [201] * 10 + [403] * 90
         assert {r.json()["code"] for r in responses if r.status_code == 403} == {"quota_exceeded"}
         assert len((await person.get("/images")).json()["items"]) == 10
-        assert len(await stored_keys(service, person.tokens["user"]["id"])) == 40
+        assert len(await stored_keys(service, person.tokens["user"]["id"])) == 50
         me = (await person.get("/auth/me")).json()
         assert me["usage"] == {"images": 10, "bytes": 10 * len(photo), "limit": {"images": 10, "bytes": None}}
 
@@ -339,4 +339,4 @@ async def fill_the_render_queue(service: Service) -> None:
     assert {response.json()["code"] for response in refused} == {"overloaded"}
     assert all(int(response.headers["retry-after"]) > 0 for response in refused)
     accepted = len(responses) - len(refused)
-    assert len(await stored_keys(service, person.tokens["user"]["id"])) == 4 * accepted
+    assert len(await stored_keys(service, person.tokens["user"]["id"])) == 5 * accepted

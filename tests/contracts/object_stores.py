@@ -133,7 +133,7 @@ async def s3_subject(aws: StandIn, connection: S3Connection) -> AsyncIterator[Su
             (await http.post(form.url, data=dict(form.fields), files={"file": file})).raise_for_status()
 
         yield Subject(
-            S3ObjectStore(connection.client, bucket=aws.bucket, signer=signer),
+            S3ObjectStore(connection.client, bucket=aws.bucket, signer=signer, clock=connection.clock),
             clock,
             f"t{os.getpid()}-{next(_numbers)}/",
             fetch,

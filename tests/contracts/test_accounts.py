@@ -26,6 +26,7 @@ from app.core.errors import (
 from app.core.models import Tokens
 from app.core.ports import Accounts
 from tests.fake_identity_toolkit import API_KEY, ToFake, fake_identity_toolkit
+from tests.reconciling import system_clock
 
 PASSWORD = "correct horse battery"
 EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
@@ -36,7 +37,9 @@ EMULATOR_HOST = os.environ.get(EMULATOR, "")
 async def local(tmp_path: Path) -> AsyncIterator[Accounts]:
     async with (
         open_sqlite(tmp_path / "accounts.sqlite") as database,
-        open_local_accounts(SqliteAccountTable(database), secret_key="s" * 32, access_token_seconds=1800) as accounts,
+        open_local_accounts(
+            SqliteAccountTable(database), secret_key="s" * 32, access_token_seconds=1800, clock=system_clock
+        ) as accounts,
     ):
         yield accounts
 

@@ -51,7 +51,7 @@ async def jobs(request: pytest.FixtureRequest, tmp_path: Path, owner: str) -> As
         async with open_table(request.getfixturevalue("aws")) as table:
             yield DynamoDBJobTable(table)
             # What is due is seen by all tests.
-            await DynamoDBOwnerTable(table).forget(owner, but_job="")
+            await DynamoDBOwnerTable(table).forget(owner, but_job="", deleted_at=NOON)
 
 
 @pytest.fixture
@@ -357,7 +357,7 @@ async def test_sqlite_finds_what_is_due_and_what_is_old_by_an_index(tmp_path: Pa
 async def table(aws: StandIn, owner: str) -> AsyncIterator[DynamoDBTable]:
     async with open_table(aws) as opened:
         yield opened
-        await DynamoDBOwnerTable(opened).forget(owner, but_job="")
+        await DynamoDBOwnerTable(opened).forget(owner, but_job="", deleted_at=NOON)
 
 
 def lose_answer(table: DynamoDBTable, operation: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ from app.core.errors import (
 from app.core.ids import new_id
 from app.core.models import Tokens
 from app.core.signing import derive_key
+from tests.reconciling import system_clock
 
 SECRET = "s" * 32
 EMAIL = "anna@example.com"
@@ -286,7 +287,7 @@ async def test_sign_in_renews_a_hash_of_older_parameters(
 ) -> None:
     await register(accounts)
     newer = Watched(executor, parameters=replace(CHEAP, time_cost=2))
-    raised = LocalAccounts(table, passwords=newer, secret_key=SECRET, access_token_seconds=1800)
+    raised = LocalAccounts(table, passwords=newer, secret_key=SECRET, access_token_seconds=1800, clock=system_clock)
     await sign_in(raised)
     account = await table.find_account_by_email(EMAIL)
     assert account is not None

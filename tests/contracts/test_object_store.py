@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from app.adapters.s3_connection import S3Connection, open_s3
 from app.core.errors import AppError, DependencyUnavailable, ObjectMissing, UploadTooLarge
-from app.core.models import SignedForm, StoredObject
+from app.core.models import SignedForm
 from tests.contracts.object_stores import TTL, WINDOW, Subject, disk_subject, file_of, s3_subject
 from tests.stand_ins import StandIn
 
@@ -77,7 +77,19 @@ async def test_a_file_of_any_size_is_read_back_whole(subject: Subject, size: int
     data = os.urandom(size)
     await put_file(subject, "a.jpg", data)
     assert await subject.read("a.jpg") == data
-    assert await subject.walk() == [StoredObject(f"{subject.prefix}a.jpg", size)]
+    (found,) = await subject.walk()
+    assert (found.key, found.size) == (f"{subject.prefix}a.jpg", size)
+
+
+async def test_an_object_is_dated_by_the_clock_that_the_store_tells(subject: Subject) -> None:
+    before = await subject.store.now()
+    await subject.put("a.jpg")
+    after = await subject.store.now()
+    (found,) = await subject.walk()
+    # S3 tells both in whole seconds.
+    second = timedelta(seconds=1)
+    assert before - second <= found.modified_at <= after + second
+    assert after - before < timedelta(minutes=5)
 
 
 async def test_only_the_size_asked_for_is_stored(subject: Subject) -> None:

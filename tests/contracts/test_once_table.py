@@ -118,9 +118,9 @@ async def test_another_owners_key_is_another_key(once: OnceTable, owner: str) ->
     assert await once.begin(record, now=NOON) is None
     assert await once.begin(strangers, now=NOON) is None
     stranger = replace(record, owner_id=f"{owner}-3")
-    assert not await once.take_over(
-        replace(stranger, result_id=new_id()), from_result_id=record.result_id, now=NOON + LEASE
-    )
+    assert not await once.take_over(replace(stranger, result_id=new_id()), seen=stranger)
+    assert not await once.renew(stranger, leased_until=NOON + 2 * LEASE)
+    assert await once.find(stranger.owner_id, stranger.key) is None
     await once.finish(stranger)
     await once.abandon(stranger)
     await once.abandon(replace(record, owner_id=strangers.owner_id))
@@ -141,42 +141,51 @@ async def test_long_and_odd_fingerprints_come_back_as_they_were(once: OnceTable,
         assert await what_is_there(once, owner, record.key) == record
 
 
-async def test_a_record_is_taken_over_when_its_lease_is_over_and_not_before(once: OnceTable, owner: str) -> None:
+async def test_a_record_is_taken_over_by_who_saw_it_unchanged(once: OnceTable, owner: str) -> None:
     record = make_record(owner)
     await once.begin(record, now=NOON)
     successor = make_record(owner, fingerprint="another", leased_until=NOON + 2 * LEASE, expires_at=NOON + 2 * DAY)
-    assert not await once.take_over(successor, from_result_id=record.result_id, now=NOON + LEASE - INSTANT)
+    assert not await once.take_over(successor, seen=replace(record, leased_until=NOON + LEASE + INSTANT))
+    assert not await once.take_over(successor, seen=replace(record, result_id=new_id()))
     assert await what_is_there(once, owner) == record
-    assert await once.take_over(successor, from_result_id=record.result_id, now=NOON + LEASE)
+    assert await once.take_over(successor, seen=record)
     assert await what_is_there(once, owner) == successor
 
 
-async def test_a_record_that_was_taken_over_has_a_lease_of_its_own(once: OnceTable, owner: str) -> None:
-    first, second, third = (make_record(owner, leased_until=NOON + n * LEASE) for n in (1, 2, 3))
-    await once.begin(first, now=NOON)
-    assert await once.take_over(second, from_result_id=first.result_id, now=NOON + LEASE)
-    assert not await once.take_over(third, from_result_id=first.result_id, now=NOON + 2 * LEASE)
-    assert not await once.take_over(third, from_result_id=second.result_id, now=NOON + 2 * LEASE - INSTANT)
-    assert await what_is_there(once, owner) == second
-    assert await once.take_over(third, from_result_id=second.result_id, now=NOON + 2 * LEASE)
+async def test_a_record_that_was_renewed_since_it_was_seen_is_not_taken_over(once: OnceTable, owner: str) -> None:
+    record = make_record(owner)
+    await once.begin(record, now=NOON)
+    assert await once.renew(record, leased_until=NOON + 2 * LEASE)
+    renewed = replace(record, leased_until=NOON + 2 * LEASE)
+    assert await once.find(owner, record.key) == renewed
+    assert not await once.take_over(make_record(owner), seen=record)
+    assert await once.take_over(make_record(owner), seen=renewed)
+
+
+async def test_a_lease_that_was_lost_is_not_renewed(once: OnceTable, owner: str) -> None:
+    record, successor, done = make_record(owner), make_record(owner), make_record(owner, key="another")
+    await once.begin(record, now=NOON)
+    await once.begin(done, now=NOON)
+    await once.finish(done)
+    assert await once.take_over(successor, seen=record)
+    assert not await once.renew(record, leased_until=NOON + 2 * LEASE)
+    assert not await once.renew(done, leased_until=NOON + 2 * LEASE)
+    assert await once.find(owner, record.key) == successor
 
 
 async def test_who_takes_over_again_is_told_again_that_it_did(once: OnceTable, owner: str) -> None:
     record, successor = make_record(owner), make_record(owner, leased_until=NOON + 2 * LEASE)
     await once.begin(record, now=NOON)
-    assert await once.take_over(successor, from_result_id=record.result_id, now=NOON + LEASE)
-    assert await once.take_over(successor, from_result_id=record.result_id, now=NOON + LEASE)
+    assert await once.take_over(successor, seen=record)
+    assert await once.take_over(successor, seen=record)
     assert await what_is_there(once, owner) == successor
 
 
 async def test_of_many_that_take_over_at_once_exactly_one_does(once: OnceTable, owner: str) -> None:
     record = make_record(owner)
     await once.begin(record, now=NOON)
-    later = NOON + LEASE
-    rivals = [make_record(owner, leased_until=later + LEASE) for _ in range(50)]
-    results = await asyncio.gather(
-        *(once.take_over(rival, from_result_id=record.result_id, now=later) for rival in rivals)
-    )
+    rivals = [make_record(owner, leased_until=NOON + 2 * LEASE) for _ in range(50)]
+    results = await asyncio.gather(*(once.take_over(rival, seen=record) for rival in rivals))
     assert results.count(True) == 1
     assert results.count(False) == 49
     assert await what_is_there(once, owner) == rivals[results.index(True)]
@@ -186,12 +195,12 @@ async def test_a_record_that_is_done_is_not_taken_over(once: OnceTable, owner: s
     record = make_record(owner)
     await once.begin(record, now=NOON)
     await once.finish(record)
-    assert not await once.take_over(make_record(owner), from_result_id=record.result_id, now=NOON + 2 * LEASE)
+    assert not await once.take_over(make_record(owner), seen=record)
     assert await what_is_there(once, owner) == replace(record, done=True)
 
 
 async def test_a_record_that_is_not_there_is_not_taken_over(once: OnceTable, owner: str) -> None:
-    assert not await once.take_over(make_record(owner), from_result_id=new_id(), now=NOON + LEASE)
+    assert not await once.take_over(make_record(owner), seen=make_record(owner))
     assert await once.begin(make_record(owner), now=NOON) is None
 
 
@@ -207,7 +216,7 @@ async def test_finishing_marks_the_record_done_and_changes_nothing_else(once: On
 async def test_finishing_what_another_took_over_changes_nothing(once: OnceTable, owner: str) -> None:
     record, successor = make_record(owner), make_record(owner, leased_until=NOON + 2 * LEASE)
     await once.begin(record, now=NOON)
-    await once.take_over(successor, from_result_id=record.result_id, now=NOON + LEASE)
+    await once.take_over(successor, seen=record)
     await once.finish(record)
     assert await what_is_there(once, owner) == successor
 
@@ -229,7 +238,7 @@ async def test_after_abandoning_the_next_begins_anew(once: OnceTable, owner: str
 async def test_abandoning_what_another_has_now_leaves_it_alone(once: OnceTable, owner: str) -> None:
     record, successor = make_record(owner), make_record(owner, leased_until=NOON + 2 * LEASE)
     await once.begin(record, now=NOON)
-    await once.take_over(successor, from_result_id=record.result_id, now=NOON + LEASE)
+    await once.take_over(successor, seen=record)
     await once.abandon(record)
     assert await what_is_there(once, owner) == successor
 
@@ -292,7 +301,7 @@ async def test_dynamodb_took_over_though_the_answer_was_lost(
     record, successor, once = make_record(owner), make_record(owner), DynamoDBOnceTable(table)
     await once.begin(record, now=NOON)
     requests = lose_answer(table, "put_item", monkeypatch)
-    assert await once.take_over(successor, from_result_id=record.result_id, now=NOON + LEASE)
+    assert await once.take_over(successor, seen=record)
     assert len(requests) == 2
     assert await what_is_there(once, owner) == successor
 

@@ -192,7 +192,7 @@ async def test_forgetting_leaves_images_the_mark_and_one_job_and_nothing_else(ta
     await tables.jobs.add_job(kept)
     await tables.owners.close(owner, until=NOON + DAY)
 
-    await tables.owners.forget(owner, but_job=kept.id)
+    await tables.owners.forget(owner, but_job=kept.id, deleted_at=NOON)
 
     assert await tables.owners.is_closed(owner)
     assert await tables.jobs.find_job(owner, kept.id) == kept
@@ -214,12 +214,12 @@ async def test_forgetting_one_owner_is_nothing_to_another(tables: Tables, owner:
     await tables.uploads.add_upload(upload)
     await tables.once.begin(record, now=NOON)
     await tables.jobs.add_job(job)
-    await tables.owners.forget(owner, but_job="")
+    await tables.owners.forget(owner, but_job="", deleted_at=NOON)
     assert await tables.images.usage(other) == Usage(1, 1000)
     assert await tables.uploads.find_upload(other, upload.id) == upload
     assert await tables.once.begin(make_once(other, "key"), now=NOON) == record
     assert await tables.jobs.find_job(other, job.id) == job
-    await tables.owners.forget(other, but_job="")
+    await tables.owners.forget(other, but_job="", deleted_at=NOON)
 
 
 async def test_an_owner_that_is_forgotten_and_was_not_closed_begins_anew(
@@ -228,8 +228,8 @@ async def test_an_owner_that_is_forgotten_and_was_not_closed_begins_anew(
     image = make_image(owner)
     await images.add(image, quota=Quota())
     await images.remove(owner, image.id)
-    await owners.forget(owner, but_job="")
-    await owners.forget(owner, but_job="")
+    await owners.forget(owner, but_job="", deleted_at=NOON)
+    await owners.forget(owner, but_job="", deleted_at=NOON)
     assert not await owners.is_closed(owner)
     await images.add(image, quota=Quota(images=1))
     assert await images.usage(owner) == Usage(1, 1000)
@@ -244,7 +244,7 @@ async def test_removing_an_image_after_its_owner_was_forgotten_brings_no_usage_b
         await images.add(image, quota=Quota())
     if closed:
         await owners.close(owner, until=NOON + DAY)
-    await owners.forget(owner, but_job="")
+    await owners.forget(owner, but_job="", deleted_at=NOON)
     assert [await images.remove(owner, image.id) for image in added] == added
     assert await images.usage(owner) == Usage(0, 0)
     assert [each async for each in images.walk(owner)] == []
@@ -269,7 +269,7 @@ async def test_dynamodb_may_delete_the_mark_at_its_end_but_no_usage(table: Dynam
     item = await table.find(usage_key(owner))
     assert item
     assert "expires_at" not in item
-    await owners.forget(owner, but_job="")
+    await owners.forget(owner, but_job="", deleted_at=NOON)
     item = await table.find(usage_key(owner))
     assert item
     assert item["expires_at"] == int((NOON + 2 * DAY).timestamp()) + 1
@@ -292,6 +292,6 @@ async def test_dynamodb_forgets_an_owner_that_is_closed_meanwhile(
         return await delete(**request)  # type: ignore[arg-type]
 
     monkeypatch.setattr(table._client, "delete_item", close_and_delete)
-    await owners.forget(owner, but_job="")
+    await owners.forget(owner, but_job="", deleted_at=NOON)
     assert await owners.is_closed(owner)
     assert await DynamoDBImageTable(table).usage(owner) == Usage()

@@ -69,7 +69,7 @@ async def table(tmp_path: Path) -> AsyncIterator[SqliteAccountTable]:
 
 @pytest.fixture
 def limiter(table: SqliteAccountTable, clock: Clock) -> CatalogLimiter:
-    return CatalogLimiter(table, now=clock.datetime)
+    return CatalogLimiter(table, clock=clock.datetime)
 
 
 @pytest.fixture
@@ -364,7 +364,7 @@ async def test_a_failure_is_not_kept(catalog: ProductCatalog, fake: FakeCatalog)
 
 async def test_the_limit_is_shared_by_all_workers(fake: FakeCatalog, table: SqliteAccountTable, clock: Clock) -> None:
     def opened() -> Any:
-        limiter = CatalogLimiter(table, now=clock.datetime)
+        limiter = CatalogLimiter(table, clock=clock.datetime)
         return open_food_facts(fake.url, user_agent=USER_AGENT, limiter=limiter)
 
     async with opened() as one, opened() as another:

@@ -24,6 +24,7 @@ from app.core.errors import DependencyUnavailable, UploadTooLarge
 from app.core.models import SignedForm, SignedUrl
 from app.core.ports import ObjectStore
 from tests.contracts.object_stores import Subject, file_of, s3_subject
+from tests.reconciling import system_clock
 from tests.stand_ins import StandIn, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -136,7 +137,7 @@ async def test_no_more_keys_are_deleted_with_one_request_than_s3_takes(
 
 
 async def test_a_bucket_that_is_missing_is_told_with_what_to_run(connection: S3Connection) -> None:
-    store = S3ObjectStore(connection.client, bucket="no-such-bucket-here", signer=NoSigner())
+    store = S3ObjectStore(connection.client, bucket="no-such-bucket-here", signer=NoSigner(), clock=system_clock)
     with pytest.raises(RuntimeError, match=r"'no-such-bucket-here'.*setup_localstack\.sh.*infra/template\.yaml"):
         await store.check()
 
@@ -188,7 +189,7 @@ def reply(status: str, body: bytes = b"") -> bytes:
 @asynccontextmanager
 async def store_at(url: str) -> AsyncIterator[S3ObjectStore]:
     async with open_s3(region="eu-west-1", endpoint_url=url, access_key="test", secret_key="test") as opened:
-        yield S3ObjectStore(opened.client, bucket="images", signer=NoSigner())
+        yield S3ObjectStore(opened.client, bucket="images", signer=NoSigner(), clock=system_clock)
 
 
 async def fetch(store: S3ObjectStore) -> bytes:

@@ -14,15 +14,24 @@ import pytest
 from app.adapters.disk import open_disk
 from app.adapters.local_queue import LocalJobQueue
 from app.adapters.prometheus import PrometheusMetrics
-from app.adapters.sqlite import SqliteImageTable, SqliteJobTable, SqliteOnceTable, open_sqlite
+from app.adapters.sqlite import (
+    SqliteImageTable,
+    SqliteJobTable,
+    SqliteOnceTable,
+    SqliteOwnerTable,
+    SqliteReconcileTable,
+    SqliteTombstoneTable,
+    open_sqlite,
+)
 from app.core.ids import new_id
 from app.core.jobs import Job, JobError, JobKind, JobMessage
 from app.core.ports import JobQueue
 from app.usecases import background
 from app.usecases.background import Background
-from app.usecases.reconciling import Reconciler
+from app.usecases.deletions import Deletions
 from app.usecases.upkeep import Upkeep
 from app.usecases.working import Attempt, Work
+from tests.reconciling import make_reconciler, system_clock
 
 OWNER = "ada"
 
@@ -66,11 +75,27 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         )
         database = await stack.enter_async_context(open_sqlite(tmp_path / "db"))
         table, handling, metrics = SqliteJobTable(database), Handling(), PrometheusMetrics()
-        reconciler = Reconciler(store=store, images=SqliteImageTable(database))
+        tombstones = SqliteTombstoneTable(database)
+        reconciler = make_reconciler(
+            store=store,
+            images=SqliteImageTable(database),
+            owners=SqliteOwnerTable(database),
+            tombstones=tombstones,
+            table=SqliteReconcileTable(database),
+        )
+        deletions = Deletions(store=store, tombstones=tombstones, clock=system_clock)
 
         def make(queue: JobQueue, *, queue_begins_empty: bool = False) -> Background:
-            work = Work(table=table, queue=queue, handlers=dict.fromkeys(JobKind, handling), metrics=metrics)
-            upkeep = Upkeep(jobs=table, queue=queue, once=SqliteOnceTable(database), reconciler=reconciler)
+            handlers = dict.fromkeys(JobKind, handling)
+            work = Work(table=table, queue=queue, handlers=handlers, metrics=metrics, clock=system_clock)
+            upkeep = Upkeep(
+                jobs=table,
+                queue=queue,
+                once=SqliteOnceTable(database),
+                deletions=deletions,
+                reconciler=reconciler,
+                clock=system_clock,
+            )
             return Background(
                 queue=queue, work=work, upkeep=upkeep, metrics=metrics, queue_begins_empty=queue_begins_empty
             )

@@ -17,12 +17,14 @@ from app.adapters.sqlite import SqliteJobTable, open_sqlite
 from app.core.errors import CatalogUnavailable, DependencyUnavailable, ProductUnknown
 from app.core.ids import new_id
 from app.core.jobs import Job, JobError, JobKind, JobMessage, JobStatus
+from app.core.models import ClaimLost
 from app.usecases import working
 from app.usecases.cursors import Cursors
 from app.usecases.failures import MAX_ATTEMPTS
 from app.usecases.jobs import Jobs
-from app.usecases.working import Attempt, LeaseLost, Work
+from app.usecases.working import Attempt, Work
 from tests.failing import Failing
+from tests.reconciling import system_clock
 
 OWNER = "ada"
 
@@ -55,6 +57,7 @@ class Bench:
             queue=self.queue,
             handlers=dict.fromkeys(JobKind, handling),
             metrics=PrometheusMetrics(),
+            clock=system_clock,
         )
 
     async def add(self, kind: JobKind = JobKind.FETCH) -> Job:
@@ -83,7 +86,7 @@ class Bench:
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with open_sqlite(tmp_path / "db") as database:
         table, queue = SqliteJobTable(database), LocalJobQueue(wait_seconds=0.2)
-        yield Bench(table, queue, Jobs(table=table, queue=queue, cursors=Cursors(b"k" * 32)))
+        yield Bench(table, queue, Jobs(table=table, queue=queue, cursors=Cursors(b"k" * 32), clock=system_clock))
 
 
 async def nothing(attempt: Attempt) -> None:
@@ -243,7 +246,7 @@ async def test_an_attempt_that_lost_its_lease_changes_nothing(bench: Bench):
         await bench.make_due(job)
         later = datetime.now(UTC) + timedelta(seconds=30)
         assert await bench.table.claim_job(OWNER, job.id, claim="another", now=datetime.now(UTC), lease_until=later)
-        with pytest.raises(LeaseLost):
+        with pytest.raises(ClaimLost):
             await attempt.report(progress=50)
         await attempt.report(progress=50)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
+from app.adapters.dynamodb.claims import require_claim
 from app.adapters.dynamodb.items import (
     IMAGE_PREFIX,
     STORE_KEY,
@@ -14,14 +16,20 @@ from app.adapters.dynamodb.items import (
     ean_key,
     ean_prefix,
     image_key,
+    tombstone_key,
     usage_key,
     user_of,
     user_partition,
 )
-from app.adapters.dynamodb.records import image_from_fields, image_to_fields, thumbnails_to_list
+from app.adapters.dynamodb.records import (
+    image_from_fields,
+    image_to_fields,
+    thumbnails_to_list,
+    tombstone_to_fields,
+)
 from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
 from app.core.errors import AppError, DependencyUnavailable, ImageMissing, QuotaExceeded, TokenInvalid
-from app.core.models import Image, Quota, Usage
+from app.core.models import Claim, ClaimLost, Image, JobClaim, Quota, Tombstone, Usage
 
 Action = tuple[str, Mapping[str, Any]]
 
@@ -33,14 +41,22 @@ class DynamoDBImageTable:
     def __init__(self, table: DynamoDBTable) -> None:
         self._table = table
 
-    async def add(self, image: Image, *, quota: Quota) -> None:
+    async def add(self, image: Image, *, quota: Quota, claim: Claim | None = None) -> None:
         put = {"Item": image_to_fields(image), "ConditionExpression": "attribute_not_exists(#pk)"}
+        actions: list[Action] = [("Put", put), _require_no_tombstone(image), ("Update", _count(image, quota=quota))]
+        actions += [require_claim(image.owner_id, claim)] if claim else []
         try:
-            await self._table.transact(("Put", put), ("Update", _count(image, quota=quota)), *_put_ean(image))
+            await self._table.transact(*actions, *_put_ean(image))
         except ConditionFailedError as refusal:
-            is_there_already = refusal.failed[0]
-            if not is_there_already:
-                raise await self._refusal(image.owner_id) from refusal
+            is_there_already, is_deleted, is_refused, *rest = refusal.failed
+            if is_there_already:
+                return
+            if claim and rest[0]:
+                raise ClaimLost from refusal
+            if is_deleted:
+                raise ImageMissing("The image was deleted while it was being stored.") from refusal
+            assert is_refused  # noqa: S101 - no other action has a condition
+            raise await self._refusal(image.owner_id) from refusal
 
     async def get(self, owner_id: str, image_id: str) -> Image:
         fields = await self._table.find(image_key(owner_id, image_id))
@@ -64,13 +80,14 @@ class DynamoDBImageTable:
             return await self.get(owner_id, image_id)
         return await self._update(owner_id, image_id, changes)
 
-    async def remove(self, owner_id: str, image_id: str) -> Image:
+    async def remove(self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None) -> Image:
         is_counted = True
+        tombstone = [_put_tombstone(Tombstone(owner_id, image_id, deleted_at))] if deleted_at else []
         for _ in range(_REMOVE_TRIES):
             image = await self.get(owner_id, image_id)
             uncount = [_uncount(image)] if is_counted else []
             try:
-                await self._table.transact(*uncount, _delete_as_read(image), *_delete_ean(image))
+                await self._table.transact(*uncount, _delete_as_read(image), *_delete_ean(image), *tombstone)
             except ConditionFailedError as refusal:
                 # The usage of an owner that was forgotten is gone, and is not to come back.
                 is_counted = is_counted and not refusal.failed[0]
@@ -78,14 +95,26 @@ class DynamoDBImageTable:
             return image
         raise DependencyUnavailable("table")
 
-    async def replace(self, image: Image) -> None:
+    async def replace(self, image: Image, *, claim: JobClaim | None = None) -> None:
         changes = {
             "thumbnails": thumbnails_to_list(image),
             "placeholder": image.placeholder,
             "width": image.width,
             "height": image.height,
         }
-        await self._update(image.owner_id, image.id, changes)
+        if claim is None:
+            await self._update(image.owner_id, image.id, changes)
+            return
+        update = {
+            "Key": image_key(image.owner_id, image.id),
+            "ConditionExpression": "attribute_exists(#pk)",
+            **change_to(changes),
+        }
+        try:
+            await self._table.transact(("Update", update), require_claim(image.owner_id, claim))
+        except ConditionFailedError as refusal:
+            is_missing = refusal.failed[0]
+            raise (ImageMissing if is_missing else ClaimLost) from refusal
 
     async def newest_of_product(self, owner_id: str, ean: str) -> Image:
         pages = self._table.query(
@@ -196,6 +225,15 @@ def _delete_as_read(image: Image) -> Action:
         "values": {"thumbnails": thumbnails_to_list(image)},
     }
     return "Delete", delete
+
+
+def _require_no_tombstone(image: Image) -> Action:
+    check = {"Key": tombstone_key(image.owner_id, image.id), "ConditionExpression": "attribute_not_exists(#pk)"}
+    return "ConditionCheck", check
+
+
+def _put_tombstone(tombstone: Tombstone) -> Action:
+    return "Put", {"Item": tombstone_to_fields(tombstone)}
 
 
 def _put_ean(image: Image) -> list[Action]:

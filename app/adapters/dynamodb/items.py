@@ -19,11 +19,14 @@ STORE_KEY = {"pk": "STORE", "sk": "STORE"}
 UPLOAD_PREFIX = "UPLOAD#"
 ONCE_PREFIX = "ONCE#"
 JOB_PREFIX = "JOB#"
+TOMBSTONE_PREFIX = "DELETED#"
 SESSION_PREFIX = "SESSION#"
 _USER_PREFIX = "USER#"
 
 DUE_JOBS = "due-jobs"
 """The index of the jobs that are not finished, by the time they are due."""
+OPEN_TOMBSTONES = "DELETIONS"
+"""The partition of the same index that holds the tombstones whose objects may not be gone yet."""
 DUE = "JOBS"
 """The one partition of that index. It takes 1,000 writes a second and a job needs some ten of them: more jobs than the
 workers get through, and the oldest of all owners are one Query."""
@@ -63,6 +66,27 @@ def ean_key(owner_id: str, ean: str, image_id: str) -> dict[str, str]:
 
 def job_key(owner_id: str, job_id: str) -> dict[str, str]:
     return {"pk": user_partition(owner_id), "sk": f"{JOB_PREFIX}{job_id}"}
+
+
+def tombstone_key(owner_id: str, image_id: str) -> dict[str, str]:
+    return {"pk": user_partition(owner_id), "sk": f"{TOMBSTONE_PREFIX}{image_id}"}
+
+
+def deletion_key(owner_id: str) -> dict[str, str]:
+    return {"pk": user_partition(owner_id), "sk": "DELETED"}
+
+
+DISCREPANCY_SHARDS = "0123456789abcdef"
+RECONCILE_STATE_KEY = {"pk": "RECONCILE", "sk": "STATE"}
+
+
+def discrepancy_partition(shard: str) -> str:
+    return f"DISCREPANCIES#{shard}"
+
+
+def discrepancy_key(owner_id: str, image_id: str, name: str) -> dict[str, str]:
+    # The last digit of an id is random, so that a store full of unreferenced objects does not fill one partition.
+    return {"pk": discrepancy_partition(image_id[-1]), "sk": f"{owner_id}#{image_id}#{name}"}
 
 
 def account_partition(account_id: str) -> str:

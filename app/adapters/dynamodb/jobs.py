@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from app.adapters.dynamodb.claims import add_new
 from app.adapters.dynamodb.items import (
     DUE,
     DUE_JOBS,
@@ -21,6 +21,7 @@ from app.adapters.dynamodb.items import (
 from app.adapters.dynamodb.records import changing_job_fields, job_from_fields, job_to_fields
 from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
 from app.core.jobs import DueJob, Job, JobStatus
+from app.core.models import RequestClaim
 
 _LOOKED_THROUGH = 250
 """How many jobs one request looks through for those of one status: some 100 kB."""
@@ -30,9 +31,8 @@ class DynamoDBJobTable:
     def __init__(self, table: DynamoDBTable) -> None:
         self._table = table
 
-    async def add_job(self, job: Job) -> None:
-        with suppress(ConditionFailedError):
-            await self._table.put(job_to_fields(job), ConditionExpression="attribute_not_exists(#pk)")
+    async def add_job(self, job: Job, *, claim: RequestClaim | None = None) -> None:
+        await add_new(self._table, job_to_fields(job), owner_id=job.owner_id, claim=claim)
 
     async def find_job(self, owner_id: str, job_id: str) -> Job | None:
         fields = await self._table.find(job_key(owner_id, job_id))

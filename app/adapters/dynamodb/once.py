@@ -24,21 +24,42 @@ class DynamoDBOnceTable:
                     values={"now": time_to_text(now)},
                 )
                 return None
-            there = await self._find(record)
+            there = await self.find(record.owner_id, record.key)
             # Abandoned, or tidied by the table, since it was in the way: that is room for this one.
             if there is not None and there.expires_at > now:
                 # The SDK repeats a request whose answer was lost: it may be there because we put it there.
                 return None if there.result_id == record.result_id else there
 
-    async def take_over(self, record: OnceRecord, *, from_result_id: str, now: datetime) -> bool:
+    async def find(self, owner_id: str, key: str) -> OnceRecord | None:
+        fields = await self._table.find(once_key(owner_id, key))
+        return None if fields is None else once_from_fields(fields)
+
+    async def renew(self, record: OnceRecord, *, leased_until: datetime) -> bool:
+        try:
+            await self._table.update(
+                once_key(record.owner_id, record.key),
+                UpdateExpression="SET #leased_until = :leased_until",
+                ConditionExpression="#result_id = :result_id AND #done = :done",
+                values={"leased_until": time_to_text(leased_until), "result_id": record.result_id, "done": False},
+            )
+        except ConditionFailedError:
+            return False
+        return True
+
+    async def take_over(self, record: OnceRecord, *, seen: OnceRecord) -> bool:
         try:
             await self._table.put(
                 once_to_fields(record),
-                ConditionExpression="#result_id = :from_result_id AND #done = :done AND #leased_until <= :now",
-                values={"from_result_id": from_result_id, "done": False, "now": time_to_text(now)},
+                ConditionExpression="#result_id = :result_id AND #done = :done AND #leased_until = :leased_until",
+                values={
+                    "result_id": seen.result_id,
+                    "done": False,
+                    "leased_until": time_to_text(seen.leased_until),
+                },
             )
         except ConditionFailedError:
-            there = await self._find(record)
+            # The SDK repeats a request whose answer was lost: it may be there because we put it there.
+            there = await self.find(record.owner_id, record.key)
             return there is not None and there.result_id == record.result_id
         return True
 
@@ -58,7 +79,3 @@ class DynamoDBOnceTable:
                 ConditionExpression="#result_id = :result_id AND #done = :done",
                 values={"done": False, "result_id": record.result_id},
             )
-
-    async def _find(self, record: OnceRecord) -> OnceRecord | None:
-        fields = await self._table.find(once_key(record.owner_id, record.key))
-        return None if fields is None else once_from_fields(fields)

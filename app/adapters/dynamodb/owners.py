@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.adapters.dynamodb.items import (
     JOB_PREFIX,
     ONCE_PREFIX,
+    TOMBSTONE_PREFIX,
     UPLOAD_PREFIX,
+    deletion_key,
     job_key,
     time_to_text,
     time_to_ttl,
@@ -16,6 +18,8 @@ from app.adapters.dynamodb.items import (
     user_partition,
 )
 from app.adapters.dynamodb.table import ConditionFailedError, DynamoDBTable
+
+_DELETION_KEPT = timedelta(days=90)
 
 
 class DynamoDBOwnerTable:
@@ -37,12 +41,24 @@ class DynamoDBOwnerTable:
     async def is_closed(self, owner_id: str) -> bool:
         return "closed_until" in (await self._table.find(usage_key(owner_id)) or {})
 
-    async def forget(self, owner_id: str, *, but_job: str) -> None:
+    async def forget(self, owner_id: str, *, but_job: str, deleted_at: datetime) -> None:
+        # Before the tombstones go, so that at no moment what was deleted looks like what was lost.
+        await self._table.put(
+            {
+                **deletion_key(owner_id),
+                "deleted_at": time_to_text(deleted_at),
+                "expires_at": time_to_ttl(deleted_at + _DELETION_KEPT),
+            }
+        )
         while not await self._forget_usage(owner_id):
             pass
-        for prefix in (UPLOAD_PREFIX, ONCE_PREFIX, JOB_PREFIX):
+        for prefix in (UPLOAD_PREFIX, ONCE_PREFIX, TOMBSTONE_PREFIX, JOB_PREFIX):
             kept = job_key(owner_id, but_job)
             await self._table.delete_all(partition=user_partition(owner_id), prefix=prefix, but=kept)
+
+    async def deleted_at(self, owner_id: str) -> datetime | None:
+        fields = await self._table.find(deletion_key(owner_id))
+        return datetime.fromisoformat(fields["deleted_at"]) if fields else None
 
     async def _forget_usage(self, owner_id: str) -> bool:
         """Return False if the mark changed meanwhile."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.adapters.dynamodb.items import (
     DUE,
+    OPEN_TOMBSTONES,
     account_key,
     image_key,
     job_key,
@@ -16,10 +17,21 @@ from app.adapters.dynamodb.items import (
     session_key,
     time_to_text,
     time_to_ttl,
+    tombstone_key,
     upload_key,
 )
 from app.core.jobs import Job, JobError, JobKind, JobStatus
-from app.core.models import Account, DirectUpload, Image, OnceRecord, Session, Source, Thumbnail, ThumbnailStatus
+from app.core.models import (
+    Account,
+    DirectUpload,
+    Image,
+    OnceRecord,
+    Session,
+    Source,
+    Thumbnail,
+    ThumbnailStatus,
+    Tombstone,
+)
 
 _UPLOAD_KEPT = timedelta(days=1)
 _JOB_KEPT = timedelta(days=30)
@@ -149,6 +161,23 @@ def once_from_fields(fields: Mapping[str, Any]) -> OnceRecord:
         leased_until=datetime.fromisoformat(fields["leased_until"]),
         expires_at=datetime.fromisoformat(fields["ends_at"]),
     )
+
+
+def tombstone_to_fields(tombstone: Tombstone) -> dict[str, Any]:
+    """Return the item of an open tombstone."""
+    deleted_at = time_to_text(tombstone.deleted_at)
+    return {
+        **tombstone_key(tombstone.owner_id, tombstone.image_id),
+        "owner_id": tombstone.owner_id,
+        "image_id": tombstone.image_id,
+        "deleted_at": deleted_at,
+        "due": OPEN_TOMBSTONES,
+        "due_at": deleted_at,
+    }
+
+
+def tombstone_from_fields(fields: Mapping[str, Any]) -> Tombstone:
+    return Tombstone(fields["owner_id"], fields["image_id"], datetime.fromisoformat(fields["deleted_at"]))
 
 
 def job_to_fields(job: Job) -> dict[str, Any]:

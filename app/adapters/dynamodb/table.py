@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from app.adapters.dynamodb.items import DUE, DUE_JOBS, from_item, to_attribute, to_item
+from app.adapters.server_clock import ServerClock
 from app.core.errors import DependencyUnavailable
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ class DynamoDBTable:
     attribute of that name and `:name` for one of `values`. A write whose condition fails raises ConditionFailedError.
     """
 
-    def __init__(self, client: DynamoDBClient, *, name: str) -> None:
+    def __init__(self, client: DynamoDBClient, *, name: str, clock: ServerClock) -> None:
         self._client = client
         self._name = name
+        self.clock = clock
+        """DynamoDB's own time, for everything that is compared with times in the table."""
 
     async def find(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         answer = await _answer(self._client.get_item, self._request(Key=key, ConsistentRead=True))
@@ -230,4 +233,6 @@ async def open_dynamodb(
         aws_session_token=session_token,
         config=config,
     ) as client:
-        yield DynamoDBTable(client, name=name)
+        clock = ServerClock()
+        client.meta.events.register("after-call.dynamodb", clock.observe_response)
+        yield DynamoDBTable(client, name=name, clock=clock)

@@ -6,6 +6,8 @@ from app.adapters.sqlite.images import SqliteImageTable
 from app.adapters.sqlite.jobs import SqliteJobTable
 from app.adapters.sqlite.once import SqliteOnceTable
 from app.adapters.sqlite.owners import SqliteOwnerTable
+from app.adapters.sqlite.reconcile import SqliteReconcileTable
+from app.adapters.sqlite.tombstones import SqliteTombstoneTable
 from app.adapters.sqlite.uploads import SqliteDirectUploadTable
 
 __all__ = [
@@ -16,5 +18,7 @@ __all__ = [
     "SqliteJobTable",
     "SqliteOnceTable",
     "SqliteOwnerTable",
+    "SqliteReconcileTable",
+    "SqliteTombstoneTable",
     "open_sqlite",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
+from app.adapters.sqlite.claims import require_claim
 from app.adapters.sqlite.database import SqliteDatabase
-from app.adapters.sqlite.rows import image_from_row, image_to_values, thumbnails_to_text
+from app.adapters.sqlite.rows import image_from_row, image_to_values, thumbnails_to_text, time_to_text
 from app.core.errors import ImageMissing, QuotaExceeded, TokenInvalid
-from app.core.models import Image, Quota, Usage
+from app.core.models import Claim, Image, JobClaim, Quota, Usage
 
 _WALK_ROWS = 500
 _AFTER_EVERY_ID = "\U0010ffff"
@@ -40,14 +42,16 @@ _REPLACE = """
 _STORE_ID = "SELECT id FROM store"
 _SET_STORE_ID = "INSERT INTO store VALUES (1, ?) ON CONFLICT DO NOTHING"
 _REMOVE = "DELETE FROM images WHERE owner_id = ? AND id = ? RETURNING *"
+_TOMBSTONE = "SELECT 1 FROM tombstones WHERE owner_id = ? AND image_id = ?"
+_ADD_TOMBSTONE = "INSERT INTO tombstones VALUES (?, ?, ?, NULL)"
 
 
 class SqliteImageTable:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
-    async def add(self, image: Image, *, quota: Quota) -> None:
-        await self._database.write(partial(_add, image=image, quota=quota))
+    async def add(self, image: Image, *, quota: Quota, claim: Claim | None = None) -> None:
+        await self._database.write(partial(_add, image=image, quota=quota, claim=claim))
 
     async def get(self, owner_id: str, image_id: str) -> Image:
         return _the_image(await self._database.read(_FIND, owner_id, image_id))
@@ -64,12 +68,12 @@ class SqliteImageTable:
         edit = f"UPDATE images SET {columns} WHERE owner_id = ? AND id = ? RETURNING *"  # noqa: S608 - own names
         return _the_image(await self._database.execute(edit, *values, owner_id, image_id))
 
-    async def remove(self, owner_id: str, image_id: str) -> Image:
-        return await self._database.write(partial(_remove, owner_id=owner_id, image_id=image_id))
+    async def remove(self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None) -> Image:
+        remove = partial(_remove, owner_id=owner_id, image_id=image_id, deleted_at=deleted_at)
+        return await self._database.write(remove)
 
-    async def replace(self, image: Image) -> None:
-        values = (thumbnails_to_text(image.thumbnails), image.placeholder, image.width, image.height)
-        _the_image(await self._database.execute(_REPLACE, *values, image.owner_id, image.id))
+    async def replace(self, image: Image, *, claim: JobClaim | None = None) -> None:
+        await self._database.write(partial(_replace, image=image, claim=claim))
 
     async def newest_of_product(self, owner_id: str, ean: str) -> Image:
         return _the_image(await self._database.read(_NEWEST_OF_PRODUCT, owner_id, ean))
@@ -107,9 +111,12 @@ class SqliteImageTable:
         await self._database.read("SELECT 1 FROM images LIMIT 1")
 
 
-def _add(db: sqlite3.Connection, *, image: Image, quota: Quota) -> None:
+def _add(db: sqlite3.Connection, *, image: Image, quota: Quota, claim: Claim | None) -> None:
     if db.execute(_FIND, (image.owner_id, image.id)).fetchall():
         return
+    require_claim(db, image.owner_id, claim)
+    if db.execute(_TOMBSTONE, (image.owner_id, image.id)).fetchall():
+        raise ImageMissing("The image was deleted while it was being stored.")
     if db.execute(_CLOSED, (image.owner_id,)).fetchall():
         raise TokenInvalid("The account of this token was closed.")
     usage = _the_usage(db.execute(_USAGE, (image.owner_id,)).fetchall())
@@ -121,10 +128,18 @@ def _add(db: sqlite3.Connection, *, image: Image, quota: Quota) -> None:
     db.execute(_COUNT, (image.owner_id, image.size))
 
 
-def _remove(db: sqlite3.Connection, *, owner_id: str, image_id: str) -> Image:
+def _remove(db: sqlite3.Connection, *, owner_id: str, image_id: str, deleted_at: datetime | None) -> Image:
     image = _the_image(db.execute(_REMOVE, (owner_id, image_id)).fetchall())
     db.execute(_UNCOUNT, (image.size, owner_id))
+    if deleted_at is not None:
+        db.execute(_ADD_TOMBSTONE, (owner_id, image_id, time_to_text(deleted_at)))
     return image
+
+
+def _replace(db: sqlite3.Connection, *, image: Image, claim: JobClaim | None) -> None:
+    require_claim(db, image.owner_id, claim)
+    values = (thumbnails_to_text(image.thumbnails), image.placeholder, image.width, image.height)
+    _the_image(db.execute(_REPLACE, (*values, image.owner_id, image.id)).fetchall())
 
 
 def _the_image(rows: Sequence[sqlite3.Row]) -> Image:

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from app.adapters.sqlite.claims import require_claim
 from app.adapters.sqlite.database import SqliteDatabase
 from app.adapters.sqlite.rows import job_from_row, job_to_values, time_from_text, time_to_text
 from app.core.jobs import DueJob, Job, JobStatus
+from app.core.models import RequestClaim
 
 _KEPT = timedelta(days=30)
 _AFTER_EVERY_ID = "\U0010ffff"
@@ -47,8 +49,8 @@ class SqliteJobTable:
         self._database = database
         self._clock = clock
 
-    async def add_job(self, job: Job) -> None:
-        await self._database.write(partial(_add, job=job, now=self._clock()))
+    async def add_job(self, job: Job, *, claim: RequestClaim | None = None) -> None:
+        await self._database.write(partial(_add, job=job, claim=claim, now=self._clock()))
 
     async def find_job(self, owner_id: str, job_id: str) -> Job | None:
         rows = await self._database.read(_FIND, owner_id, job_id)
@@ -84,7 +86,8 @@ class SqliteJobTable:
         return [DueJob(row["owner_id"], row["id"], time_from_text(row["due_at"])) for row in rows]
 
 
-def _add(db: sqlite3.Connection, *, job: Job, now: datetime) -> None:
+def _add(db: sqlite3.Connection, *, job: Job, claim: RequestClaim | None, now: datetime) -> None:
+    require_claim(db, job.owner_id, claim)
     db.execute(_REMOVE_OLD, (time_to_text(now - _KEPT),))
     db.execute(_REMOVE_OLD_MARKS, (time_to_text(now),))
     db.execute(_ADD, job_to_values(job))

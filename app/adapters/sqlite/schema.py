@@ -155,6 +155,45 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX closed_owners_by_end ON closed_owners (until)",
     ),
+    (
+        """
+        CREATE TABLE tombstones (
+            owner_id TEXT NOT NULL,
+            image_id TEXT NOT NULL,
+            deleted_at TEXT NOT NULL,
+            closed_at TEXT,
+            PRIMARY KEY (owner_id, image_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX open_tombstones ON tombstones (deleted_at) WHERE closed_at IS NULL",
+        "CREATE INDEX closed_tombstones ON tombstones (closed_at) WHERE closed_at IS NOT NULL",
+        """
+        CREATE TABLE deleted_owners (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            deleted_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX deleted_owners_by_time ON deleted_owners (deleted_at)",
+        # One row for each object that no record refers to, by the last part of its key. The empty name is a record
+        # whose original is missing.
+        """
+        CREATE TABLE discrepancies (
+            owner_id TEXT NOT NULL,
+            image_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            first_seen_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, image_id, name)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE reconcile_state (
+            number INTEGER NOT NULL PRIMARY KEY CHECK (number = 1),
+            run_id TEXT NOT NULL,
+            unbroken_since TEXT NOT NULL,
+            originals_deleted TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from app.adapters.sqlite.claims import require_claim
 from app.adapters.sqlite.database import SqliteDatabase
 from app.adapters.sqlite.rows import time_to_text, upload_from_row, upload_to_values
-from app.core.models import DirectUpload
+from app.core.models import DirectUpload, RequestClaim
 
 _KEPT = timedelta(days=1)
 
@@ -31,14 +32,15 @@ class SqliteDirectUploadTable:
         self._database = database
         self._clock = clock
 
-    async def add_upload(self, upload: DirectUpload) -> None:
-        await self._database.write(partial(_add, upload=upload, now=self._clock()))
+    async def add_upload(self, upload: DirectUpload, *, claim: RequestClaim | None = None) -> None:
+        await self._database.write(partial(_add, upload=upload, claim=claim, now=self._clock()))
 
     async def find_upload(self, owner_id: str, upload_id: str) -> DirectUpload | None:
         rows = await self._database.read(_FIND, owner_id, upload_id)
         return upload_from_row(rows[0]) if rows else None
 
 
-def _add(db: sqlite3.Connection, *, upload: DirectUpload, now: datetime) -> None:
+def _add(db: sqlite3.Connection, *, upload: DirectUpload, claim: RequestClaim | None, now: datetime) -> None:
+    require_claim(db, upload.owner_id, claim)
     db.execute(_REMOVE_EXPIRED, (time_to_text(now - _KEPT),))
     db.execute(_ADD, upload_to_values(upload))
