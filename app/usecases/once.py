@@ -62,6 +62,9 @@ class Once:
 
         Returns False once the record has gone or is done. Raises RequestInProgress once it was renewed.
         """
+        if seen.leased_until > self._lease_end() + timedelta(seconds=LEASE_SECONDS):
+            # Of a process that runs an earlier version: those lease for minutes and do not renew.
+            raise RequestInProgress
         loop = asyncio.get_running_loop()
         unchanged_until = loop.time() + LEASE_SECONDS
         while loop.time() < unchanged_until:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import pytest
 
 from app.adapters.sqlite import SqliteOnceTable, open_sqlite
 from app.core.errors import DependencyUnavailable, IdempotencyKeyReused, RequestInProgress
-from app.core.models import RequestClaim
+from app.core.ids import new_id
+from app.core.models import OnceRecord, RequestClaim
 from app.usecases import once as module
 from app.usecases.once import Once
 from tests.failing import Failing
 from tests.reconciling import system_clock
 
 LEASE = 0.6
+DAY = timedelta(days=1)
 
 
 @dataclass
@@ -114,3 +117,14 @@ async def test_what_was_made_and_deleted_since_is_not_made_again(requests: Reque
     del requests.made[made]
     with pytest.raises(IdempotencyKeyReused):
         await requests.run(requests.make)
+
+
+async def test_the_long_lease_of_an_earlier_version_is_respected(requests: Requests):
+    now = system_clock()
+    record = OnceRecord(
+        "ada", "key", "a", new_id(), done=False, leased_until=now + timedelta(seconds=200), expires_at=now + DAY
+    )
+    await requests.table.begin(record, now=now)
+    with pytest.raises(RequestInProgress):
+        await requests.run(requests.make)
+    assert requests.made == {}
