@@ -4,7 +4,7 @@ COPY requirements.txt .
 RUN pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements.txt
 
 FROM python:3.13-slim
-# The folder exists with its owner before the volume does: a named volume takes both over from here.
+# The folder must exist with its owner before the volume: a named volume copies both from the image.
 RUN groupadd --gid 10001 service \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin service \
  && install --directory --owner 10001 --group 10001 --mode 700 /data
@@ -24,4 +24,4 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health/live', timeout=4)"]
-CMD ["python", "main.py"]
+CMD ["python", "-m", "app", "serve"]

@@ -1,64 +1,96 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCK := --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url --quiet
+LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: run test test-failures test-firebase test-ministack test-stand-ins test-web aws bench lint lock
+.PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase test-ministack \
+  test-web bench lock upgrade
 
 run: $(VENV)/.run
-	$(BIN)/python main.py
+	$(BIN)/python -m app serve
 
-# A file's tests stay together, in one of three processes: much of what they do is wait.
-test: $(VENV)/.dev lint
-	$(BIN)/pytest --numprocesses 3 --dist loadfile
+# Reloads when the code changes, logs readable text, and has a demo account with some photos. Its data is in data/dev.
+dev: export ENVIRONMENT := development
+dev: export DATA_DIR := data/dev
+dev: export HOST := 127.0.0.1
+dev: export PORT ?= 8000
+dev: $(VENV)/.run
+	$(BIN)/python -m infra.seed_demo http://$(HOST):$(PORT) & \
+	  exec $(BIN)/uvicorn main:app --host $(HOST) --port $(PORT) --http h11 --reload --reload-dir app
+
+# The aws backend on MiniStack, an AWS emulator that needs no Docker. Its state is kept in data/ministack.
+aws: $(VENV)/.run $(VENV)-ministack/.ready
+	exec env BACKEND=aws ENVIRONMENT=development $(BIN)/python -m infra.with_aws_emulator --port 4566 --keep data/ministack ministack \
+	  sh -c '$(BIN)/python infra/deploy.py && exec sh infra/api_and_worker.sh $(BIN)/python'
+
+# What every change has to pass. It needs no Node, browser or Docker. CI also runs most of the slower suites (.ci/run).
+check: lint test
+
+# Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
+check-all: check test-emulators test-firebase test-web test-clients
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The aws backend on MiniStack, a stand-in for AWS that needs no Docker; its state is kept in data/ministack.
-aws: $(VENV)/.run $(VENV)-ministack/.ready
-	exec env BACKEND=aws ENVIRONMENT=development $(BIN)/python -m infra.beside --port 4566 --keep data/ministack ministack \
-	  sh -c '$(BIN)/python infra/deploy.py && exec sh infra/api_and_worker.sh $(BIN)/python'
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
-STAND_IN_TESTS := tests/contracts tests/infra tests/api
+# The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait.
+test: $(VENV)/.dev
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
-# What holds for moto's server, on two stand-ins that are stricter. LOCALSTACK_URL names one that runs already.
-test-stand-ins: test-ministack test-failures
-	$(BIN)/python -m infra.beside localstack $(BIN)/pytest $(STAND_IN_TESTS)
+EMULATOR_TESTS := tests/contracts tests/infra tests/api
+
+# The tests of the aws backend on two emulators that are stricter than moto. LocalStack runs in Docker, unless
+# LOCALSTACK_URL is the URL of a running one, or LOCALSTACK_COMMAND is a command that starts one on the port given as its
+# last argument.
+test-emulators: test-ministack test-failures
+	$(BIN)/python -m infra.with_aws_emulator localstack $(BIN)/pytest $(EMULATOR_TESTS)
 
 test-ministack: $(VENV)/.dev $(VENV)-ministack/.ready
-	$(BIN)/python -m infra.beside --check-signatures ministack $(BIN)/pytest $(STAND_IN_TESTS)
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack $(BIN)/pytest $(EMULATOR_TESTS)
 
-# Workers that are killed, and dependencies that fail: it takes some minutes.
+# Processes that are killed, upgraded, restored or have a wrong clock, and dependencies that fail. It takes some minutes.
+FAILURE_TESTS := worker outages deletion skew restore upgrade crash
 test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
-	$(BIN)/python -m infra.beside --check-signatures ministack \
-	  $(BIN)/pytest tests/acceptance/test_worker.py tests/acceptance/test_outages.py tests/acceptance/test_deletion.py
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
+	  $(BIN)/pytest -m "" $(FAILURE_TESTS:%=tests/acceptance/test_%.py)
+
+# HTTP clients of several languages, directly and through nginx, that receive a response while they are still sending.
+# Installs missing clients with apt, which requires root.
+CLIENT_PACKAGES := go=golang-go nginx=nginx curl=curl javac=default-jdk-headless
+test-clients: $(VENV)/.dev tests/clients/node_modules/.package-lock.json
+	missing=$$(for tool in $(CLIENT_PACKAGES); do command -v $${tool%=*} >/dev/null || echo $${tool#*=}; done); \
+	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
+	$(BIN)/python -m tests.clients.matrix
+
+# With the Firebase Auth emulator, also in a browser. Needs what test-web needs.
+test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json
+	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
+	  "cd ../.. && $(BIN)/pytest tests/firebase tests/contracts/test_accounts.py && node --test tests/web/firebase.test.mjs"
+
+# The gallery page in a browser, on both backends. Needs Debian's chromium (or CHROMIUM=…) and Node 20 or newer.
+test-web: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && npm test --prefix tests/web'
 
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning
 	$(BIN)/python -m bench.rendering
-	$(BIN)/python -m infra.beside ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
+	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
 
+# Pins what the *.in files need. Existing pins stay, unless the target is `upgrade`.
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) requirements.in --output-file requirements.txt
 	$(BIN)/uv pip compile $(LOCK) --constraint requirements.txt requirements-dev.in --output-file requirements-dev.txt
 
-# Against the Firebase Auth emulator, in a browser too; needs what test-web needs.
-test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json
-	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
-	  "cd ../.. && $(BIN)/pytest tests/firebase tests/contracts/test_accounts.py && node --test tests/web/firebase.test.mjs"
+upgrade: LOCK += --upgrade
+upgrade: lock
 
-# The gallery page in a browser, on both backends; needs Debian's chromium (or CHROMIUM=…) and Node 20 or newer.
-test-web: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
-	$(BIN)/python -m infra.beside --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && npm test --prefix tests/web'
-
-tests/firebase/node_modules/.package-lock.json: tests/firebase/package-lock.json
-	npm ci --no-audit --no-fund --prefix tests/firebase
-
-# Each stamp says that what its requirements file names is installed: nothing is asked of the network again.
+# The stamp files record that a requirements file is installed, so that make does not access the network again.
 $(VENV)/.run: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -73,8 +105,5 @@ $(VENV)-ministack/.ready: infra/requirements-ministack.txt
 	$(VENV)-ministack/bin/pip install --quiet --disable-pip-version-check -r infra/requirements-ministack.txt
 	touch $@
 
-bench/node_modules/.package-lock.json: bench/package-lock.json
-	npm ci --no-audit --no-fund --prefix bench
-
-tests/web/node_modules/.package-lock.json: tests/web/package-lock.json
-	npm ci --no-audit --no-fund --prefix tests/web
+%/node_modules/.package-lock.json: %/package-lock.json
+	npm ci --no-audit --no-fund --prefix $*

@@ -1,22 +1,19 @@
-"""The service: `python main.py`, or `uvicorn main:app`."""
+"""The web application: `python main.py` or `uvicorn main:app`."""
 
 from __future__ import annotations
 
-import uvicorn
+import functools
 
 from app.api.app import create_app
+from app.container.container import open_services
+from app.observability.logs import configure_logs
 from app.settings import read_settings
-from app.wiring import open_services
 
 _settings = read_settings()
-app = create_app(_settings, open_services)
+configure_logs(level=_settings.log_level, as_text=_settings.logs_are_text)
+app = create_app(_settings, functools.partial(open_services, _settings))
 
 if __name__ == "__main__":
-    uvicorn.run(
-        app,
-        host=_settings.host,
-        port=_settings.port,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=30,
-    )
+    from app.server import run_server  # not needed by `uvicorn main:app`
+
+    run_server(app, _settings)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the bucket, the table and the queues of infra/template.yaml in LocalStack; running it again is harmless.
-# Another stand-in or port: LOCALSTACK_ENDPOINT_URL=http://localhost:4567 ./setup_localstack.sh
+# Creates the resources of infra/template.yaml (bucket, table, queues) in LocalStack. It can be run repeatedly.
+# For another emulator or port: LOCALSTACK_ENDPOINT_URL=http://localhost:4567 ./setup_localstack.sh
 set -eu
 cd "$(dirname "$0")"
 export LOCALSTACK_ENDPOINT_URL="${LOCALSTACK_ENDPOINT_URL:-http://localhost:4566}"

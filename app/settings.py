@@ -1,33 +1,66 @@
-"""Everything that can be set from outside: the only reader of the environment and of `.env`, with safe defaults."""
+"""All settings of the service. Only this module reads the environment and `.env`."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.core.formats import FORMATS_BY_EXTENSION
+from app import __version__
+from app.domain.formats import FORMATS_BY_EXTENSION
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
-_STAND_IN_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
-"""Access keys that every stand-in for AWS takes, and that therefore protect nothing."""
+_EMULATOR_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
+"""Access keys that emulators of AWS accept by default, and that therefore protect nothing."""
 _MIN_SECRET_LENGTH = 32
 _SIZES = range(16, 4097)
 _MAX_SIZES = 8
 
+_PRESETS = {
+    "embedded": {"storage": "disk", "tables": "sqlite", "queue": "local"},
+    "aws": {"storage": "s3", "tables": "dynamodb", "queue": "sqs"},
+}
+"""What BACKEND selects for the parts that are not selected one by one."""
+
+AwsServiceName = Literal["s3", "dynamodb", "sqs"]
+
+
+@dataclass(frozen=True, slots=True)
+class AwsService:
+    """How to reach one service of AWS, or one that is compatible with it. The SDK finds what is None."""
+
+    name: AwsServiceName
+    region: str
+    endpoint_url: str | None
+    access_key: str | None
+    secret_key: str | None
+    session_token: str | None
+
+
+def _sdk_name(service: AwsServiceName, suffix: str) -> Any:  # noqa: ANN401 - pydantic's type of fields
+    """Accept the name that the AWS SDKs define, such as AWS_ENDPOINT_URL_S3, as an alternative to our own."""
+    return Field(validation_alias=AliasChoices(f"{service}_{suffix}", f"aws_{suffix}_{service}"))
+
 
 class Settings(BaseSettings):
-    """Names in the environment are these in capitals; `.env.example` explains each."""
+    """The names of environment variables are these in upper case. `.env.example` explains each of them."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
 
     backend: Literal["embedded", "aws"] = "embedded"
+    storage: Literal["disk", "s3"] = "disk"
+    tables: Literal["sqlite", "dynamodb"] = "sqlite"
+    queue: Literal["local", "sqs"] = "local"
     auth: Literal["local", "firebase"] = "local"
     environment: Literal["development", "production"] = "production"
     host: str = "127.0.0.1"
@@ -65,16 +98,26 @@ class Settings(BaseSettings):
     dynamodb_table_name: str = "images"
     sqs_queue_name: str = "image-jobs"
     localstack_endpoint_url: str | None = None
+    s3_endpoint_url: Annotated[str | None, _sdk_name("s3", "endpoint_url")] = None
     s3_presigned_url_endpoint: str | None = None
+    s3_access_key_id: str | None = None
+    s3_secret_access_key: SecretStr | None = None
+    dynamodb_endpoint_url: Annotated[str | None, _sdk_name("dynamodb", "endpoint_url")] = None
+    dynamodb_access_key_id: str | None = None
+    dynamodb_secret_access_key: SecretStr | None = None
+    sqs_endpoint_url: Annotated[str | None, _sdk_name("sqs", "endpoint_url")] = None
+    sqs_access_key_id: str | None = None
+    sqs_secret_access_key: SecretStr | None = None
 
     product_catalog_url: str = "https://world.openfoodfacts.org"
-    product_catalog_user_agent: str = "ImageUploadService/0.1.0 (set PRODUCT_CATALOG_USER_AGENT to your contact)"
+    product_catalog_user_agent: str = (
+        f"ImageUploadService/{__version__} (set PRODUCT_CATALOG_USER_AGENT to your contact)"
+    )
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
 
     firebase_api_key: SecretStr | None = None
     google_cloud_project: str | None = None
-    google_application_credentials: Path | None = None
     firebase_auth_emulator_host: str | None = None
 
     @field_validator("cors_origins", "allowed_extensions", "thumbnail_sizes", mode="before")
@@ -85,10 +128,10 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _require_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        # One that no browser ever sends would be an allowance that silently does nothing.
+        # An origin that no browser sends would have no effect, without any error.
         for origin in origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is no origin: write it as https://app.example.com, without a path")
+                raise ValueError(f"{origin!r} is not an origin: write it like https://app.example.com, without a path")
         return origins
 
     @field_validator("allowed_extensions")
@@ -97,42 +140,98 @@ class Settings(BaseSettings):
         extensions = tuple(extension.lower().lstrip(".") for extension in value)
         unknown = [extension for extension in extensions if extension not in FORMATS_BY_EXTENSION]
         if unknown or not extensions:
-            raise ValueError(f"must name some of {_EXTENSIONS}; not known: {', '.join(unknown) or 'none given'}")
+            raise ValueError(f"must contain some of {_EXTENSIONS}; unknown: {', '.join(unknown) or 'none given'}")
         return extensions
 
     @field_validator("thumbnail_sizes")
     @classmethod
     def _sensible_sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not 1 <= len(value) <= _MAX_SIZES or not all(size in _SIZES for size in value):
-            raise ValueError(f"must be 1 to {_MAX_SIZES} numbers of pixels from {_SIZES[0]} to {_SIZES[-1]}")
+            raise ValueError(f"must be 1 to {_MAX_SIZES} sizes in pixels, each from {_SIZES[0]} to {_SIZES[-1]}")
         return tuple(sorted(set(value)))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, values: dict[str, Any]) -> Mapping[str, Any]:
+        return {**_PRESETS.get(str(values.get("backend", "embedded")), {}), **values}
+
     @model_validator(mode="after")
-    def _refuse_the_unsafe(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.secret_key and len(self.secret_key.get_secret_value()) < _MIN_SECRET_LENGTH:
             raise ValueError(f"SECRET_KEY must have at least {_MIN_SECRET_LENGTH} characters")
         if self.auth == "firebase" and not self.google_cloud_project:
             raise ValueError("AUTH=firebase needs GOOGLE_CLOUD_PROJECT, the id of the Firebase project")
+        if self.queue == "sqs" and self.uses_data_dir:
+            raise ValueError(
+                "QUEUE=sqs needs STORAGE=s3 and TABLES=dynamodb: its workers run on other machines, which cannot use "
+                "the files in DATA_DIR"
+            )
+        for prefix in self._key_prefixes:
+            if bool(getattr(self, f"{prefix}_access_key_id")) != bool(getattr(self, f"{prefix}_secret_access_key")):
+                names = f"{prefix.upper()}_ACCESS_KEY_ID and {prefix.upper()}_SECRET_ACCESS_KEY"
+                raise ValueError(f"{names} must be set together, or neither of them")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
         if self.environment == "development":
             return self
         if self.firebase_auth_emulator_host:
             raise ValueError(
-                "FIREBASE_AUTH_EMULATOR_HOST accepts forged tokens: it is refused unless ENVIRONMENT=development"
+                "FIREBASE_AUTH_EMULATOR_HOST accepts forged tokens. It is refused unless ENVIRONMENT=development"
             )
         if "*" in self.cors_origins:
-            raise ValueError("CORS_ORIGINS=* is refused unless ENVIRONMENT=development: name the origins")
-        if self.backend == "aws" and not self.secret_key:
+            raise ValueError("CORS_ORIGINS=* is refused unless ENVIRONMENT=development: list the origins")
+        if self.tables == "dynamodb" and not self.secret_key:
             raise ValueError(
-                "BACKEND=aws needs SECRET_KEY, the same on each machine (or ENVIRONMENT=development to have one made)"
+                "TABLES=dynamodb needs SECRET_KEY, the same on every machine (with ENVIRONMENT=development one is "
+                "generated)"
             )
-        if self.backend == "aws" and (self.aws_access_key_id or "").lower() in _STAND_IN_KEYS:
-            raise ValueError("AWS_ACCESS_KEY_ID is a stand-in's default: it is refused unless ENVIRONMENT=development")
+        for prefix in self._key_prefixes:
+            if (getattr(self, f"{prefix}_access_key_id") or "").lower() in _EMULATOR_KEYS:
+                raise ValueError(
+                    f"{prefix.upper()}_ACCESS_KEY_ID is the default of an emulator. It is refused unless "
+                    "ENVIRONMENT=development"
+                )
         return self
 
     @property
-    def logs_for_people(self) -> bool:
-        """A person at a terminal reads text even where nothing was declared."""
+    def uses_data_dir(self) -> bool:
+        """Whether records or objects are in DATA_DIR, so that only one process may serve them."""
+        return self.storage == "disk" or self.tables == "sqlite"
+
+    @property
+    def logs_are_text(self) -> bool:
+        """Whether logs are readable text, for development or a terminal, rather than JSON."""
         return self.environment == "development" or sys.stderr.isatty()
+
+    @property
+    def aws_services(self) -> Sequence[AwsServiceName]:
+        """The services of AWS that these settings use."""
+        selected: dict[AwsServiceName, bool] = {
+            "s3": self.storage == "s3",
+            "dynamodb": self.tables == "dynamodb",
+            "sqs": self.queue == "sqs",
+        }
+        return [name for name, is_selected in selected.items() if is_selected]
+
+    @property
+    def _key_prefixes(self) -> Sequence[str]:
+        """The prefixes of the settings that hold access keys for the selected services."""
+        return ("aws", *self.aws_services) if self.aws_services else ()
+
+    def aws_service(self, name: AwsServiceName) -> AwsService:
+        own_key: str | None = getattr(self, f"{name}_access_key_id")
+        own_secret: SecretStr | None = getattr(self, f"{name}_secret_access_key")
+        has_own_keys = bool(own_key or own_secret)
+        return AwsService(
+            name=name,
+            region=(self.s3_region if name == "s3" else None) or self.aws_default_region,
+            endpoint_url=getattr(self, f"{name}_endpoint_url") or self.localstack_endpoint_url,
+            access_key=own_key if has_own_keys else self.aws_access_key_id,
+            secret_key=reveal(own_secret if has_own_keys else self.aws_secret_access_key),
+            session_token=None if has_own_keys else reveal(self.aws_session_token),
+        )
 
     @property
     def allowed_content_types(self) -> frozenset[str]:
@@ -140,12 +239,12 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """Return the settings of this process, or end it with words that say which of them is wrong."""
+    """Return the settings of this process. Exits with a message that names each invalid setting."""
     try:
         return Settings()
     except ValidationError as error:
-        faults = [f"  {'.'.join(map(str, f['loc'])).upper()} {f['msg']}" for f in error.errors()]
-        sys.exit("The service does not start with these settings:\n" + "\n".join(faults))
+        lines = [f"  {'.'.join(map(str, e['loc'])).upper()} {e['msg']}" for e in error.errors()]
+        sys.exit("The service cannot start with these settings:\n" + "\n".join(lines))
 
 
 def reveal(secret: SecretStr | None) -> str | None:

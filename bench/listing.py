@@ -1,4 +1,7 @@
-"""A list page of 50, for an owner of 50 images beside an owner of 20,000, over HTTP."""
+"""The response time of a list page of 50 images, for an owner of 50 images and for an owner of 20,000, over HTTP.
+
+The variable BENCH_IMAGES replaces the number 20,000.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,26 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from app.adapters.dynamodb import open_dynamodb
-from app.adapters.dynamodb.items import IMAGE_PREFIX, user_partition
-from app.core.ids import made_at, new_id
-from app.core.models import Image, Quota, Thumbnail, ThumbnailStatus
-from app.core.ports import ImageTable
-from app.data_dir import DataDir
+from app.container.aws import open_aws_client
+from app.container.backends import open_dynamodb_tables, open_sqlite_tables
+from app.container.data_dir import DataDir
+from app.domain.ids import id_timestamp, new_id
+from app.domain.images import Image, Quota, Thumbnail, ThumbnailStatus
+from app.ports.tables import ImageTable
 from app.settings import Settings
-from app.storage import open_storage
+from app.tables.dynamodb import make_config
+from app.tables.dynamodb.keys import IMAGE_PREFIX, user_partition
 from tests.acceptance.conftest import PASSWORD, environment_for, started
-from tests.stand_ins import StandIn, stand_in
+from tests.aws_emulators import AwsEmulator, aws_emulator
 
 FEW = 50
 MANY = int(os.environ.get("BENCH_IMAGES", "20000"))
 ROUNDS = 60
-AT_ONCE = 64
+CONCURRENCY = 64
 
 
 def make_image(owner_id: str) -> Image:
@@ -43,41 +48,41 @@ def make_image(owner_id: str) -> Image:
         sha256="0" * 64,
         width=4032,
         height=3024,
-        uploaded_at=made_at(image_id),
+        uploaded_at=id_timestamp(image_id),
         placeholder="1QcSHQRnh493V4dIh4eXh1h4kJUI",
         thumbnails=thumbnails,
     )
 
 
-async def fill(images: ImageTable, owner_id: str, count: int) -> None:
-    places = asyncio.Semaphore(AT_ONCE)
+async def add_images(images: ImageTable, owner_id: str, count: int) -> None:
+    slots = asyncio.Semaphore(CONCURRENCY)
 
     async def add() -> None:
-        async with places:
+        async with slots:
             await images.add(make_image(owner_id), quota=Quota())
 
     await asyncio.gather(*(add() for _ in range(count)))
 
 
-async def fill_both(settings: Settings, few: str, many: str, count: int) -> None:
-    async with open_storage(settings, DataDir(settings.data_dir)) as storage:
-        await fill(storage.images, few, FEW)
-        await fill(storage.images, many, count)
+async def add_all_images(settings: Settings, counts: dict[str, int]) -> None:
+    """Add this number of images for each owner."""
+    tables = (
+        open_dynamodb_tables(settings)
+        if settings.tables == "dynamodb"
+        else open_sqlite_tables(DataDir(settings.data_dir))
+    )
+    async with tables as opened:
+        for owner_id, count in counts.items():
+            await add_images(opened.images, owner_id, count)
 
 
-async def bare_query_milliseconds(settings: Settings, owners: list[str]) -> list[float]:
-    """Return what the same Query takes by itself: what of a page's time is the table's."""
-    async with open_dynamodb(
-        settings.dynamodb_table_name,
-        region=settings.aws_default_region,
-        endpoint_url=settings.localstack_endpoint_url,
-        access_key=settings.aws_access_key_id,
-        secret_key="test",
-    ) as table:
+async def measure_query(settings: Settings, owner_ids: list[str]) -> list[float]:
+    """Return the time in milliseconds of the DynamoDB query by itself, for each owner."""
+    async with open_aws_client(settings.aws_service("dynamodb"), make_config()) as aws:
 
-        async def ask(owner_id: str) -> float:
-            began = time.perf_counter()
-            await table._client.query(  # noqa: SLF001 - the bare client is what is measured
+        async def query(owner_id: str) -> float:
+            started_at = time.perf_counter()
+            await aws.client.query(
                 TableName=settings.dynamodb_table_name,
                 KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
                 ExpressionAttributeValues={":pk": {"S": user_partition(owner_id)}, ":sk": {"S": IMAGE_PREFIX}},
@@ -85,46 +90,52 @@ async def bare_query_milliseconds(settings: Settings, owners: list[str]) -> list
                 ConsistentRead=True,
                 Limit=FEW + 1,
             )
-            return (time.perf_counter() - began) * 1000
+            return (time.perf_counter() - started_at) * 1000
 
-        times = [[await ask(owner_id) for owner_id in owners] for _ in range(ROUNDS // 2)]
+        times = [[await query(owner_id) for owner_id in owner_ids] for _ in range(ROUNDS // 2)]
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
-def page_seconds(client: httpx.Client, headers: dict[str, str]) -> float:
-    began = time.perf_counter()
+def measure_page(client: httpx.Client, headers: dict[str, str]) -> float:
+    """Return the response time in milliseconds."""
+    started_at = time.perf_counter()
     response = client.get("/api/v1/images", headers=headers)
     assert len(response.json()["items"]) == FEW
-    return time.perf_counter() - began
+    return (time.perf_counter() - started_at) * 1000
 
 
-def run(name: str, aws: StandIn | None, count: int) -> None:
+def register(client: httpx.Client) -> tuple[str, dict[str, str]]:
+    """Create an account. Return its id and the headers that authenticate it."""
+    body = {"email": f"bench-{new_id()}@example.com", "password": PASSWORD}
+    account: dict[str, Any] = client.post("/api/v1/auth/register", json=body).json()
+    return account["user"]["id"], {"Authorization": f"Bearer {account['access_token']}"}
+
+
+def run(name: str, aws: AwsEmulator | None, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = environment_for(Path(folder) / "service", aws)
         settings = Settings(_env_file=None, **{key.lower(): value for key, value in environment.items()})  # type: ignore[call-arg, arg-type]
         with started(environment) as service, httpx.Client(base_url=service.url, timeout=60) as client:
-            people = []
-            for _ in range(2):
-                body = {"email": f"bench-{new_id()}@example.com", "password": PASSWORD}
-                people.append(client.post("/api/v1/auth/register", json=body).json())
-            asyncio.run(fill_both(settings, people[0]["user"]["id"], people[1]["user"]["id"], count))
-            headers = [{"Authorization": f"Bearer {person['access_token']}"} for person in people]
-            bare = asyncio.run(bare_query_milliseconds(settings, [p["user"]["id"] for p in people])) if aws else []
-            times = [[page_seconds(client, one) for one in headers] for _ in range(ROUNDS)]
-    few, many = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+            accounts = dict(register(client) for _ in range(2))
+            owner_ids = list(accounts)
+            asyncio.run(add_all_images(settings, dict(zip(owner_ids, (FEW, count), strict=True))))
+            query_times = asyncio.run(measure_query(settings, owner_ids)) if aws else []
+            times = [[measure_page(client, headers) for headers in accounts.values()] for _ in range(ROUNDS)]
+    few, many = (statistics.median(column) for column in zip(*times, strict=True))
     print(
-        f"page of 50, {name}: {few:.1f} ms for an owner of {FEW}, {many:.1f} ms for one of {count}:"
-        f" {many / few:.2f} times"
+        f"page of 50 images, {name}: {few:.1f} ms for an owner of {FEW}, {many:.1f} ms for an owner of {count}, "
+        f"factor {many / few:.2f}"
     )
-    if bare:
-        print(f"  of that the table's own Query: {bare[0]:.1f} ms and {bare[1]:.1f} ms, {bare[1] / bare[0]:.2f} times")
+    if query_times:
+        few, many = query_times
+        print(f"  the DynamoDB query alone: {few:.1f} ms and {many:.1f} ms, factor {many / few:.2f}")
 
 
 def main() -> None:
     run("embedded", None, MANY)
-    with stand_in() as aws:
-        # moto reads a whole table for each query and writes slowly: a figure about moto, from fewer images.
-        run(f"aws ({aws.name})", aws, 500 if aws.name == "moto" else MANY)
+    with aws_emulator() as aws:
+        # moto reads the whole table for each query and writes slowly, so its result says little about DynamoDB.
+        run(f"aws ({aws.name})", aws, min(500, MANY) if aws.name == "moto" else MANY)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What 32 parallel uploads of 9 MiB add to the memory of the service's own process, the render processes apart."""
+"""The memory that 32 parallel uploads of 9 MiB need in the service's main process, without its render processes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 import httpx
 
 from tests.acceptance.conftest import Running, environment_for, started
+from tests.aws_emulators import AwsEmulator, aws_emulator
 from tests.pictures import jpeg
-from tests.stand_ins import StandIn, stand_in
 
 UPLOADS = 32
 SIZE = 9 * 1024 * 1024
 
 
-async def upload_all(running: Running, headers: dict[str, str], photo: bytes, count: int) -> None:
-    async with httpx.AsyncClient(base_url=running.url, timeout=120) as client:
+async def upload_all(service: Running, headers: dict[str, str], photo: bytes, count: int) -> None:
+    async with httpx.AsyncClient(base_url=service.url, timeout=120) as client:
 
         async def upload() -> int:
             files = {"file": ("a.jpg", photo)}
@@ -33,26 +33,26 @@ def peak_mebibytes(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def run(name: str, aws: StandIn | None) -> None:
-    picture = jpeg(1200, 900)
-    photo = picture + hashlib.shake_256(b"noise").digest(SIZE - len(picture))
-    with tempfile.TemporaryDirectory() as folder, started(environment_for(Path(folder) / "data", aws)) as running:
-        headers = running.register()
-        asyncio.run(upload_all(running, headers, photo, 2))
-        Path(f"/proc/{running.process.pid}/clear_refs").write_text("5")  # forget the peak so far
-        before = peak_mebibytes(running.process.pid)
-        asyncio.run(upload_all(running, headers, photo, UPLOADS))
-        peak = peak_mebibytes(running.process.pid)
-    held = UPLOADS * SIZE / 1024 / 1024
+def run(name: str, aws: AwsEmulator | None) -> None:
+    image = jpeg(1200, 900)
+    photo = image + hashlib.shake_256(b"noise").digest(SIZE - len(image))
+    with tempfile.TemporaryDirectory() as folder, started(environment_for(Path(folder) / "data", aws)) as service:
+        headers = service.register()
+        asyncio.run(upload_all(service, headers, photo, 2))
+        Path(f"/proc/{service.process.pid}/clear_refs").write_text("5")  # resets the peak
+        before = peak_mebibytes(service.process.pid)
+        asyncio.run(upload_all(service, headers, photo, UPLOADS))
+        peak = peak_mebibytes(service.process.pid)
+    total = UPLOADS * SIZE / 1024 / 1024
     print(
-        f"{UPLOADS} parallel uploads of 9 MiB, {name}: peak {peak:.0f} MiB after {before:.0f} MiB at rest,"
-        f" {peak - before:.0f} MiB more (held whole they would be {held:.0f} MiB)"
+        f"{UPLOADS} parallel uploads of 9 MiB ({total:.0f} MiB), {name}: peak {peak:.0f} MiB, before {before:.0f} MiB, "
+        f"difference {peak - before:.0f} MiB"
     )
 
 
 def main() -> None:
     run("embedded", None)
-    with stand_in() as aws:
+    with aws_emulator() as aws:
         run(f"aws ({aws.name})", aws)
 
 

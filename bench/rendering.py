@@ -1,9 +1,10 @@
-"""Processor time of three thumbnails: this service, one `Image.thumbnail` a size, and sharp (`npm ci` in bench/).
+"""Processor time for three thumbnails: this service, Pillow's `Image.thumbnail`, and sharp (`npm ci` in bench/).
 
-`ours` is the rendering alone, `pool` the same through its processes; `sharp` a pipeline a size, as its documentation
-has it, `sharp 1x` one decode for all.
+- `ours` is the rendering alone, and `pool` the same through the render processes.
+- `pillow` decodes the file for each thumbnail.
+- `sharp` runs one pipeline per thumbnail, as its documentation does. `sharp 1x` decodes the file once.
 
-python -m bench.rendering [rounds]
+Usage: python -m bench.rendering [rounds]
 """
 
 from __future__ import annotations
@@ -27,13 +28,12 @@ from pathlib import Path
 import pillow_heif
 from PIL import Image, ImageChops, ImageOps
 
-from app.adapters.render_pool import open_render_pool
-from app.core.render_options import RenderOptions
-from app.usecases.rendering import prepare, render
+from app.imaging.options import RenderOptions
+from app.imaging.pool import open_render_pool
+from app.imaging.rendering import prepare, render
 
 OPTIONS = RenderOptions()
 BENCH = Path(__file__).parent
-HEIC_PHOTO = BENCH.parent.parent / "shared/corpus/good/pillow_heif__arrow.heic"
 POOL_BATCH = 5
 
 
@@ -42,19 +42,19 @@ class Sample:
     name: str
     path: Path
     output: str
-    """What the thumbnails are encoded as."""
+    """The format of the thumbnails."""
 
 
-def photo(width: int, height: int) -> Image.Image:
-    """Return gradients with the grain of a camera on them: about 3 bits a pixel as a JPEG of quality 90."""
-    chance = random.Random(1)
-    small = Image.frombytes("RGB", (24, 18), chance.randbytes(24 * 18 * 3))
-    grain = Image.effect_noise((width, height), 12)
-    return ImageChops.add(small.resize((width, height), Image.Resampling.BICUBIC), grain.convert("RGB"), 1, -128)
+def make_photo(width: int, height: int) -> Image.Image:
+    """Return gradients with noise like that of a camera. As a JPEG of quality 90 it has about 3 bits per pixel."""
+    generator = random.Random(1)
+    small = Image.frombytes("RGB", (24, 18), generator.randbytes(24 * 18 * 3))
+    noise = Image.effect_noise((width, height), 12)
+    return ImageChops.add(small.resize((width, height), Image.Resampling.BICUBIC), noise.convert("RGB"), 1, -128)
 
 
-def samples(folder: Path) -> Iterator[Sample]:
-    large, small = photo(4000, 3000), photo(2048, 1536)
+def make_samples(folder: Path) -> Iterator[Sample]:
+    large, small = make_photo(4000, 3000), make_photo(2048, 1536)
     exif = Image.Exif()
     exif[0x0112] = 6
     large.save(folder / "photo.jpg", quality=90, exif=exif)
@@ -70,33 +70,30 @@ def samples(folder: Path) -> Iterator[Sample]:
     yield Sample("WebP, 12 megapixels", folder / "photo.webp", "jpeg")
     large.save(folder / "photo.avif", quality=60, speed=9)
     yield Sample("AVIF, 12 megapixels", folder / "photo.avif", "jpeg")
-    if HEIC_PHOTO.exists():
-        shutil.copy(HEIC_PHOTO, folder / "photo.heic")
-    else:
-        pillow_heif.from_pillow(large).save(folder / "photo.heic", quality=60)
+    pillow_heif.from_pillow(large).save(folder / "photo.heic", quality=60)
     yield Sample("HEIC, 12 megapixels", folder / "photo.heic", "jpeg")
 
 
-def naive(sample: Sample) -> None:
+def render_with_pillow(sample: Sample) -> None:
     for size in OPTIONS.sizes:
         with Image.open(sample.path) as image:
             image.thumbnail((size, size))
             ImageOps.exif_transpose(image).save(io.BytesIO(), sample.output, quality=80)
 
 
-def ours(sample: Sample) -> None:
+def render_ours(sample: Sample) -> None:
     with sample.path.open("rb") as file:
         render(file, OPTIONS)
 
 
-def in_process(make: Callable[[Sample], None], sample: Sample) -> float:
+def measure_in_process(render_sample: Callable[[Sample], None], sample: Sample) -> float:
     before = time.process_time()
-    make(sample)
+    render_sample(sample)
     return time.process_time() - before
 
 
-def pooled(sample: Sample) -> float:
-    """Return processor seconds an image, of this process, the worker and its children; without starting the pool."""
+def measure_pool(sample: Sample) -> float:
+    """Return the processor seconds per image of this process and the render processes, without their start."""
 
     async def run(times: int) -> None:
         async with open_render_pool(OPTIONS, processes=1, queue_limit=1) as pool:
@@ -104,62 +101,67 @@ def pooled(sample: Sample) -> float:
                 with sample.path.open("rb") as file:
                     await pool.render(file)
 
-    def spent(times: int) -> float:
+    def measure(times: int) -> float:
         before = _processor_seconds()
         asyncio.run(run(times))
         return _processor_seconds() - before
 
-    return (spent(POOL_BATCH) - spent(0)) / POOL_BATCH
+    return (measure(POOL_BATCH) - measure(0)) / POOL_BATCH
 
 
 def _processor_seconds() -> float:
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-Ask = Callable[[Sample, str], float | None]
+Sharp = Callable[[Sample, str], float | None]
+"""Renders a sample with sharp by one of the methods of sharp.mjs, and returns the processor seconds.
+
+The result is None if sharp cannot read the file.
+"""
 
 
 @contextmanager
-def sharp() -> Iterator[Ask]:
-    """Yield what asks a node process that stays; it gives None where sharp cannot read the file."""
+def open_sharp() -> Iterator[Sharp]:
+    """Start a Node process that renders one sample after the other."""
     command = ["node", "sharp.mjs"]
     with subprocess.Popen(command, cwd=BENCH, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own script
 
-        def ask(sample: Sample, way: str) -> float | None:
+        def render_with_sharp(sample: Sample, method: str) -> float | None:
             assert process.stdin is not None
             assert process.stdout is not None
-            print(sample.path, sample.output, way, sep="\t", file=process.stdin, flush=True)
-            answer = process.stdout.readline().strip()
-            return int(answer) / 1e6 if answer.isdigit() else None
+            print(sample.path, sample.output, method, sep="\t", file=process.stdin, flush=True)
+            line = process.stdout.readline().strip()
+            return int(line) / 1e6 if line.isdigit() else None
 
-        yield ask
+        yield render_with_sharp
 
 
 @contextmanager
-def no_sharp() -> Iterator[Ask]:
-    print("sharp is not installed (npm ci in bench/): measured without it")
-    yield lambda _sample, _way: None
+def open_without_sharp() -> Iterator[Sharp]:
+    print("sharp is not installed, so it is not measured. To install it, run `npm ci` in bench/.")
+    yield lambda _sample, _method: None
 
 
-def measure(sample: Sample, rounds: int, ask: Ask) -> dict[str, float | None]:
-    ways: dict[str, Callable[[], float | None]] = {
-        "ours": lambda: in_process(ours, sample),
-        "pool": lambda: pooled(sample),
-        "naive": lambda: in_process(naive, sample),
-        "sharp": lambda: ask(sample, "each"),
-        "sharp 1x": lambda: ask(sample, "once"),
+def measure_all(sample: Sample, rounds: int, sharp: Sharp) -> dict[str, float | None]:
+    """Return the median time of each renderer, or None if it cannot read the file."""
+    renderers: dict[str, Callable[[], float | None]] = {
+        "ours": lambda: measure_in_process(render_ours, sample),
+        "pool": lambda: measure_pool(sample),
+        "pillow": lambda: measure_in_process(render_with_pillow, sample),
+        "sharp": lambda: sharp(sample, "each"),
+        "sharp 1x": lambda: sharp(sample, "once"),
     }
-    measured: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            seconds = way()
-            if turn and seconds is not None:  # the first turn is to warm up
-                measured[name].append(seconds)
-    return {name: statistics.median(times) if times else None for name, times in measured.items()}
+    times: dict[str, list[float]] = {name: [] for name in renderers}
+    for n in range(rounds + 1):
+        for name, measure in renderers.items():
+            seconds = measure()
+            if n and seconds is not None:  # the first round is a warm-up
+                times[name].append(seconds)
+    return {name: statistics.median(measured) if measured else None for name, measured in times.items()}
 
 
-def report(name: str, medians: dict[str, float | None]) -> str:
+def format_row(name: str, medians: dict[str, float | None]) -> str:
     ours = medians["ours"] or 0
     cells = [f"{seconds * 1000:10.1f}" if seconds else f"{'-':>10}" for seconds in medians.values()]
     ratios = [f"{ours / other:11.2f}" if other else f"{'-':>11}" for other in list(medians.values())[2:]]
@@ -171,13 +173,15 @@ def main() -> None:
     has_sharp = shutil.which("node") is not None and (BENCH / "node_modules").exists()
     prepare()
     pillow_heif.register_heif_opener()
-    print(f"processor milliseconds for {OPTIONS.sizes}, median of {rounds} interleaved rounds, {os.cpu_count()} cores")
-    columns = ("ours", "pool", "naive", "sharp", "sharp 1x")
-    print(" " * 33 + "".join(f"{c:>10}" for c in columns) + "".join(f"{'/ ' + c:>11}" for c in columns[2:]))
-    with tempfile.TemporaryDirectory() as folder, sharp() if has_sharp else no_sharp() as ask:
-        for sample in samples(Path(folder)):
-            print(report(sample.name, measure(sample, rounds, ask)), flush=True)
-    print("sharp's prebuilt binaries have no HEVC decoder, so that HEIC has no figure there; AVIF is the nearest.")
+    columns = ("ours", "pool", "pillow", "sharp", "sharp 1x")
+    with tempfile.TemporaryDirectory() as folder, open_sharp() if has_sharp else open_without_sharp() as sharp:
+        print(
+            f"processor milliseconds for {OPTIONS.sizes}, median of {rounds} alternating rounds, {os.cpu_count()} cores"
+        )
+        print(" " * 33 + "".join(f"{c:>10}" for c in columns) + "".join(f"{'/ ' + c:>11}" for c in columns[2:]))
+        for sample in make_samples(Path(folder)):
+            print(format_row(sample.name, measure_all(sample, rounds, sharp)), flush=True)
+    print("The prebuilt binaries of sharp cannot decode HEIC. AVIF is the most similar format.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-// Makes the thumbnails of one file at a time and tells its processor time, in one of two ways: the way sharp's own
-// documentation does it, a pipeline a size; or decoding once, with all sizes made from the largest.
-// Reads lines "<file> <format> <way>", tab-separated; answers each with the microseconds it took, or what went wrong.
+// Renders the thumbnails of one file at a time with sharp. It reads lines "<file> <format> <method>", separated by tabs,
+// and prints for each line the processor time in microseconds, or why the file could not be rendered. Methods:
+// - each: one pipeline per thumbnail, as in sharp's documentation
+// - once: decode the file once, and make all thumbnails from the largest one
 import { createInterface } from "node:readline";
 import sharp from "sharp";
 
@@ -12,7 +13,7 @@ function shrink(image, size) {
   return image.resize(size, size, { fit: "inside", withoutEnlargement: true });
 }
 
-const WAYS = {
+const METHODS = {
   async each(file, format) {
     for (const size of SIZES) await shrink(sharp(file).rotate(), size).toFormat(format, { quality: 80 }).toBuffer();
   },
@@ -23,10 +24,10 @@ const WAYS = {
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const [file, format, way] = line.split("\t");
+  const [file, format, method] = line.split("\t");
   const before = process.cpuUsage();
   try {
-    await WAYS[way](file, format);
+    await METHODS[method](file, format);
     const { user, system } = process.cpuUsage(before);
     console.log(String(user + system));
   } catch (error) {

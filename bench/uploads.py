@@ -1,4 +1,4 @@
-"""An upload over HTTP beside its raw parts: put, render, put thumbnails, write record, one after the other."""
+"""The time of an upload over HTTP, compared with its steps alone: store, render, store thumbnails, write the record."""
 
 from __future__ import annotations
 
@@ -13,42 +13,46 @@ from pathlib import Path
 
 import httpx
 
-from app.core.ids import made_at, new_id
-from app.core.models import Image, Quota, Rendering, Thumbnail, ThumbnailStatus, original_key
-from app.core.ports import ImageTable, ObjectStore, Renderer
+from app.container.container import open_services
+from app.domain.ids import id_timestamp, new_id
+from app.domain.images import Image, Quota, Thumbnail, ThumbnailStatus
+from app.domain.object_keys import original_key
+from app.domain.renderings import Rendering
+from app.ports.renderer import Renderer
+from app.ports.storage import ObjectStore
+from app.ports.tables import ImageTable
 from app.settings import Settings
-from app.wiring import open_services
-from bench.rendering import photo
+from bench.rendering import make_photo
 from tests.acceptance.conftest import environment_for, started
+from tests.aws_emulators import AwsEmulator, aws_emulator
 from tests.pictures import encoded
-from tests.stand_ins import StandIn, stand_in
 
 ROUNDS = 15
 
 
 @dataclasses.dataclass
-class Parts:
+class Adapters:
     store: ObjectStore
     images: ImageTable
     renderer: Renderer
 
-    async def keep(self, photo: bytes) -> None:
-        """Do what an upload cannot do without, with nothing at the same time."""
+    async def store_image(self, photo: bytes) -> None:
+        """Run the steps that every upload needs, one after the other."""
         with tempfile.TemporaryFile(buffering=0) as file:
             file.write(photo)
             image_id = new_id()
             key = original_key("bench", image_id, "image/jpeg")
-            digest = hashlib.sha256(photo).hexdigest()
-            await self.store.put_file(key, file, size=len(photo), sha256=digest, content_type="image/jpeg")
+            sha256 = hashlib.sha256(photo).hexdigest()
+            await self.store.put_file(key, file, size=len(photo), sha256=sha256, content_type="image/jpeg")
             rendering = await self.renderer.render(file)
-        image = _record(image_id, len(photo), digest, rendering)
+        image = _make_record(image_id, len(photo), sha256, rendering)
         for thumbnail, rendered in zip(image.thumbnails, rendering.thumbnails, strict=True):
             key = image.thumbnail_key(thumbnail)
             await self.store.put(key, rendered.data, content_type=rendered.content_type)
         await self.images.add(image, quota=Quota())
 
 
-def _record(image_id: str, size: int, digest: str, rendering: Rendering) -> Image:
+def _make_record(image_id: str, size: int, sha256: str, rendering: Rendering) -> Image:
     thumbnails = tuple(
         Thumbnail(r.size, ThumbnailStatus.READY, r.content_type, r.width, r.height, len(r.data))
         for r in rendering.thumbnails
@@ -60,56 +64,61 @@ def _record(image_id: str, size: int, digest: str, rendering: Rendering) -> Imag
         description=None,
         content_type="image/jpeg",
         size=size,
-        sha256=digest,
+        sha256=sha256,
         width=rendering.width,
         height=rendering.height,
-        uploaded_at=made_at(image_id),
+        uploaded_at=id_timestamp(image_id),
         placeholder=rendering.placeholder,
         thumbnails=thumbnails,
     )
 
 
-async def timed(work: Callable[[], Awaitable[object]]) -> float:
-    began = time.perf_counter()
-    await work()
-    return time.perf_counter() - began
+async def measure(function: Callable[[], Awaitable[object]]) -> float:
+    """Return the time of a call in milliseconds."""
+    started_at = time.perf_counter()
+    await function()
+    return (time.perf_counter() - started_at) * 1000
 
 
 async def compare(url: str, headers: dict[str, str], settings: Settings, photo: bytes) -> tuple[float, float]:
+    """Return the median times of an upload and of its steps."""
     async with open_services(settings) as services, httpx.AsyncClient(base_url=url, timeout=60) as client:
         uploads = services.uploads
-        parts = Parts(uploads._store, uploads._images, uploads._renderer)  # noqa: SLF001 - the very same adapters
+        adapters = Adapters(uploads._store, uploads._images, uploads._renderer)  # noqa: SLF001 - the same adapters
 
         async def upload() -> None:
             files = {"file": ("a.jpg", photo, "image/jpeg")}
             response = await client.post("/api/v1/images/upload", files=files, headers=headers)
             assert response.status_code == 201, response.text
 
+        async def run_steps() -> None:
+            await adapters.store_image(photo)
+
         await upload()
-        await parts.keep(photo)
-        times = [(await timed(upload), await timed(lambda: parts.keep(photo))) for _ in range(ROUNDS)]
-    whole, raw = zip(*times, strict=True)
-    return statistics.median(whole), statistics.median(raw)
+        await run_steps()
+        times = [(await measure(upload), await measure(run_steps)) for _ in range(ROUNDS)]
+    upload_times, step_times = zip(*times, strict=True)
+    return statistics.median(upload_times), statistics.median(step_times)
 
 
-def run(name: str, aws: StandIn | None, data: bytes) -> None:
+def run(name: str, aws: AwsEmulator | None, photo: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = environment_for(Path(folder) / "service", aws)
         with started(environment) as service:
-            given = {**environment_for(Path(folder) / "parts", aws), "RENDER_PROCESSES": "2"}
-            settings = Settings(_env_file=None, **{key.lower(): value for key, value in given.items()})  # type: ignore[call-arg, arg-type]
-            whole, raw = asyncio.run(compare(service.url, service.register(), settings, data))
+            values = {**environment_for(Path(folder) / "steps", aws), "RENDER_PROCESSES": "2"}
+            settings = Settings(_env_file=None, **{key.lower(): value for key, value in values.items()})  # type: ignore[call-arg, arg-type]
+            upload_time, step_time = asyncio.run(compare(service.url, service.register(), settings, photo))
     print(
-        f"upload of {len(data) / 1e6:.1f} MB, {name}: {whole * 1000:.0f} ms over HTTP,"
-        f" {raw * 1000:.0f} ms its raw parts: {whole / raw:.2f} times"
+        f"upload of {len(photo) / 1e6:.1f} MB, {name}: {upload_time:.0f} ms over HTTP, {step_time:.0f} ms for its "
+        f"steps, factor {upload_time / step_time:.2f}"
     )
 
 
 def main() -> None:
-    picture = encoded(photo(4032, 3024), "JPEG", quality=85)
-    run("embedded", None, picture)
-    with stand_in() as aws:
-        run(f"aws ({aws.name})", aws, picture)
+    photo = encoded(make_photo(4032, 3024), "JPEG", quality=85)
+    run("embedded", None, photo)
+    with aws_emulator() as aws:
+        run(f"aws ({aws.name})", aws, photo)
 
 
 if __name__ == "__main__":

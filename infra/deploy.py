@@ -1,4 +1,4 @@
-"""Deploys template.yaml: `python infra/deploy.py`, with the same environment variables (or `.env`) as the service."""
+"""Deploys template.yaml: `python infra/deploy.py`. It reads the service's environment variables and `.env`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _PARAMETERS = {
     "QueueName": "SQS_QUEUE_NAME",
     "CorsOrigins": "CORS_ORIGINS",
 }
-"""The template's parameters, by the variables that set them; where one is not set the template's default holds."""
+"""The template's parameters, and the variables that set them. Without a variable, the template's default is used."""
 
 _START_SECONDS = 120
 _DEPLOY_SECONDS = 600
 
 
 class DeployError(Exception):
-    """The message says what to do."""
+    """The message says what is wrong and what to do."""
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
         parameters = {name: environment[key] for name, key in _PARAMETERS.items() if key in environment}
         outputs = deploy(endpoint_url=endpoint_url, region=region, stack=STACK, parameters=parameters)
     except (DeployError, BotoCoreError, ClientError) as error:
-        sys.stderr.write(f"Nothing was deployed: {error}\n")
+        sys.stderr.write(f"The deployment failed: {error}\n")
         return 1
     sys.stdout.writelines(f"{name}: {value}\n" for name, value in sorted(outputs.items()))
     return 0
@@ -54,12 +54,15 @@ def main() -> int:
 def _region(environment: Mapping[str, str]) -> str:
     region = environment.get("AWS_DEFAULT_REGION", "us-east-1")
     if environment.get("S3_REGION", region) != region:
-        raise DeployError("S3_REGION is not AWS_DEFAULT_REGION, but the template makes everything in one region.")
+        raise DeployError(
+            "S3_REGION and AWS_DEFAULT_REGION are different, but the template creates everything in one region. Set "
+            "S3_REGION to the value of AWS_DEFAULT_REGION, or leave it empty."
+        )
     return region
 
 
 def wait_until_ready(endpoint_url: str, *, seconds: float) -> None:
-    """Return when the stand-in at `endpoint_url` takes requests. Raises DeployError if it does not in time."""
+    """Return as soon as the emulator at `endpoint_url` accepts requests. Raises DeployError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_ready(endpoint_url):
         if time.monotonic() > deadline:
@@ -68,18 +71,19 @@ def wait_until_ready(endpoint_url: str, *, seconds: float) -> None:
 
 
 def is_ready(endpoint_url: str) -> bool:
-    # LocalStack's health is good before its own initialisation has ended. Other stand-ins do not know this page.
+    """Return whether the emulator at `endpoint_url` accepts requests."""
+    # LocalStack reports to be healthy before its initialization is complete. Other emulators do not have this path.
     try:
-        answer = httpx.get(f"{endpoint_url.rstrip('/')}/_localstack/init/ready", timeout=2)
+        response = httpx.get(f"{endpoint_url.rstrip('/')}/_localstack/init/ready", timeout=2)
     except httpx.TransportError:
         return False
-    return bool(answer.json()["completed"]) if answer.is_success else not answer.is_server_error
+    return bool(response.json()["completed"]) if response.is_success else not response.is_server_error
 
 
 def deploy(*, endpoint_url: str | None, region: str, stack: str, parameters: dict[str, str]) -> dict[str, str]:
-    """Create or update the stack and return its outputs; a stack that is as it should be is left alone.
+    """Create or update the stack and return its outputs. A stack that is up to date is not changed.
 
-    Raises DeployError, saying what failed, and BotoCoreError or ClientError if AWS does not answer or refuses.
+    Raises DeployError if the deployment fails, BotoCoreError if AWS does not respond, and ClientError if it refuses.
     """
     client = Session().create_client(
         "cloudformation",
@@ -106,21 +110,22 @@ class _Stack:
             "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
             "Capabilities": ["CAPABILITY_IAM"],
         }
-        good = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+        success = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
         try:
             self.client.create_stack(**request)
         except self.client.exceptions.AlreadyExistsException:
-            # Another deployment may still be at work, and a stack takes one at a time.
+            # Another deployment may be in progress, and a stack supports only one at a time.
             self._wait()
             if not self._update(request):
-                good.add("UPDATE_ROLLBACK_COMPLETE")
+                # A previous update failed and was rolled back to the present template.
+                success.add("UPDATE_ROLLBACK_COMPLETE")
         description = self._wait()
-        if description["StackStatus"] not in good:
-            raise DeployError(f"the stack {self.name} is {description['StackStatus']}.\n{self._failures()}".rstrip())
+        if description["StackStatus"] not in success:
+            raise DeployError(f"The stack {self.name} is {description['StackStatus']}.\n{self._failures()}".rstrip())
         return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
 
     def _update(self, request: Mapping[str, Any]) -> bool:
-        """Return False if there was nothing to change."""
+        """Start an update. Return False if the stack is up to date."""
         try:
             self.client.update_stack(**request)
         except ClientError as error:
@@ -130,7 +135,7 @@ class _Stack:
         return True
 
     def _wait(self) -> dict[str, Any]:
-        """Return the description of the stack once nothing about it is in progress."""
+        """Return the description of the stack as soon as no operation is in progress."""
         deadline = time.monotonic() + _DEPLOY_SECONDS
         while True:
             description: dict[str, Any] = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
@@ -138,7 +143,7 @@ class _Stack:
             if not status.endswith("_IN_PROGRESS"):
                 return description
             if time.monotonic() > deadline:
-                raise DeployError(f"the stack {self.name} is still {status} after {_DEPLOY_SECONDS} s.")
+                raise DeployError(f"The stack {self.name} is still {status} after {_DEPLOY_SECONDS} s.")
             time.sleep(self.poll_seconds)
 
     def _failures(self) -> str:

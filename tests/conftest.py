@@ -1,4 +1,4 @@
-"""Where STAND_IN names a stand-in for AWS, only what runs against it: the rest is the same whatever it is."""
+"""Where AWS_EMULATOR names an AWS emulator, only what runs against it: the rest is the same whatever it is."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _AWS = re.compile(r"aws|dynamodb|s3|sqs")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "STAND_IN" not in os.environ:
+    if "AWS_EMULATOR" not in os.environ:
         return
-    kept = [item for item in items if _needs_aws(item)]
+    kept = [item for item in items if _needs_aws(item) or item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from app.core.errors import DependencyUnavailable
+from app.domain.errors import DependencyUnavailable
 
 
 class Failing:

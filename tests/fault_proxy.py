@@ -1,4 +1,4 @@
-"""Stands between the service and a stand-in for AWS, and makes some of the calls fail, as networks and vendors do.
+"""Stands between the service and an AWS emulator, and makes some of the calls fail, as networks and vendors do.
 
 One address is shared by all three dependencies: a request's X-Amz-Target says which of them it is meant for.
 """
@@ -48,6 +48,7 @@ class FaultProxy:
         self.shares: dict[str, float] = {}
         self.passed: Counter[str] = Counter()
         self.failed: Counter[tuple[str, Fault]] = Counter()
+        self._faulty: Counter[tuple[str, bool]] = Counter()
         self.url = ""
 
     @contextmanager
@@ -112,7 +113,10 @@ class FaultProxy:
         share = self.shares.get(dependency, 0)
         if self._chance.random() >= share:
             return None
-        return self._chance.choice(_OF_AN_OUTAGE if share == 1 else _OF_A_SHAKY_ONE)
+        # In turn, so that each fault occurs although a slow machine makes few requests.
+        self._faulty[dependency, share == 1] += 1
+        faults = _OF_AN_OUTAGE if share == 1 else _OF_A_SHAKY_ONE
+        return faults[self._faulty[dependency, share == 1] % len(faults)]
 
     async def _pass_on(self, request: bytes) -> bytes:
         """Return the whole answer: the connection is not kept, so it ends with it."""

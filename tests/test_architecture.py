@@ -1,8 +1,10 @@
-"""Who may know whom: the rule of the house, read off the import statements."""
+"""Checks the layout: which package may import which, and the limits on files and functions."""
 
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,65 +13,64 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted([ROOT / "main.py", *(ROOT / "app").rglob("*.py")])
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+MAX_TYPE_IGNORES = 3
+LONG_LISTS = {"app.domain.errors"}
+"""Files that only list things and may be longer."""
 
-# What a module may import of the project, by its folder or name: the longest entry that fits it counts.
+CORE = {"app.ports", "app.domain"}
+# What each package may import of this project. The longest entry that matches a module applies.
 ALLOWED = {
-    "main": {"app.api.app", "app.settings", "app.wiring"},
-    "app.reconcile": {"app.logs", "app.settings", "app.usecases", "app.wiring"},
-    "app.worker": {"app.logs", "app.settings", "app.wiring"},
-    "app.wiring": {
-        "app.adapters",
-        "app.core",
-        "app.data_dir",
-        "app.services",
-        "app.settings",
-        "app.storage",
-        "app.usecases",
+    "main": {"app.api.app", "app.container", "app.observability.logs", "app.server", "app.settings"},
+    "app.server": {"app.settings"},
+    "app.cli": {"app"},
+    "app.__main__": {"app.cli"},
+    "app.container": {"app"},
+    "app.settings": {"app.domain", "app.__init__"},
+    "app.api": {"app.api", "app.services", "app.jobs", "app.common", *CORE},
+    "app.api.app": {"app.api", "app.settings", "app.__init__"},
+    "app.services": {"app.services", "app.jobs", "app.common", *CORE},
+    "app.jobs": {"app.jobs", "app.consistency", "app.common", *CORE},
+    "app.consistency": {"app.consistency", "app.common", *CORE},
+    "app.common": {"app.common", *CORE},
+    **{
+        adapters: {adapters, "app.common", *CORE}
+        for adapters in (
+            "app.auth",
+            "app.catalog",
+            "app.imaging",
+            "app.observability",
+            "app.queues",
+            "app.storage",
+            "app.tables",
+        )
     },
-    "app.storage": {"app.adapters", "app.core", "app.data_dir", "app.settings", "app.usecases.pairing"},
-    "app.api.app": {"app.api", "app.core", "app.logs", "app.services", "app.settings"},
-    "app.api": {"app.api", "app.core", "app.services", "app.usecases"},
-    "app.services": {"app.core", "app.usecases"},
-    "app.settings": {"app.core"},
-    "app.usecases": {"app.core", "app.usecases"},
-    "app.adapters": {"app.core", "app.adapters.server_clock"},
-    "app.adapters.render_pool": {"app.core", "app.usecases.rendering"},
-    "app.adapters.render_worker": {"app.core", "app.usecases.rendering"},
-    "app.core": {"app.core"},
-    "app.data_dir": set(),
-    "app.logs": set(),
+    "app.ports": {"app.ports", "app.domain"},
+    "app.domain": {"app.domain"},
     "app": set(),
 }
-# An adapter that is more than one file: within it they may know one another.
-FAMILIES = (
-    "app.adapters.disk",
-    "app.adapters.dynamodb",
-    "app.adapters.firebase",
-    "app.adapters.render",
-    "app.adapters.s3",
-    "app.adapters.sqlite",
-    ("app.adapters.local_accounts", "app.adapters.passwords"),
-    (
-        "app.adapters.catalog_limiter",
-        "app.adapters.circuit_breaker",
-        "app.adapters.product_catalog",
-        "app.adapters.public_addresses",
-        "app.adapters.safe_download",
-        "app.adapters.timed_cache",
-    ),
-)
+# Adapters of one role must not import one another.
+SEPARATE = [
+    {"app.storage.disk", "app.storage.s3"},
+    {"app.tables.sqlite", "app.tables.dynamodb"},
+    {"app.queues.local", "app.queues.sqs"},
+    {"app.auth.local", "app.auth.firebase"},
+]
 ONLY_IN = {
-    "fastapi": ("main", "app.api"),
-    "starlette": ("main", "app.api"),
-    "uvicorn": ("main",),
-    "PIL": ("app.usecases.rendering",),
-    "aiobotocore": ("app.adapters",),
-    "botocore": ("app.adapters",),
-    "sqlite3": ("app.adapters",),
-    "prometheus_client": ("app.adapters",),
-    "firebase_admin": ("app.adapters",),
-    "httpcore": ("app.adapters",),
-    "httpx": ("app.adapters", "app.wiring"),
+    "fastapi": ("app.api",),
+    "starlette": ("app.api",),
+    "uvicorn": ("app.server",),
+    "click": ("app.cli",),
+    "PIL": ("app.imaging",),
+    "pillow_heif": ("app.imaging",),
+    "aiobotocore": ("app.container", "app.queues.sqs", "app.storage.s3", "app.tables.dynamodb"),
+    "botocore": ("app.queues.sqs", "app.storage.s3", "app.tables.dynamodb"),
+    "sqlite3": ("app.tables.sqlite",),
+    "firebase_admin": ("app.auth",),
+    "prometheus_client": ("app.observability",),
+    "httpcore": ("app.catalog",),
+    "httpx": ("app.auth", "app.catalog", "app.container"),
     "pydantic_settings": ("app.settings",),
 }
 
@@ -78,50 +79,136 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
+def is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield the full name of each imported module, and the line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, node
+                yield alias.name, node.lineno
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative import"
+            assert node.level == 0, f"relative import in line {node.lineno}"
             for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield (whole if (ROOT / f"{whole.replace('.', '/')}.py").exists() else str(node.module)), node
+                full_name = f"{node.module}.{alias.name}"
+                path = ROOT / full_name.replace(".", "/")
+                is_module = path.with_suffix(".py").exists() or path.is_dir()
+                name = full_name if is_module else str(node.module)
+                yield ("app.__init__" if name == "app" else name), node.lineno
 
 
-def fits(name: str, parent: str) -> bool:
-    return name == parent or name.startswith((f"{parent}.", f"{parent}_"))
-
-
-def allowed_for(module: str) -> set[str]:
-    allowed = ALLOWED[max((entry for entry in ALLOWED if fits(module, entry)), key=len)]
-    family = next((f for f in FAMILIES if any(fits(module, one) for one in ([f] if isinstance(f, str) else f))), ())
-    return allowed | ({family} if isinstance(family, str) else set(family))
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_knows_only_whom_it_may(path: Path):
+def test_imports_follow_the_layout(path: Path):
     module = name_of(path)
-    for name, node in imports(ast.parse(path.read_text())):
-        if name.split(".")[0] in ("app", "main"):
-            assert any(fits(name, entry) for entry in allowed_for(module)), f"{module}:{node.lineno} imports {name}"
-        top = name.split(".")[0]
-        if top in ONLY_IN:
-            assert any(fits(module, place) for place in ONLY_IN[top]), f"{module}:{node.lineno} imports {name}"
-        if fits(module, "app.core"):
-            assert top in {"app", *sys.stdlib_module_names}, f"{module}:{node.lineno} imports {name}"
+    allowed = ALLOWED[max((entry for entry in ALLOWED if is_within(module, entry)), key=len)]
+    for name, line in imports(ast.parse(path.read_text())):
+        package = name.split(".")[0]
+        if package in ("app", "main"):
+            assert any(is_within(name, entry) for entry in allowed), f"{module}:{line} must not import {name}"
+        if package in ONLY_IN:
+            assert any(is_within(module, entry) for entry in ONLY_IN[package]), (
+                f"{module}:{line} must not import {name}"
+            )
+        if is_within(module, "app.domain"):
+            assert package in {"app", *sys.stdlib_module_names}, f"{module}:{line} must not import {name}"
+        for adapters in SEPARATE:
+            own = {adapter for adapter in adapters if is_within(module, adapter)}
+            if own:
+                assert not any(is_within(name, other) for other in adapters - own), f"{module}:{line} imports {name}"
+
+
+def test_there_are_no_import_cycles():
+    known = {name_of(path) for path in MODULES}
+    graph = {
+        name_of(path): {name for name, _ in imports(ast.parse(path.read_text())) if name in known} for path in MODULES
+    }
+    finished: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module not in finished:
+            for imported in graph[module] - {module}:
+                visit(imported, (*path, module))
+            finished.add(module)
+
+    for module in graph:
+        visit(module, ())
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_nothing_is_imported_inside_a_function(path: Path):
-    for function in ast.walk(ast.parse(path.read_text())):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            inside = [node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
-            assert inside == [], f"{name_of(path)}:{function.lineno}"
+def test_only_the_container_imports_inside_functions(path: Path):
+    if is_within(name_of(path), "app.container"):
+        return
+    for function in functions(ast.parse(path.read_text())):
+        nested = [node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert nested == [], f"{name_of(path)}:{function.lineno}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_says_what_lives_in_it(path: Path):
-    tree = ast.parse(path.read_text())
-    assert not tree.body or ast.get_docstring(tree)
+def test_files_and_functions_are_short_and_typed(path: Path):
+    source = path.read_text()
+    tree = ast.parse(source)
+    name = name_of(path)
+    assert not tree.body or ast.get_docstring(tree), f"{name} needs a docstring"
+    assert name in LONG_LISTS or len(source.splitlines()) <= MAX_FILE_LINES, name
+    for function in functions(tree):
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        assert lines <= MAX_FUNCTION_LINES, f"{name}:{function.lineno} {function.name} has {lines} lines"
+        assert function.returns is not None, f"{name}:{function.lineno} {function.name} needs a return type"
+    assert not any(isinstance(node, ast.Global) for node in ast.walk(tree)), f"{name} has module-level state"
+
+
+def test_type_errors_are_rarely_ignored():
+    ignored = [name_of(path) for path in MODULES for line in path.read_text().splitlines() if "# type: ignore" in line]
+    assert len(ignored) <= MAX_TYPE_IGNORES, ignored
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+    )
+    return done.stdout
+
+
+def test_importing_a_module_does_no_work():
+    """No module connects, starts a process or writes a file when it is imported."""
+    modules = [name_of(path) for path in MODULES if path.stem not in ("main", "__main__")]
+    code = f"""
+import importlib, sys
+FORBIDDEN = ("socket.connect", "socket.bind", "sqlite3.connect", "subprocess.Popen", "os.mkdir", "os.remove", "os.fork")
+def check(event, arguments):
+    path, mode = (str(arguments[0]), arguments[1]) if event == "open" else ("", None)
+    is_write = isinstance(mode, str) and set(mode) & set("wax+") and ".pyc" not in path and path != "/dev/null"
+    if event in FORBIDDEN or is_write:
+        raise RuntimeError(event, arguments)
+sys.dont_write_bytecode = True
+sys.addaudithook(check)
+for module in {modules!r}:
+    if module != "app.imaging.child":
+        importlib.import_module(module)
+print("done")
+"""
+    assert run_python(code).strip() == "done"
+
+
+def test_embedded_and_local_load_no_other_backend(tmp_path: Path):
+    code = f"""
+import asyncio, json, os, sys
+os.environ.update(BACKEND="embedded", AUTH="local", DATA_DIR={str(tmp_path / "data")!r}, RENDER_PROCESSES="1")
+import main
+from app.container.container import open_services
+async def start():
+    async with open_services(main._settings):
+        print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
+asyncio.run(start())
+"""
+    loaded = set(json.loads(run_python(code).splitlines()[-1]))
+    assert loaded.isdisjoint({"aiobotocore", "botocore", "firebase_admin", "google", "aiohttp", "PIL"})

@@ -1,4 +1,4 @@
-"""The one shape of every error, RFC 9457 problem details, and how whatever was raised gets into it."""
+"""The format of all errors (RFC 9457 problem details), and the handlers that convert exceptions to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from app.core.errors import (
+from app.domain.errors import (
     AppError,
     BodyTooLarge,
     BodyTooSlow,
@@ -35,7 +35,7 @@ from app.core.errors import (
 )
 
 DOCS = "/docs/api.md"
-"""Where each code is explained; a part of `type`, which need not be fetched (RFC 9457 section 3.1.1)."""
+"""The page that explains each code. It is part of `type`, which need not be resolvable (RFC 9457 section 3.1.1)."""
 MEDIA_TYPE = "application/problem+json"
 
 _BY_STATUS: dict[int, type[AppError]] = {
@@ -55,7 +55,7 @@ class ProblemField(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong: `code` for programs, `detail` for people."""
+    """An error: `code` is for programs, `detail` for people."""
 
     type: str = Field(examples=[f"{DOCS}#image_missing"])
     title: str = Field(examples=["No such image"])
@@ -63,7 +63,7 @@ class Problem(BaseModel):
     code: str = Field(examples=["image_missing"])
     detail: str = Field(examples=["You have no image with this id."])
     request_id: str = Field(examples=["0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"])
-    errors: list[ProblemField] = Field(description="Each fault of a field; empty for most codes.")
+    errors: list[ProblemField] = Field(description="One entry per invalid field; empty for most codes.")
 
 
 TOKEN_ERRORS: tuple[type[AppError], ...] = (TokenMissing, TokenInvalid, TokenExpired)
@@ -80,7 +80,7 @@ COMMON_ERRORS: tuple[type[AppError], ...] = (
 
 
 def problems(*kinds: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """Return what OpenAPI says of a route that may answer with `kinds`, and with what any route may answer with."""
+    """Return the OpenAPI responses of a route that can raise `kinds`, plus those that every route can raise."""
     by_status: dict[int, list[type[AppError]]] = {}
     for kind in (*kinds, *COMMON_ERRORS):
         by_status.setdefault(kind.status, []).append(kind)
@@ -129,7 +129,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 async def _handle_app_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AppError)  # noqa: S101 - what it was registered for
+    assert isinstance(error, AppError)  # noqa: S101 - registered for this type
     if isinstance(error, DependencyUnavailable):
         request.app.state.services.metrics.count_dependency_error(error.dependency)
         _log.warning("dependency.failed", dependency=error.dependency, cause=repr(error.__cause__))
@@ -137,16 +137,16 @@ async def _handle_app_error(request: Request, error: Exception) -> Response:
 
 
 async def _handle_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it was registered for
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
     if any(fault["type"] == "json_invalid" for fault in error.errors()):
         return problem_response(JsonInvalid(), request.state.request_id)
-    # Never the input itself: it may be a password.
+    # The response never repeats the input, which may be a password.
     faults = [FieldError(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
     return problem_response(RequestInvalid(errors=faults), request.state.request_id)
 
 
 async def _handle_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - what it was registered for
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
     kind = _BY_STATUS.get(error.status_code, RequestMalformed if error.status_code < 500 else Internal)  # noqa: PLR2004
     response = problem_response(kind(), request.state.request_id)
     if allow := (error.headers or {}).get("Allow"):
@@ -155,8 +155,8 @@ async def _handle_http_exception(request: Request, error: Exception) -> Response
 
 
 def _described_methods(request: Request) -> set[str]:
-    """What the address takes, by all of its routes: the exception knows the first of them alone."""
+    """Return the methods of all routes that match the path. The exception knows only those of the first route."""
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    fitting = (operations for template, operations in paths.items() if compile_path(template)[0].match(path))
-    return {method.upper() for operations in fitting for method in operations}
+    matching = (operations for template, operations in paths.items() if compile_path(template)[0].match(path))
+    return {method.upper() for operations in matching for method in operations}

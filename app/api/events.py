@@ -1,4 +1,4 @@
-"""Watching one record until it is over: server-sent events, and who may watch.
+"""Server-sent events that follow one record until it is final, and the limits on how many clients may follow.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -18,95 +18,108 @@ from fastapi import Depends, Header, Request
 from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 
-from app.api.deps import CurrentUser
-from app.core.errors import AppError, Overloaded
-from app.usecases.watching import watch
+from app.api.dependencies import CurrentUser
+from app.domain.errors import AppError, Overloaded
+from app.jobs.polling import poll_changes
 
 _STREAM_SECONDS = 300
 _RETRY_MILLISECONDS = 2000
 _MAX_WATCHERS = 500
 _MAX_WATCHERS_PER_USER = 50
 
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="The id of the last event you have.")]
-
 T = TypeVar("T", bound=BaseModel)
 
 
 class Watchers:
-    """Who is watching something in this process: each of them asks for its record once a second."""
+    """Limits the clients that follow a record in this process. Each of them causes about one read per second."""
 
     def __init__(self) -> None:
         self._watching: Counter[str] = Counter()
         self.stopping = False
-        """Whether all of them should come to an end."""
+        """Whether all streams should end, because the process is shutting down."""
 
     @contextmanager
-    def place(self, user_id: str) -> Iterator[None]:
+    def slot(self, user_id: str) -> Iterator[None]:
         """Raises Overloaded."""
         if self._watching.total() >= _MAX_WATCHERS or self._watching[user_id] >= _MAX_WATCHERS_PER_USER:
-            raise Overloaded("Too much is being watched at once. Try again in a moment.")
+            raise Overloaded("Too many clients are waiting for changes. Try again shortly.")
         self._watching[user_id] += 1
         try:
             yield
         finally:
             self._watching[user_id] -= 1
-            self._watching += Counter()  # without those who have none
+            self._watching += Counter()  # removes users without watchers
 
     @contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
-        """Note a signal to stop before the server sees it, which otherwise waits for as long as anybody watches."""
+        """Set `stopping` on a signal before the server handles it: the server waits until all streams have ended."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # no signal can be handled there
+            yield  # Only the main thread can handle signals.
             return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def handle(number: int, frame: FrameType | None) -> None:
             self.stopping = True
-            handler = before[signal.Signals(number)]
+            handler = previous[signal.Signals(number)]
             if callable(handler):
                 handler(number, frame)
             elif handler is signal.SIG_DFL:
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
 
-        for number in before:
+        for number in previous:
             signal.signal(number, handle)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
-async def watchers(request: Request) -> Watchers:
-    found: Watchers = request.app.state.watchers
-    return found
+async def _watchers(request: Request) -> Watchers:
+    watchers: Watchers = request.app.state.watchers
+    return watchers
 
 
-AllWatchers = Annotated[Watchers, Depends(watchers)]
+WatchersDep = Annotated[Watchers, Depends(_watchers)]
 
 
-async def place(found: AllWatchers, user: CurrentUser) -> AsyncIterator[None]:
-    """Held until the answer has been sent."""
-    with found.place(user.id):
-        yield
+class EventStream:
+    """The stream that one client receives."""
+
+    def __init__(self, watchers: Watchers, last_event_id: str | None) -> None:
+        self._watchers = watchers
+        self._last_event_id = last_event_id
+
+    async def follow(
+        self, name: str, read: Callable[[], Awaitable[T]], *, is_final: Callable[[T], bool]
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Yield an event for each value of `read` that is new to the client, until one is final or `read` fails."""
+
+        def is_last(value: T) -> bool:
+            return is_final(value) or self._watchers.stopping
+
+        try:
+            async for value in poll_changes(read, is_final=is_last, seconds=_STREAM_SECONDS):
+                data = value.model_dump_json()
+                event_id = hashlib.sha256(data.encode()).hexdigest()[:16]
+                if event_id != self._last_event_id:
+                    yield ServerSentEvent(raw_data=data, event=name, id=event_id, retry=_RETRY_MILLISECONDS)
+        except AppError as error:
+            # The status was already sent. The client reconnects and then receives the error.
+            yield ServerSentEvent(comment=error.code)
 
 
-async def events(
-    watching: Watchers,
-    name: str,
-    *,
-    read: Callable[[], Awaitable[T]],
-    is_over: Callable[[T], bool],
-    last_event_id: str | None,
-) -> AsyncIterator[ServerSentEvent]:
-    """Yield what `read` returns, whenever it is new to the client, until it is over or cannot be read."""
-    try:
-        async for seen in watch(read, is_over=lambda one: is_over(one) or watching.stopping, seconds=_STREAM_SECONDS):
-            data = seen.model_dump_json()
-            event_id = hashlib.sha256(data.encode()).hexdigest()[:16]
-            if event_id != last_event_id:
-                yield ServerSentEvent(raw_data=data, event=name, id=event_id, retry=_RETRY_MILLISECONDS)
-    except AppError as error:
-        # Too late for a status: the client comes again, and is told then.
-        yield ServerSentEvent(comment=error.code)
+async def _event_stream(
+    watchers: WatchersDep,
+    user: CurrentUser,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="The id of the last event that the client received.")
+    ] = None,
+) -> AsyncIterator[EventStream]:
+    """Hold a slot until the response has been sent. Raises Overloaded."""
+    with watchers.slot(user.id):
+        yield EventStream(watchers, last_event_id)
+
+
+EventStreamDep = Annotated[EventStream, Depends(_event_stream)]

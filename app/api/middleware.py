@@ -1,4 +1,4 @@
-"""What holds for every request: its id, its one log line, the cap on its body, and an answer whatever happens."""
+"""Applies to every request: a request id, one log line, limits on the body, and a response to unexpected errors."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.draining import has_body
 from app.api.errors import problem_response
-from app.core.errors import Internal, Overloaded
-from app.core.ids import new_id
-from app.services import Services
+from app.api.services import Services
+from app.domain.errors import Internal, Overloaded
+from app.domain.ids import new_id
 
 MAX_BODY_BYTES = 64 * 1024
-"""What a route takes unless it raises the cap for its own request with `allow_body`."""
+"""The limit for every request, unless its route raises it with `allow_body`."""
 
-_PATIENCE_SECONDS = 60
-_LEAST_BYTES_A_SECOND = 16 * 1024
+_BODY_GRACE_SECONDS = 60
+_MIN_BYTES_PER_SECOND = 16 * 1024
 _FINISH_SECONDS = 20
+_CLIENT_CLOSED_REQUEST = 499
+"""Only logged, as nginx does: the client disconnected and receives no response."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DEFAULT_HEADERS = {
@@ -38,12 +41,12 @@ _log = structlog.stdlib.get_logger("app.request")
 
 
 def allow_body(scope: Scope, *, max_bytes: int) -> None:
-    """Let the request of `scope` send up to `max_bytes`."""
+    """Set the limit for the body of this request."""
     scope["max_body_bytes"] = max_bytes
 
 
-class Exchanges:
-    """The requests that are being answered."""
+class InFlightRequests:
+    """The requests that are being processed."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -51,7 +54,7 @@ class Exchanges:
     @contextmanager
     def running(self) -> Iterator[None]:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a request is always handled by one
+        assert task is not None  # noqa: S101 - every request is handled in a task
         self._tasks.add(task)
         try:
             yield
@@ -59,77 +62,79 @@ class Exchanges:
             self._tasks.discard(task)
 
     async def finish(self) -> None:
+        """Wait until all requests have ended, for a limited time."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_FINISH_SECONDS)
 
 
-class FaultMiddleware:
-    """Answers what nobody has caught; inside of CORS, so that a page can read that answer too."""
+class ServerErrorMiddleware:
+    """Responds to uncaught exceptions. It is inside the CORS middleware, so that a page can read the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
+        response_started = False
 
-        async def send_and_note(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def tracked_send(message: Message) -> None:
+            nonlocal response_started
+            response_started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_note)
+            await self._app(scope, receive, tracked_send)
         except ClientDisconnect:
             raise
         except Exception:
             if scope["type"] != "http":
                 raise
             _log.exception("request.failed")
-            if not begun:
+            if not response_started:
                 await problem_response(Internal(), scope["state"]["request_id"])(scope, receive, send)
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, *, exchanges: Exchanges) -> None:
+    def __init__(self, app: ASGIApp, *, in_flight: InFlightRequests) -> None:
         self._app = app
-        self._exchanges = exchanges
+        self._in_flight = in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+        client_request_id = Headers(scope=scope).get("x-request-id", "")
+        request_id = client_request_id if _REQUEST_ID.fullmatch(client_request_id) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
-        with structlog.contextvars.bound_contextvars(request_id=request_id), self._exchanges.running():
-            await _Exchange(scope, receive, send, request_id).run(self._app)
+        with structlog.contextvars.bound_contextvars(request_id=request_id), self._in_flight.running():
+            await _RequestContext(scope, receive, send, request_id).run(self._app)
 
 
-class _Exchange:
-    """One request and its answer, as they pass by."""
+class _RequestContext:
+    """One request and its response."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._request_id = request_id
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
         self._bytes_in = 0
         self._bytes_out = 0
         self._status = 0
-        headers = Headers(scope=scope)
-        self._body_pending = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        self._body_pending = has_body(Headers(scope=scope))
+        # In other requests, only a streaming response receives, to notice that the client has disconnected.
+        self._route_reads_body = scope["method"] not in ("GET", "HEAD")
         scope["max_body_bytes"] = MAX_BODY_BYTES
 
     async def run(self, app: ASGIApp) -> None:
         try:
             await app(self._scope, self.receive, self.send)
         except ClientDisconnect:
-            self._status = 499  # nobody is there to be answered; the number is nginx's, for the log
+            self._status = _CLIENT_CLOSED_REQUEST
         except asyncio.CancelledError:
-            # The grace period of a stop is over: whoever is still there is told, and the request is over as well.
+            # The grace period of a shutdown has ended. The client gets a response, and the request ends normally.
             if not self._status:
-                stopping = Overloaded("The service is stopping. Try again in a moment.")
+                stopping = Overloaded("The service is shutting down. Try again shortly.")
                 await problem_response(stopping, self._request_id)(self._scope, self._receive, self.send)
         finally:
             self._count()
@@ -151,7 +156,7 @@ class _Exchange:
         )
 
     def _elapsed(self) -> float:
-        return time.perf_counter() - self._began
+        return time.perf_counter() - self._started
 
     async def receive(self) -> Message:
         message = await self._receive_in_time()
@@ -159,14 +164,16 @@ class _Exchange:
             self._bytes_in += len(message.get("body", b""))
             self._body_pending = message.get("more_body", False)
             if self._bytes_in > self._scope["max_body_bytes"]:
+                if not self._route_reads_body:
+                    await asyncio.Future()  # the rest stays unread while the response is being streamed
                 raise HTTPException(413)
         return message
 
     async def _receive_in_time(self) -> Message:
-        if not self._body_pending:
-            return await self._receive()  # the wait for the client to go away
-        # A body that trickles in would hold its place, and an upload its file, for as long as its sender likes.
-        left = _PATIENCE_SECONDS + self._bytes_in / _LEAST_BYTES_A_SECOND - self._elapsed()
+        if not self._body_pending or not self._route_reads_body:
+            return await self._receive()  # the wait for the client to disconnect
+        # Without a minimum rate, a client could occupy a connection and a temporary file for as long as it likes.
+        left = _BODY_GRACE_SECONDS + self._bytes_in / _MIN_BYTES_PER_SECOND - self._elapsed()
         try:
             async with asyncio.timeout(left):
                 return await self._receive()
@@ -180,9 +187,6 @@ class _Exchange:
             headers["X-Request-ID"] = self._request_id
             for name, value in _DEFAULT_HEADERS.items():
                 headers.setdefault(name, value)
-            if self._body_pending:
-                # The rest of the body will not be read: without this it would be taken in only to be dropped.
-                headers["Connection"] = "close"
         elif message["type"] == "http.response.body":
             self._bytes_out += len(message.get("body", b""))
         await self._send(message)

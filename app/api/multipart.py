@@ -1,4 +1,4 @@
-"""Reads a form with one file in it, part by part, as it arrives."""
+"""Reads a multipart form that contains one file, part by part, as it arrives."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.api.file_sink import FileSink, too_large
 from app.api.middleware import allow_body
-from app.core import filenames
-from app.core.errors import (
+from app.api.upload_sink import UploadSink
+from app.common.hashing_writer import BLOCK_BYTES
+from app.domain import filenames
+from app.domain.errors import (
     FieldError,
     FileMissing,
     FileRepeated,
     MultipartInvalid,
     MultipartRequired,
     RequestInvalid,
+    file_too_large,
 )
 
 _FORM_OVERHEAD = 64 * 1024
-"""What boundaries, headers and the other fields may take beside the file."""
+"""Bytes allowed for boundaries, headers and the other fields, in addition to the file."""
 _LARGEST_CHUNK = 1024 * 1024
 _MAX_PARTS = 32
 _MAX_FIELD = 16 * 1024
 _MAX_HEADER = 16 * 1024
-"""Filenames are cut short, not refused."""
-_WRITE_BYTES = 256 * 1024
-"""How much of the file gathers before a thread is asked to write it."""
+"""Generous, because filenames are truncated rather than refused."""
 
 
-async def read_form(request: Request, begin_file: Callable[[dict[str, str]], FileSink], *, max_bytes: int) -> Form:
-    """Read a form to its end, with one file of at most `max_bytes`, which goes where `begin_file` says.
+async def read_form(
+    request: Request, begin_file: Callable[[dict[str, str]], UploadSink], *, max_bytes: int
+) -> MultipartReader:
+    """Read the whole form. Its file, of at most `max_bytes`, goes into the sink that `begin_file` returns.
 
-    `begin_file` gets the fields that came before the file; it and the sink may raise what ends the reading.
+    `begin_file` receives the fields that precede the file. Errors that it or the sink raises end the reading.
+    Raises MultipartRequired, MultipartInvalid, FileMissing, FileRepeated, FileEmpty, UploadTooLarge and RequestInvalid.
     """
     boundary = _boundary(request)
     declared = int(request.headers.get("content-length", "0"))
     if declared > max_bytes + _FORM_OVERHEAD:
-        raise too_large(declared, max_bytes)
-    # Beyond any chunk past the form's own limit, which knows better what to say.
+        raise file_too_large(max_bytes, size=declared)
+    # One chunk of slack, so that the reader's own limit, whose error message is better, applies first.
     allow_body(request.scope, max_bytes=max_bytes + _FORM_OVERHEAD + _LARGEST_CHUNK)
-    form = Form(boundary, begin_file, max_bytes=max_bytes)
+    reader = MultipartReader(boundary, begin_file, max_bytes=max_bytes)
     async for chunk in request.stream():
-        form.feed(chunk)
-        if form.sink:
-            await form.sink.flush(at_least=_WRITE_BYTES)
-    await form.finish()
-    return form
+        reader.feed(chunk)
+        if reader.sink:
+            await reader.sink.flush(at_least=BLOCK_BYTES)
+    await reader.finish()
+    return reader
 
 
 def _boundary(request: Request) -> bytes:
@@ -59,21 +62,21 @@ def _boundary(request: Request) -> bytes:
     return boundary
 
 
-def _filename(given: bytes) -> str:
-    # Browsers write these three characters so in a form, and no others (WHATWG HTML, multipart/form-data encoding).
-    for written, meant in ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n")):
-        given = given.replace(written, meant)
-    return filenames.clean(given.decode("utf-8", "replace"))
+def _filename(raw: bytes) -> str:
+    # Browsers percent-encode exactly these three characters in a form (WHATWG HTML, multipart/form-data encoding).
+    for encoded, decoded in ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n")):
+        raw = raw.replace(encoded, decoded)
+    return filenames.clean(raw.decode("utf-8", "replace"))
 
 
-class Form:
-    """Tells the form's parts apart: text fields, and one file."""
+class MultipartReader:
+    """Separates the parts of a form: text fields, and one file."""
 
-    def __init__(self, boundary: bytes, begin_file: Callable[[dict[str, str]], FileSink], *, max_bytes: int) -> None:
-        self.sink: FileSink | None = None
+    def __init__(self, boundary: bytes, begin_file: Callable[[dict[str, str]], UploadSink], *, max_bytes: int) -> None:
+        self.sink: UploadSink | None = None
         self._begin_file = begin_file
         self._max_bytes = max_bytes
-        self._taken = 0
+        self._received = 0
         self._parts = 0
         self._ended = False
         self._header = (bytearray(), bytearray())
@@ -102,18 +105,18 @@ class Form:
 
     @property
     def filename(self) -> str:
-        """As its sender may see it again."""
+        """The cleaned filename of the file."""
         return _filename(self._filename)
 
     @property
     def fields(self) -> dict[str, str]:
-        """The text fields that have come so far. Raises RequestInvalid for one that is not UTF-8."""
+        """The text fields received so far. Raises RequestInvalid if one is not UTF-8."""
         return {name: _text(name, value) for name, value in self._values.items()}
 
     def feed(self, chunk: bytes) -> None:
-        self._taken += len(chunk)
-        if self._taken > self._max_bytes + _FORM_OVERHEAD:
-            raise too_large(None, self._max_bytes)
+        self._received += len(chunk)
+        if self._received > self._max_bytes + _FORM_OVERHEAD:
+            raise file_too_large(self._max_bytes)
         try:
             self._parser.write(chunk)
         except FormParserError as error:
@@ -142,10 +145,12 @@ class Form:
     def _begin_content(self) -> None:
         disposition, options = parse_options_header(self._headers.get(b"content-disposition"))
         if disposition != b"form-data" or b"name" not in options:
-            raise MultipartInvalid("A part has no Content-Disposition: form-data with a name.")
+            raise MultipartInvalid("A part has no Content-Disposition: form-data header with a name.")
         encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
         if encoding not in (b"7bit", b"8bit", b"binary"):
-            raise MultipartInvalid("Send the file as it is: Content-Transfer-Encoding is not used in forms (RFC 7578).")
+            raise MultipartInvalid(
+                "Send the file without a Content-Transfer-Encoding: RFC 7578 does not allow it in forms."
+            )
         name = options[b"name"].decode("utf-8", "replace")
         self._in_file = name == "file"
         if not self._in_file:

@@ -1,4 +1,4 @@
-"""The OpenAPI description: what FastAPI finds in the routes, and the shapes that it cannot find there."""
+"""The OpenAPI description: what FastAPI derives from the routes, and the schemas that it cannot derive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from app.api.errors import Problem
-from app.api.schemas import RefreshBody
+from app.api.schemas.accounts import RefreshBody
 
 _REFERENCES = "#/components/schemas/{model}"
 _UNUSED = ("HTTPValidationError", "ValidationError")

@@ -1,4 +1,4 @@
-"""What a client prefers of an answer: `respond-async` and `wait` of the header Prefer, RFC 7240."""
+"""The preferences `respond-async` and `wait` of the Prefer header (RFC 7240)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class RespondAsync(Enum):
     ALWAYS = auto()
 
 
-async def respond_async(
+async def _respond_async(
     request: Request,
     _: Annotated[
         str | None,
         Header(
             alias="Prefer",
-            description="`respond-async`: do not wait for the thumbnails. `respond-async, wait=10`: only if the "
-            "service is too busy to make them now, instead of 503.",
+            description="`respond-async`: the response does not wait for the thumbnails. `respond-async, wait=10`: it "
+            "does so only if the service is too busy to render them now, instead of returning 503.",
         ),
     ] = None,
 ) -> RespondAsync:
-    # The header may be repeated; preferences are separated by commas, their parameters by semicolons.
+    # The header may be repeated. Commas separate preferences, and semicolons separate their parameters.
     given = ",".join(request.headers.getlist("prefer")).split(",")
     names = {preference.partition(";")[0].partition("=")[0].strip().lower() for preference in given}
     if "respond-async" not in names:
@@ -33,4 +33,4 @@ async def respond_async(
     return RespondAsync.IF_BUSY if "wait" in names else RespondAsync.ALWAYS
 
 
-Preference = Annotated[RespondAsync, Depends(respond_async)]
+Preference = Annotated[RespondAsync, Depends(_respond_async)]

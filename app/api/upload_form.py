@@ -1,4 +1,4 @@
-"""The form of an upload over HTTP: `file`, and optionally `description`."""
+"""The form of an HTTP upload: `file`, and optionally `description`."""
 
 from __future__ import annotations
 
@@ -7,34 +7,33 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request
 
-from app.api.file_sink import FileSink
 from app.api.multipart import read_form
-from app.core.errors import FieldError, RequestInvalid
-from app.core.formats import ImageFormat
-from app.usecases.spool import Spool
-from app.usecases.uploads import ReceivedFile
+from app.api.upload_sink import UploadSink
+from app.common.temp_files import TempFiles
+from app.domain.errors import FieldError, RequestInvalid
+from app.domain.formats import ImageFormat
+from app.services.uploads import ReceivedFile
 
 MAX_DESCRIPTION = 2000
 """Characters."""
 
 
 class UploadForm:
-    def __init__(self, spool: Spool, *, max_bytes: int) -> None:
-        self._spool = spool
+    def __init__(self, temp_files: TempFiles, *, max_bytes: int) -> None:
+        self._temp_files = temp_files
         self._max_bytes = max_bytes
 
     @asynccontextmanager
     async def receive(
-        self, request: Request, *, recognise: Callable[[bytes], ImageFormat]
+        self, request: Request, *, detect_format: Callable[[bytes], ImageFormat]
     ) -> AsyncIterator[ReceivedFile]:
-        """Read the form and yield its file, which is gone when the context ends.
+        """Read the form and yield its file, which is deleted when the context ends.
 
-        Reading stops at the first fault: MultipartRequired, MultipartInvalid, FileMissing, FileRepeated, FileEmpty,
-        UploadTooLarge wherever Content-Length claims otherwise, RequestInvalid for the description, and
-        whatever `recognise` raises once the file's first bytes are there.
+        Raises what `read_form` raises, RequestInvalid for the description, and what `detect_format` raises once the
+        first bytes of the file have arrived.
         """
-        async with self._spool.file() as file:
-            sink = FileSink(file, max_bytes=self._max_bytes, recognise=recognise)
+        async with self._temp_files.file() as file:
+            sink = UploadSink(file, max_bytes=self._max_bytes, detect_format=detect_format)
             form = await read_form(request, lambda _: sink, max_bytes=self._max_bytes)
             yield ReceivedFile(
                 file=file,

@@ -1,4 +1,4 @@
-"""Serves the gallery page of `app/web`, under headers that let it load and run nothing but its own files."""
+"""Serves the gallery page of `app/web`, with headers that restrict it to its own files and the object store."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.services import Services
+
 _FILES = Path(__file__).parent.parent / "web"
 _FILE_HEADERS = {
-    # Asked for again each time and answered with 304, so that an upgrade shows at once, and never half of it.
+    # Browsers revalidate on every load, so that an upgrade takes effect at once and for all files together.
     "Cache-Control": "no-cache",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -24,7 +26,7 @@ _FILE_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class PageConfig:
-    """What the page has to know before anybody has signed in."""
+    """What the page needs before a user has signed in."""
 
     max_file_size: int
     max_direct_file_size: int
@@ -32,11 +34,11 @@ class PageConfig:
     content_types: Sequence[str]
 
 
-def add_web_page(app: FastAPI, *, config: PageConfig, store_origin: str | None) -> None:
-    """Serve the page at `/`. Its images come from `store_origin` where it is not this service that serves them."""
+def add_web_page(app: FastAPI, *, config: PageConfig) -> None:
+    """Serve the page at `/`, and its files under `/web`."""
     files = StaticFiles(directory=_FILES)
-    index = GZipMiddleware(_WithHeaders(_Index(files), {**_FILE_HEADERS, **_page_headers(store_origin)}))
-    # Not one mount at the root: it would answer for every wrong path and method of the API.
+    index = GZipMiddleware(_WithHeaders(_Index(files), _FILE_HEADERS))
+    # A mount at the root would respond to every unknown path and method of the API.
     app.router.routes += [
         Route("/", index, methods=["GET", "HEAD"], include_in_schema=False),
         Route("/web/config.json", JSONResponse(asdict(config), headers=_FILE_HEADERS), include_in_schema=False),
@@ -71,7 +73,9 @@ class _Index:
         self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services: Services = scope["app"].state.services
         response = await self._files.get_response("index.html", scope)
+        response.headers.update(_page_headers(services.store_origin))
         await response(scope, receive, send)
 
 
@@ -81,9 +85,9 @@ class _WithHeaders:
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
-        await self._app(scope, receive, send_dressed)
+        await self._app(scope, receive, send_with_headers)

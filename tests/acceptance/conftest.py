@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.stand_ins import StandIn, free_port, stand_in, wait_for
+from tests.aws_emulators import AwsEmulator, aws_emulator, free_port, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -56,7 +56,7 @@ def _resident(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
 
 
-def environment_for(folder: Path, aws: StandIn | None = None, **more: str) -> dict[str, str]:
+def environment_for(folder: Path, aws: AwsEmulator | None = None, **more: str) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     environment = {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port())}
     if aws:
@@ -74,10 +74,12 @@ def environment_for(folder: Path, aws: StandIn | None = None, **more: str) -> di
 
 
 @contextmanager
-def started(environment: dict[str, str], *, command: tuple[str, ...] = ("main.py",)) -> Iterator[Running]:
+def started(
+    environment: dict[str, str], *, command: tuple[str, ...] = ("main.py",), root: Path = ROOT
+) -> Iterator[Running]:
     log = Path(environment["DATA_DIR"]).with_suffix(".log")
     with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=output)
+        process = subprocess.Popen([sys.executable, *command], cwd=root, env=environment, stderr=output)
     url = f"http://127.0.0.1:{environment['PORT']}"
     try:
         wait_for(f"{url}/health/ready")
@@ -93,15 +95,15 @@ def started(environment: dict[str, str], *, command: tuple[str, ...] = ("main.py
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[StandIn]:
-    with stand_in() as opened:
+def aws() -> Iterator[AwsEmulator]:
+    with aws_emulator() as opened:
         yield opened
 
 
 @pytest.fixture(scope="session", params=["embedded", "aws"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("service") / "data"
-    aws: StandIn | None = request.getfixturevalue("aws") if request.param == "aws" else None
+    aws: AwsEmulator | None = request.getfixturevalue("aws") if request.param == "aws" else None
     with started(environment_for(folder, aws)) as running:
         yield running
 

@@ -13,15 +13,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.data_dir import DataDir
+from app.consistency.report import ReconcileReport
+from app.container.container import open_container
 from app.settings import Settings
-from app.storage import open_storage
-from app.usecases.reconcile_findings import Findings
-from tests.acceptance.background import keys
 from tests.acceptance.conftest import ROOT, Running, environment_for, started
+from tests.acceptance.worker_process import keys
+from tests.aws_emulators import AwsEmulator
 from tests.pictures import jpeg
-from tests.reconciling import GRACE, reconcile_storage
-from tests.stand_ins import StandIn
+from tests.reconcile_helpers import GRACE, make_reconciler
+
+pytestmark = pytest.mark.slow
 
 UPLOADS = 200
 AT_ONCE = 24
@@ -64,21 +65,30 @@ def images_of(running: Running, headers: dict[str, str]) -> dict[str, dict[str, 
                 return found
 
 
-def reconcile(environment: dict[str, str]) -> Findings:
-    command = [sys.executable, "-m", "app.reconcile"]
+def reconcile(environment: dict[str, str]) -> ReconcileReport:
+    command = [sys.executable, "-m", "app", "reconcile"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60)
-    return Findings(**json.loads(done.stdout.splitlines()[-1]))
+    return ReconcileReport(**json.loads(done.stdout.splitlines()[-1]))
 
 
-async def reconcile_later(environment: dict[str, str]) -> Findings:
-    """As the command does a week after it has found something for the first time."""
+async def reconcile_later(environment: dict[str, str]) -> ReconcileReport:
+    """Reconcile as the command does a week after it first found a discrepancy."""
     settings = Settings(_env_file=None, **{k.lower(): v for k, v in environment.items()})  # type: ignore[call-arg, arg-type]
-    async with open_storage(settings, DataDir(settings.data_dir)) as storage:
-        return await reconcile_storage(storage, after=GRACE + timedelta(minutes=1), confirm=True)
+    async with open_container(settings, serves=False) as container:
+        ports = container.reconciler._ports
+        reconciler = make_reconciler(
+            store=ports.store,
+            images=ports.images,
+            owners=ports.owners,
+            tombstones=ports.tombstones,
+            table=ports.table,
+            after=GRACE + timedelta(minutes=1),
+        )
+        return await reconciler.run(confirm=True)
 
 
 @pytest.mark.parametrize("backend", ["embedded", "aws"])
-def test_what_was_acknowledged_survives_and_leftovers_are_cleared(tmp_path: Path, backend: str, aws: StandIn):
+def test_what_was_acknowledged_survives_and_leftovers_are_cleared(tmp_path: Path, backend: str, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws if backend == "aws" else None)
     with started(environment) as running:
         headers = running.register()
@@ -100,7 +110,7 @@ def test_what_was_acknowledged_survives_and_leftovers_are_cleared(tmp_path: Path
         assert images_of(running, headers).keys() == found.keys()
         owner_id = httpx.get(f"{running.url}/api/v1/auth/me", headers=headers).json()["id"]
     if backend == "aws":
-        # The stand-in is shared: others may have left images without thumbnails there.
+        # The emulator is shared: others may have left images without thumbnails there.
         assert len(keys(aws, f"images/{owner_id}/")) == 5 * len(found)
     else:
         assert again.images == len(found)

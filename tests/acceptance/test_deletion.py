@@ -7,18 +7,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import pytest
 
-from tests.acceptance.background import keys, worker
 from tests.acceptance.conftest import environment_for, started, upload
+from tests.acceptance.worker_process import keys, worker
+from tests.aws_emulators import AwsEmulator
 from tests.fault_proxy import FaultProxy
 from tests.pictures import jpeg
-from tests.stand_ins import TAKES_MINUTES, StandIn
 
 SECONDS = 60
 
 
-@TAKES_MINUTES
-def test_objects_of_an_image_deleted_while_the_store_was_down_go_within_a_minute(tmp_path: Path, aws: StandIn):
+@pytest.mark.slow
+def test_objects_of_an_image_deleted_while_the_store_was_down_go_within_a_minute(tmp_path: Path, aws: AwsEmulator):
     proxy = FaultProxy(aws.url, seed=7)
     with ExitStack() as stack:
         stack.enter_context(proxy.listening())

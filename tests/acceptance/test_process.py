@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from tests.acceptance.conftest import ROOT, Running, environment_for, started, upload
+from tests.aws_emulators import AwsEmulator
 from tests.pictures import jpeg
-from tests.stand_ins import StandIn
 
 
 def test_an_unauthenticated_upload_is_refused_after_64_kib(service: Running):
@@ -40,6 +40,13 @@ def test_an_unauthenticated_upload_is_refused_after_64_kib(service: Running):
         assert answer.startswith(b"HTTP/1.1 401")
         assert b"connection: close" in answer.lower()
         assert sent <= 64 * 1024
+
+
+def test_a_client_that_offers_http_2_is_served_over_http_1(service: Running):
+    headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAAA"}
+    form = {"username": "nobody@example.com", "password": "a wrong passphrase"}
+    response = httpx.post(f"{service.url}/api/v1/auth/token", data=form, headers=headers)
+    assert response.json()["code"] == "credentials_invalid"
 
 
 def test_a_stop_lets_an_upload_under_way_finish(tmp_path: Path):
@@ -123,7 +130,7 @@ def test_unsafe_or_senseless_settings_refuse_to_start_in_plain_words(
     assert "Traceback" not in said
 
 
-def test_a_missing_bucket_stops_the_start_and_says_what_to_run(tmp_path: Path, aws: StandIn):
+def test_a_missing_bucket_stops_the_start_and_says_what_to_run(tmp_path: Path, aws: AwsEmulator):
     said = refused(environment_for(tmp_path / "data", aws, S3_BUCKET="no-such-bucket"))
     assert "setup_localstack.sh" in said
     said = refused(environment_for(tmp_path / "data", aws, DYNAMODB_TABLE_NAME="no-such-table"))

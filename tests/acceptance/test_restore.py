@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.acceptance.conftest import ROOT, Running, environment_for, started, upload
 from tests.pictures import jpeg
 
+pytestmark = pytest.mark.slow
+
 
 def reconcile(environment: dict[str, str], *arguments: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "app.reconcile", *arguments]
+    command = [sys.executable, "-m", "app", "reconcile", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=120)
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.acceptance.conftest import ROOT, environment_for, started
-from tests.stand_ins import free_port
+from tests.aws_emulators import free_port
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 

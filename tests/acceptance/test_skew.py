@@ -11,11 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import pytest
 
-from tests.acceptance.background import keys, worker
 from tests.acceptance.conftest import ROOT, environment_for, started
+from tests.acceptance.worker_process import keys, worker
+from tests.aws_emulators import AwsEmulator
 from tests.pictures import jpeg
-from tests.stand_ins import StandIn
+
+pytestmark = pytest.mark.slow
 
 UPLOADS = 60
 AT_ONCE = 12
@@ -36,7 +39,7 @@ async def upload_all(url: str, headers: Mapping[str, str], environment: Mapping[
     async def reconcile(skew: int) -> int:
         runs = 0
         while not ended.is_set() or not runs:
-            command = [sys.executable, "-m", "tests.skewed", str(skew), "app.reconcile"]
+            command = [sys.executable, "-m", "tests.clock_skew", str(skew), "app", "reconcile"]
             done = await asyncio.to_thread(
                 subprocess.run, command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
             )
@@ -52,13 +55,13 @@ async def upload_all(url: str, headers: Mapping[str, str], environment: Mapping[
     return list(responses)
 
 
-def test_uploads_in_flight_survive_workers_whose_clocks_are_wrong(tmp_path: Path, aws: StandIn):
+def test_uploads_in_flight_survive_workers_whose_clocks_are_wrong(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
     with started(environment) as running, ExitStack() as workers:
         headers = running.register()
         for skew in SKEWS:
             own = {**environment, "DATA_DIR": str(tmp_path / f"worker{skew}")}
-            command = ("-m", "tests.skewed", str(skew), "app.worker")
+            command = ("-m", "tests.clock_skew", str(skew), "app", "worker")
             workers.enter_context(worker(own, name=f"worker{skew}", command=command))
         responses = asyncio.run(upload_all(running.url, headers, environment))
         assert [response.status_code for response in responses] == [201] * UPLOADS
@@ -67,13 +70,13 @@ def test_uploads_in_flight_survive_workers_whose_clocks_are_wrong(tmp_path: Path
         assert {key.split("/")[2] for key in originals} == {response.json()["id"] for response in responses}
 
 
-def test_a_worker_whose_clock_is_wrong_does_its_jobs_without_delay(tmp_path: Path, aws: StandIn):
+def test_a_worker_whose_clock_is_wrong_does_its_jobs_without_delay(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
     with started(environment) as running:
         headers = running.register()
         for skew in (-600, 600):
             own = {**environment, "DATA_DIR": str(tmp_path / f"worker{skew}")}
-            command = ("-m", "tests.skewed", str(skew), "app.worker")
+            command = ("-m", "tests.clock_skew", str(skew), "app", "worker")
             with worker(own, name=f"worker{skew}", command=command):
                 files = {"file": ("photo.jpg", jpeg())}
                 asynchronously = {**headers, "Prefer": "respond-async"}

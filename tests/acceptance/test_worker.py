@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.acceptance.background import (
+from tests.acceptance.conftest import Running, descendants, environment_for, started
+from tests.acceptance.worker_process import (
+    OBJECTS_PER_IMAGE,
     Uploader,
     Worker,
     dead_letters,
@@ -24,9 +27,8 @@ from tests.acceptance.background import (
     wait_until_done,
     worker,
 )
-from tests.acceptance.conftest import Running, descendants, environment_for, started
+from tests.aws_emulators import AwsEmulator
 from tests.pictures import jpeg
-from tests.stand_ins import TAKES_MINUTES, StandIn
 
 UPLOADS = 300
 AT_ONCE = 16
@@ -89,8 +91,8 @@ def me(running: Running, headers: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-@TAKES_MINUTES
-def test_jobs_whose_workers_are_killed_are_done_once(tmp_path: Path, aws: StandIn):
+@pytest.mark.slow
+def test_jobs_whose_workers_are_killed_are_done_once(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws)
     dead_letters(aws)
     with started(environment) as running:
@@ -120,7 +122,7 @@ def test_jobs_whose_workers_are_killed_are_done_once(tmp_path: Path, aws: StandI
             assert owner["usage"]["images"] == UPLOADS
             assert owner["usage"]["bytes"] == sum(map(len, accepted.values()))
             there = Counter(key.split("/")[2] for key in keys(aws, f"images/{owner['id']}/"))
-            assert there == Counter(dict.fromkeys(accepted, 4))
+            assert there == Counter(dict.fromkeys(accepted, OBJECTS_PER_IMAGE))
 
             (image,) = pages(running, stranger, "/images")
             assert image["id"] in poison
@@ -129,7 +131,7 @@ def test_jobs_whose_workers_are_killed_are_done_once(tmp_path: Path, aws: StandI
             assert wait_for_dead_letters(aws) == [failed["job_id"]]
 
 
-def wait_for_dead_letters(aws: StandIn) -> list[str]:
+def wait_for_dead_letters(aws: AwsEmulator) -> list[str]:
     deadline = time.monotonic() + 30
     while not (found := dead_letters(aws)):
         assert time.monotonic() < deadline
@@ -137,8 +139,8 @@ def wait_for_dead_letters(aws: StandIn) -> list[str]:
     return found
 
 
-@TAKES_MINUTES
-def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(tmp_path: Path, aws: StandIn):
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(tmp_path: Path, aws: AwsEmulator):
     # With a queue of its own: other workers that were killed may have left messages hidden in the one they shared.
     aws = dataclasses.replace(aws, queue=aws.make_queue())
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.queue)
@@ -159,6 +161,7 @@ def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(tmp_path: Path, aw
         asyncio.run(check_images(running, headers, accepted))
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_does_its_jobs_when_it_is_back(tmp_path: Path):
     environment = environment_for(tmp_path / "data")
     large = [jpeg(2000, 1500, seed=seed) for seed in range(4)] * 25

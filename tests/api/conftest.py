@@ -1,10 +1,10 @@
-"""The whole service in this process, over ASGI: on the embedded backend, and for `both` on the aws backend too."""
+"""Runs the whole service in this process over ASGI: on the embedded backend, and for `both` also on the aws backend."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from app.api.app import create_app
+from app.api.services import Services
+from app.container.container import open_container
+from app.container.use_cases import Container
+from app.observability.logs import configure_logs
 from app.settings import Settings
-from app.wiring import open_services
+from tests.aws_emulators import AwsEmulator, aws_emulator
 from tests.pictures import jpeg
-from tests.stand_ins import StandIn, stand_in
 
 BASE_URL = "http://service.test"
 PASSWORD = "a long enough passphrase"
@@ -27,7 +30,7 @@ _numbers = itertools.count()
 
 @dataclass
 class Person:
-    """Somebody with an account and an access token."""
+    """A user with an account and an access token."""
 
     client: httpx.AsyncClient
     email: str
@@ -54,6 +57,11 @@ class Service:
     app: FastAPI
     settings: Settings
     client: httpx.AsyncClient
+    container: Container
+
+    @property
+    def services(self) -> Services:
+        return self.container.services
 
     async def person(self) -> Person:
         email = f"person-{next(_numbers)}@example.com"
@@ -62,7 +70,7 @@ class Service:
         return Person(self.client, email, response.json())
 
     async def fetch(self, url: str, **arguments: Any) -> httpx.Response:
-        """What an <img> would get: no token, whoever serves the URL."""
+        """Fetch a URL as an <img> does, without a token, from this service or from another server."""
         if url.startswith(BASE_URL):
             return await self.client.get(url, **arguments)
         async with httpx.AsyncClient() as outside:
@@ -70,22 +78,24 @@ class Service:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Service]:
+async def running(settings: Settings, *, with_worker: bool = False) -> AsyncIterator[Service]:
+    """Run the service. With SQS, jobs are processed only if `with_worker`; with a local queue, always."""
+    configure_logs(level=settings.log_level, as_text=settings.logs_are_text)
+    containers: list[Container] = []
+
+    @asynccontextmanager
+    async def open_services() -> AsyncIterator[Services]:
+        async with AsyncExitStack() as stack:
+            container = await stack.enter_async_context(open_container(settings))
+            containers.append(container)
+            if with_worker or settings.queue == "local":
+                await stack.enter_async_context(container.worker.running())
+            yield container.services
+
     app = create_app(settings, open_services)
     transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 4711))
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
-        yield Service(app, settings, client)
-
-
-@asynccontextmanager
-async def working(settings: Settings) -> AsyncIterator[Service]:
-    """The service, and on the aws backend the worker too, which otherwise is a process of its own."""
-    async with running(settings) as service:
-        if settings.backend == "embedded":
-            yield service
-            return
-        async with service.app.state.services.background.running():
-            yield service
+        yield Service(app, settings, client, containers[0])
 
 
 def parsed(stream: str) -> list[dict[str, str]]:
@@ -97,7 +107,7 @@ def embedded_settings(folder: Path, **changes: Any) -> Settings:
     return Settings(_env_file=None, data_dir=folder, **{"render_processes": 2, **changes})  # type: ignore[call-arg]
 
 
-def aws_settings(folder: Path, aws: StandIn, **changes: Any) -> Settings:
+def aws_settings(folder: Path, aws: AwsEmulator, **changes: Any) -> Settings:
     return embedded_settings(
         folder,
         backend="aws",
@@ -107,7 +117,7 @@ def aws_settings(folder: Path, aws: StandIn, **changes: Any) -> Settings:
         aws_default_region=aws.region,
         s3_bucket=aws.bucket,
         dynamodb_table_name=aws.table,
-        # One of its own: the worker of another test would take its messages.
+        # Each service has its own queue, so that it does not receive the messages of another test.
         sqs_queue_name=aws.make_queue(),
         localstack_endpoint_url=aws.url,
         **changes,
@@ -121,20 +131,20 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[StandIn]:
-    with stand_in() as opened:
+def aws() -> Iterator[AwsEmulator]:
+    with aws_emulator() as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "aws"])
 async def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """The same test on each backend."""
+    """Run the test on each backend."""
     folder = tmp_path_factory.mktemp("data")
     if request.param == "embedded":
         settings = embedded_settings(folder)
     else:
         settings = aws_settings(folder, request.getfixturevalue("aws"))
-    async with working(settings) as opened:
+    async with running(settings, with_worker=True) as opened:
         yield opened
 
 

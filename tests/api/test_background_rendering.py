@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from app.api import events
-from app.core.errors import Overloaded
-from app.core.jobs import Job
-from app.usecases import thumbnails
+from app.domain.errors import Overloaded
+from app.domain.jobs import Job
+from app.services import thumbnails
 from tests.api.conftest import Person, Service, embedded_settings, parsed, running
 from tests.pictures import jpeg
 
@@ -106,14 +106,14 @@ async def test_nothing_changes_where_no_thumbnail_has_failed(person: Person):
 async def test_thumbnails_that_nobody_makes_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
-        jobs = service.app.state.services.jobs._table
+        jobs = service.services.jobs._table
         with monkeypatch.context() as patch:
             patch.setattr(jobs, "claim_job", lambda *_, **__: asyncio.sleep(0))  # as if it were gone
             accepted = (await upload(person, jpeg())).json()
             await asyncio.sleep(0.2)
         assert (await person.request("POST", f"/images/{accepted['id']}/thumbnails")).status_code == 202
         assert len((await person.get("/jobs")).json()["items"]) == 1
-        monkeypatch.setattr(thumbnails, "_STUCK", timedelta(0))
+        monkeypatch.setattr(thumbnails, "_STUCK_AFTER", timedelta(0))
         await person.request("POST", f"/images/{accepted['id']}/thumbnails")
         image = await settled(person, accepted["id"])
         assert {thumbnail["status"] for thumbnail in image["thumbnails"]} == {"ready"}
@@ -143,7 +143,7 @@ async def test_with_a_wait_it_is_rendered_at_once_unless_the_service_is_too_busy
         async def full(file: object) -> None:
             raise Overloaded
 
-        uploads = service.app.state.services.uploads
+        uploads = service.services.uploads
         renderer, uploads._renderer = uploads._renderer, type("Full", (), {"render": staticmethod(full)})()
         assert (await person.upload()).json()["code"] == "overloaded"
         deferred = await upload(person, jpeg(), **waiting)
@@ -179,7 +179,7 @@ async def test_a_job_whose_image_was_deleted_before_it_began_has_nothing_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     async with running(embedded_settings(tmp_path)) as service:
-        person, jobs, held = await service.person(), service.app.state.services.jobs, []
+        person, jobs, held = await service.person(), service.services.jobs, []
 
         async def hold(job: Job) -> None:
             held.append(job)
@@ -214,10 +214,10 @@ async def test_only_so_many_watch_at_once(service: Service, person: Person, monk
     image = (await person.upload()).json()
     watchers = service.app.state.watchers
     user_id = person.tokens["user"]["id"]
-    with watchers.place(user_id), watchers.place(user_id):
+    with watchers.slot(user_id), watchers.slot(user_id):
         assert (await person.get(f"/images/{image['id']}/events")).json()["code"] == "overloaded"
     for _ in range(5):  # each gives its place back
         assert (await person.get(f"/images/{image['id']}/events")).status_code == 200
     monkeypatch.setattr(events, "_MAX_WATCHERS", 1)
-    with watchers.place("somebody else"):
+    with watchers.slot("somebody else"):
         assert (await person.get(f"/images/{image['id']}/events")).json()["code"] == "overloaded"

@@ -6,8 +6,8 @@ import asyncio
 import io
 import zipfile
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app import wiring
-from app.core.jobs import JobMessage
-from app.core.ports import JobQueue
+from app.container import backends
+from app.domain.jobs import JobMessage
+from app.ports.queue import JobQueue
 from tests import fake_catalog
-from tests.api.conftest import Person, Service, aws_settings, embedded_settings, working
+from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
 from tests.api.test_background_rendering import ASYNC, CUT_SHORT
 from tests.fake_catalog import FakeCatalog
 from tests.pictures import jpeg
@@ -42,8 +42,10 @@ class Twice:
     async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
         await self._real.send(owner_id, job_id, delay_seconds=delay_seconds)
 
-    async def receive(self, *, limit: int, hide_seconds: int) -> Sequence[JobMessage]:
-        received = await self._real.receive(limit=(limit + 1) // 2, hide_seconds=hide_seconds)
+    async def receive(self, *, limit: int, visibility_timeout_seconds: int) -> Sequence[JobMessage]:
+        received = await self._real.receive(
+            limit=(limit + 1) // 2, visibility_timeout_seconds=visibility_timeout_seconds
+        )
         copies = [JobMessage(m.owner_id, m.job_id, f"copy {next(self._numbers)}") for m in received]
         both = [message for pair in zip(received, copies, strict=True) for message in pair]
         for message in both:
@@ -52,11 +54,11 @@ class Twice:
             self.deliveries[message.job_id] += 1
         return both
 
-    async def hide(self, message: JobMessage, *, seconds: int) -> None:
+    async def change_visibility(self, message: JobMessage, *, timeout_seconds: int) -> None:
         self._under_way.discard(message.receipt)
         if not message.receipt.startswith("copy"):
             self._hidden.add(message.job_id)
-            await self._real.hide(message, seconds=min(seconds, _LONGEST_HIDDEN_SECONDS))
+            await self._real.change_visibility(message, timeout_seconds=min(timeout_seconds, _LONGEST_HIDDEN_SECONDS))
 
     async def acknowledge(self, message: JobMessage) -> None:
         if not message.receipt.startswith("copy"):
@@ -85,15 +87,18 @@ class Twice:
 @pytest_asyncio.fixture(loop_scope="session")
 async def queues(monkeypatch: pytest.MonkeyPatch) -> list[Twice]:
     opened: list[Twice] = []
-    open_queue = wiring._open_queue
 
-    @asynccontextmanager
-    async def open_twice(settings: Any) -> AsyncIterator[Twice]:
-        async with open_queue(settings) as real:
-            opened.append(Twice(real))
-            yield opened[-1]
+    def wrapped(open_queue: Callable[..., AbstractAsyncContextManager[JobQueue]]) -> Any:
+        @asynccontextmanager
+        async def open_twice(*arguments: Any) -> AsyncIterator[Twice]:
+            async with open_queue(*arguments) as real:
+                opened.append(Twice(real))
+                yield opened[-1]
 
-    monkeypatch.setattr(wiring, "_open_queue", open_twice)
+        return open_twice
+
+    for name in ("open_local_queue", "open_sqs_queue"):
+        monkeypatch.setattr(backends, name, wrapped(getattr(backends, name)))
     return opened
 
 
@@ -105,7 +110,7 @@ async def service(request: pytest.FixtureRequest, tmp_path: Path, queues: list[T
             settings = embedded_settings(tmp_path, **changes)
         else:
             settings = aws_settings(tmp_path, request.getfixturevalue("aws"), **changes)
-        async with working(settings) as opened:
+        async with running(settings, with_worker=True) as opened:
             yield opened
 
 
@@ -143,7 +148,7 @@ async def me(person: Person) -> dict[str, Any]:
 
 
 async def stored(service: Service, prefix: str) -> list[str]:
-    return [found.key async for found in service.app.state.services.uploads._store.walk(prefix)]
+    return [found.key async for found in service.services.uploads._store.walk(prefix)]
 
 
 async def test_uploads_are_rendered_once(service: Service, queue: Twice):
@@ -215,9 +220,9 @@ async def test_whoever_leaves_stays_gone(service: Service, queue: Twice):
     assert response.status_code == 202
     await queue.wait_until_acknowledged([response.json()["job_id"]])
     assert await stored(service, f"images/{owner_id}/") == []
-    services = service.app.state.services
+    services = service.services
     [job] = await services.jobs._table.page_jobs(owner_id, before=None, limit=10)
-    assert (job.kind, job.status, job.attempts) == ("leave", "completed", 1)
+    assert (job.kind, job.status, job.attempts) == ("delete_account", "completed", 1)
     assert [image async for image in services.uploads._images.walk(owner_id)] == []
     assert (await services.uploads._images.usage(owner_id)).images == 0
     await ended(other)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.usecases import direct_uploads
+from app.services import direct_uploads
 from tests.api.conftest import BASE_URL, Person, Service
 from tests.api.test_upload import stored_keys
 from tests.failing import Failing
@@ -45,7 +45,7 @@ async def complete(person: Person, opened: dict[str, Any]) -> httpx.Response:
 
 
 async def incoming(service: Service, person: Person) -> list[str]:
-    store = service.app.state.services.views._store
+    store = service.services.uploads._store
     return [stored.key async for stored in store.walk(f"incoming/{person.tokens['user']['id']}/")]
 
 
@@ -75,7 +75,7 @@ async def test_completing_twice_returns_the_same_image(both: Service):
     await send(both, opened, jpeg(400, 300, seed=5)[: len(PHOTO)].ljust(len(PHOTO), b"\0"))
     assert (await complete(person, opened)).json()["id"] == first["id"]
     assert (await both.fetch(first["original_url"])).content == PHOTO
-    store = both.app.state.services.views._store
+    store = both.services.uploads._store
     await store.delete(await incoming(both, person))
 
 
@@ -152,8 +152,8 @@ async def test_content_decides_the_type(service: Service, person: Person):
 
 
 async def test_a_store_that_took_something_else_is_not_believed(service: Service, person: Person):
-    """As a stand-in or a bucket would that does not enforce what the form was signed for."""
-    store = service.app.state.services.views._store
+    """As an emulator or a bucket would that does not enforce what the form was signed for."""
+    store = service.services.uploads._store
     other = jpeg(400, 300, seed=9)
     opened = await announce(person)
     await store.put(f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}", other, content_type="image/jpeg")
@@ -198,7 +198,7 @@ async def test_a_form_that_is_misused_never_makes_an_image(both: Service, misuse
             await asyncio.sleep(2.5)
             response = await send(both, opened)
     if response.status_code == 204 and misuse in ("another type", "after its end"):
-        pytest.skip("this stand-in takes any form, and what came with it is the very file that was announced")
+        pytest.skip("this emulator takes any form, and what came with it is the very file that was announced")
     assert response.is_client_error or response.status_code == 204
     assert (await complete(person, opened)).json()["code"] in ("upload_incomplete", "upload_mismatch")
     assert (await person.get("/images")).json()["items"] == []
@@ -263,7 +263,7 @@ async def test_fifty_uploads_at_once_with_one_key_make_one_image(both: Service):
 
 async def test_a_failed_upload_can_be_tried_again_with_its_key(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
-    uploads: Any = service.app.state.services.uploads
+    uploads: Any = service.services.uploads
     headers = {"Idempotency-Key": "key-3"}
     with monkeypatch.context() as patched:
         patched.setattr(uploads, "_images", Failing(uploads._images, on="add", times=1))
@@ -274,7 +274,7 @@ async def test_a_failed_upload_can_be_tried_again_with_its_key(service: Service,
 
 async def test_a_retry_after_a_lost_outcome_finds_what_was_made(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
-    uploads: Any = service.app.state.services.uploads
+    uploads: Any = service.services.uploads
     headers = {"Idempotency-Key": "key-4"}
     files = {"file": ("a.jpg", PHOTO)}
     with monkeypatch.context() as patched:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.adapters.prometheus import PrometheusMetrics
-from app.core.errors import DependencyUnavailable, Overloaded
-from app.usecases.deletions import Deletions
-from app.usecases.reconciling import Reconciler
+from app.common.object_deletion import ObjectDeletion
+from app.consistency.reconciler import Reconciler
+from app.domain.errors import DependencyUnavailable, Overloaded
+from app.observability.metrics import PrometheusMetrics
 from tests.api.conftest import Service
 from tests.api.test_upload import stored_keys
 from tests.failing import Failing
 from tests.pictures import jpeg
-from tests.reconciling import GRACE, ShiftedStore
+from tests.reconcile_helpers import GRACE, ShiftedStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -36,7 +36,7 @@ async def test_an_upload_that_fails_leaves_nothing_and_the_next_succeeds(
     both: Service, monkeypatch: pytest.MonkeyPatch, part: str, on: str, *, after: bool
 ):
     person = await both.person()
-    uploads: Any = both.app.state.services.uploads
+    uploads: Any = both.services.uploads
     failing = Failing(getattr(uploads, part), on=on, times=1, after=after)
     monkeypatch.setattr(uploads, part, failing)
     response = await person.upload(jpeg(300, 200))
@@ -46,7 +46,7 @@ async def test_an_upload_that_fails_leaves_nothing_and_the_next_succeeds(
     left = await stored_keys(both, person.tokens["user"]["id"])
     if (on, after) == ("add", False):
         # It cannot be told whether the record is still to come: nobody can see what is left, and it is found later.
-        ports = both.app.state.services.reconciler._ports
+        ports = both.container.reconciler._ports
         for shift in (timedelta(), GRACE + timedelta(minutes=1)):
             shifted = Reconciler(
                 replace(ports, store=ShiftedStore(ports.store, shift)), metrics=PrometheusMetrics(), grace=GRACE
@@ -65,7 +65,7 @@ async def test_objects_are_kept_when_it_cannot_be_told_whether_the_record_was_wr
     service: Service, monkeypatch: pytest.MonkeyPatch
 ):
     person = await service.person()
-    uploads: Any = service.app.state.services.uploads
+    uploads: Any = service.services.uploads
     lost_answer = Failing(uploads._images, on="add", times=1, after=True)
     monkeypatch.setattr(uploads, "_images", Failing(lost_answer, on="remove"))
     assert (await person.upload()).status_code == 503
@@ -78,7 +78,7 @@ async def test_a_store_that_cannot_clean_up_hides_the_first_failure_from_nobody(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ):
     person = await service.person()
-    uploads: Any = service.app.state.services.uploads
+    uploads: Any = service.services.uploads
     monkeypatch.setattr(uploads, "_store", Failing(uploads._store, on="delete"))
     response = await person.upload(jpeg(800, 600)[:-2000])
     assert (response.status_code, response.json()["code"]) == (422, "image_corrupt")
@@ -86,7 +86,7 @@ async def test_a_store_that_cannot_clean_up_hides_the_first_failure_from_nobody(
 
 async def test_a_table_that_is_down_is_a_503_and_never_an_empty_list(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
-    library: Any = service.app.state.services.library
+    library: Any = service.services.library
     monkeypatch.setattr(library, "_images", Failing(library._images, on="page"))
     response = await person.get("/images")
     assert (response.status_code, response.json()["code"]) == (503, "dependency_unavailable")
@@ -97,7 +97,7 @@ async def test_an_image_whose_objects_cannot_be_deleted_is_gone_all_the_same(
 ):
     person = await service.person()
     view = (await person.upload()).json()
-    deletions: Any = service.app.state.services.library._deletions
+    deletions: Any = service.services.library._deletion
     with monkeypatch.context() as patched:
         patched.setattr(deletions, "_store", Failing(deletions._store, on="delete"))
         assert (await person.request("DELETE", f"/images/{view['id']}")).status_code == 204
@@ -110,9 +110,9 @@ async def test_an_image_whose_objects_cannot_be_deleted_is_gone_all_the_same(
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
 
 
-def later(deletions: Any) -> Deletions:
+def later(deletions: Any) -> ObjectDeletion:
     """Return the same, when the time that a request has for deleting the objects itself is over."""
-    return Deletions(
+    return ObjectDeletion(
         store=deletions._store,
         tombstones=deletions._tombstones,
         clock=lambda: datetime.now(UTC) + timedelta(minutes=1),
@@ -124,7 +124,7 @@ async def test_a_delete_whose_record_cannot_be_removed_changes_nothing(
 ):
     person = await service.person()
     view = (await person.upload()).json()
-    library: Any = service.app.state.services.library
+    library: Any = service.services.library
     with monkeypatch.context() as patched:
         patched.setattr(library, "_images", Failing(library._images, on="remove"))
         assert (await person.request("DELETE", f"/images/{view['id']}")).status_code == 503
@@ -140,6 +140,6 @@ async def test_a_renderer_that_is_busy_leaves_nothing(
     async def refuse(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(service.app.state.services.uploads._renderer, "render", refuse)
+    monkeypatch.setattr(service.services.uploads._renderer, "render", refuse)
     assert (await person.upload()).status_code == 503
     assert await stored_keys(service, person.tokens["user"]["id"]) == []

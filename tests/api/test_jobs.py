@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.adapters import catalog_limiter
+from app.catalog import rate_limiter as catalog_limiter
+from app.common.rate_limit import RateLimit
 from tests import fake_catalog
-from tests.api.conftest import Person, Service, aws_settings, embedded_settings, parsed, running, working
+from tests.api.conftest import Person, Service, aws_settings, embedded_settings, parsed, running
 from tests.fake_catalog import Answer, FakeCatalog
 from tests.pictures import jpeg
 
@@ -41,8 +42,8 @@ async def service(
         settings = aws_settings(folder, request.getfixturevalue("aws"), **changes)
     with pytest.MonkeyPatch.context() as patch:
         # So many products as are asked for here would take minutes.
-        patch.setattr(catalog_limiter, "_IN_A_WINDOW", 1000)
-        async with working(settings) as opened:
+        patch.setattr(catalog_limiter, "_LIMIT", RateLimit("catalog", limit=1000, window_seconds=60))
+        async with running(settings, with_worker=True) as opened:
             yield opened
 
 
@@ -197,7 +198,7 @@ async def test_the_quota_holds_for_fetched_images_too(tmp_path: Path, catalog: F
 
 
 async def test_what_is_over_the_catalogues_limit_waits_for_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalog_limiter, "_IN_A_WINDOW", 15)
+    monkeypatch.setattr(catalog_limiter, "_LIMIT", RateLimit("catalog", limit=15, window_seconds=60))
     async with (
         FakeCatalog() as catalog,
         running(embedded_settings(tmp_path, product_catalog_url=catalog.url)) as service,

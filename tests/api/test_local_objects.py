@@ -79,7 +79,7 @@ async def test_an_unchanged_object_is_not_sent_again(service: Service, url: str)
 async def test_an_object_that_is_deleted_while_it_is_asked_for_is_missing(
     service: Service, url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    objects = service.app.state.services.local_objects
+    objects: Any = service.services.local_objects
     opened = objects.open_signed
 
     async def open_and_delete(key: str, **arguments: Any) -> Any:

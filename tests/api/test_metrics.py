@@ -64,7 +64,7 @@ async def test_wrong_addresses_do_not_make_more_and_more_metrics(tmp_path: Path)
 async def test_what_does_not_answer_is_counted(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
-        library = service.app.state.services.library
+        library = service.services.library
         library._images = Failing(library._images, on="page")
         assert (await person.get("/images")).status_code == 503
         assert value(await samples(service), "dependency_errors_total", dependency="test") == 1
@@ -72,7 +72,7 @@ async def test_what_does_not_answer_is_counted(tmp_path: Path):
 
 async def test_metrics_are_there_while_the_queue_is_not(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
-        jobs = service.app.state.services.jobs
+        jobs = service.services.jobs
         jobs._queue = Failing(jobs._queue, on="depth")
         found = await samples(service)
     assert ("job_queue_depth", frozenset()) not in found

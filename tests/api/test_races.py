@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from app.core.ids import new_id
-from app.usecases import background, exports
+from app.domain.ids import new_id
+from app.jobs import worker as background
+from app.services import exports
 from tests.api.conftest import Person, Service, embedded_settings, running
 from tests.api.test_background_rendering import upload as upload_async
 from tests.pictures import jpeg
@@ -54,8 +55,8 @@ async def user_id(person: Person) -> str:
 async def wait_until_gone(service: Service, owner_id: str) -> None:
     """Without a token nobody can ask for the job that removes its owner."""
     for _ in range(400):
-        jobs = await service.app.state.services.jobs._table.page_jobs(owner_id, before=None, limit=2)
-        if [(job.kind, job.status) for job in jobs] == [("leave", "completed")]:
+        jobs = await service.services.jobs._table.page_jobs(owner_id, before=None, limit=2)
+        if [(job.kind, job.status) for job in jobs] == [("delete_account", "completed")]:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("still there")
@@ -73,7 +74,7 @@ async def wait_for_jobs(service: Service, person: Person) -> list[dict[str, Any]
 async def test_an_image_deleted_while_it_is_fetched_for_its_thumbnails_is_no_failure(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
-        thumbnails = service.app.state.services.thumbnails
+        thumbnails = service.services.thumbnails
 
         async def delete() -> None:
             (image,) = (await person.get("/images")).json()["items"]
@@ -88,7 +89,7 @@ async def test_an_image_deleted_while_it_is_fetched_for_its_thumbnails_is_no_fai
 async def test_an_upload_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
-        uploads = service.app.state.services.uploads
+        uploads = service.services.uploads
 
         async def leave() -> None:
             assert (await person.request("DELETE", "/auth/me")).status_code == 202
@@ -104,7 +105,7 @@ async def test_an_export_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: P
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         await person.upload()
-        services = service.app.state.services
+        services = service.services
         owner = await user_id(person)
         has_left = asyncio.Event()
 
@@ -142,7 +143,7 @@ async def test_an_export_that_is_broken_off_while_it_is_written_was_no_attempt(
             assert (await person.get("/auth/me/export")).status_code == 202
             async with asyncio.timeout(10):
                 await is_writing.wait()
-            await service.app.state.services.background._finish()
+            await service.container.worker._finish()
         # Handed back, it was begun anew at once, with an attempt that counts.
         (job,) = await wait_for_jobs(service, person)
         assert (job["status"], job["attempts"]) == ("completed", 1)
@@ -151,13 +152,14 @@ async def test_an_export_that_is_broken_off_while_it_is_written_was_no_attempt(
 async def test_an_export_stored_just_before_its_owner_is_forgotten_goes_as_well(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
-        services = service.app.state.services
+        services = service.services
         owner = await user_id(person)
 
         async def store() -> None:
             await services.exports._store.put(f"exports/{owner}/{new_id()}.zip", b"zip", content_type="application/zip")
 
-        services.leaving._owners = Meanwhile(services.leaving._owners, on="forget", do=store)
+        deletion = services.account_deletion
+        deletion._owners = Meanwhile(deletion._owners, on="delete_owner_data", do=store)
         assert (await person.request("DELETE", "/auth/me")).status_code == 202
         await wait_until_gone(service, owner)
     assert files(tmp_path) == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
-from app.core.errors import DependencyUnavailable
+from app.domain.errors import DependencyUnavailable
 from tests.api.conftest import PASSWORD, Person, Service, embedded_settings, running
 from tests.pictures import jpeg
 
@@ -70,7 +72,7 @@ async def test_a_fault_can_be_read_by_a_page_of_an_allowed_origin(tmp_path: Path
     origin = {"Origin": "https://app.example.com"}
     async with running(embedded_settings(tmp_path, cors_origins=("https://app.example.com",))) as service:
         person = await service.person()
-        monkeypatch.setattr(service.app.state.services.library, "page", None)
+        monkeypatch.setattr(service.services.library, "page", None)
         responses = [
             await service.client.get("/api/v1/images", headers=origin),
             await person.get("/images", headers=origin),
@@ -80,6 +82,63 @@ async def test_a_fault_can_be_read_by_a_page_of_an_allowed_origin(tmp_path: Path
         assert {r.headers.get("access-control-allow-origin") for r in responses} == {"https://app.example.com"}
         stranger = await person.get("/images", headers={"Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in stranger.headers
+
+
+async def drain(service: Service, path: str, messages: AsyncIterator[Message]) -> None:
+    """Send a POST whose body is `messages`, which the service drains after its response."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"transfer-encoding", b"chunked")],
+        "client": ("203.0.113.7", 4711),
+    }
+
+    async def send(message: Message) -> None:
+        pass
+
+    await service.app(scope, messages.__anext__, send)
+
+
+@pytest.mark.parametrize("status", [401, 500])
+async def test_a_request_is_logged_and_counted_before_its_connection_is_drained(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int
+):
+    caplog.set_level(logging.INFO)
+    if status == 500:
+        monkeypatch.setattr("app.api.dependencies.TokenMissing", RuntimeError)
+    counted: list[int] = []
+    monkeypatch.setattr(
+        service.app.state.services.metrics, "count_request", lambda **labels: counted.append(labels["status"])
+    )
+    in_time: list[bool] = []
+
+    async def body() -> AsyncIterator[Message]:
+        in_time.append("request.completed" in caplog.text and counted == [status])
+        yield {"type": "http.request", "body": b"the rest", "more_body": False}
+
+    await drain(service, "/api/v1/images/upload", body())
+    assert in_time == [True]
+
+
+async def test_what_is_not_drained_to_its_end_is_logged(service: Service, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    mebibyte = bytes(1024 * 1024)
+    drained = 0
+
+    async def body() -> AsyncIterator[Message]:
+        nonlocal drained
+        while True:
+            drained += len(mebibyte)
+            yield {"type": "http.request", "body": mebibyte, "more_body": True}
+
+    await drain(service, "/api/v1/images/upload", body())
+    assert drained == service.settings.max_file_size + 65 * len(mebibyte)  # the last of it passes the limit
+    (line,) = [r.msg for r in caplog.records if isinstance(r.msg, dict) and r.msg["event"] == "request.not_drained"]
+    assert (line["status"], line["limit"], len(line["request_id"])) == (401, "bytes", 36)
 
 
 async def test_a_request_id_is_taken_over_or_made(service: Service):
@@ -95,7 +154,7 @@ async def test_a_fault_of_ours_is_told_without_a_trace(
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr(service.app.state.services.library, "page", broken)
+    monkeypatch.setattr(service.services.library, "page", broken)
     response = await person.get("/images")
     assert (response.status_code, response.json()["code"]) == (500, "internal")
     assert "secret of the house" not in response.text
@@ -151,7 +210,7 @@ async def test_health_names_what_is_down(service: Service, monkeypatch: pytest.M
     async def down() -> None:
         raise DependencyUnavailable("store")
 
-    monkeypatch.setitem(service.app.state.services.health_checks, "store", down)
+    monkeypatch.setitem(service.services.health_checks, "store", down)
     response = await service.client.get(f"{prefix}/health/ready")
     assert (response.status_code, response.json()["code"]) == (503, "not_ready")
     assert "store" in response.json()["detail"]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import pytest
 from PIL import Image
 
 from app.api import middleware
-from app.core.ids import is_id
-from app.usecases.spool import Spool
+from app.common.temp_files import TempFiles
+from app.domain.ids import is_id
 from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
+from tests.aws_emulators import AwsEmulator, skip_where_transactions_are_slow
 from tests.pictures import jpeg, transparent_png
-from tests.stand_ins import StandIn, skip_where_transactions_are_slow
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,7 +25,7 @@ BOUNDARY = "frontier"
 
 
 async def stored_keys(service: Service, user_id: str) -> list[str]:
-    store = service.app.state.services.views._store
+    store = service.services.uploads._store
     return [stored.key async for stored in store.walk(f"images/{user_id}/")]
 
 
@@ -95,49 +96,59 @@ async def test_a_file_beyond_eight_mebibytes_arrives_whole(both: Service):
     assert view["sha256"] == hashlib.sha256(photo).hexdigest()
 
 
-class Body:
-    """A request body that counts how much of it was asked for."""
+async def body(*chunks: bytes, repeat: int = 1) -> AsyncIterator[bytes]:
+    """Yield the chunks, and the last of them `repeat` times."""
+    for chunk in [*chunks[:-1], *[chunks[-1]] * repeat]:
+        yield chunk
 
-    def __init__(self, *chunks: bytes, repeat: int = 1) -> None:
-        self.taken = 0
-        self._chunks = [*chunks[:-1], *[chunks[-1]] * repeat]
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self._chunks:
-            self.taken += len(chunk)
-            yield chunk
+@pytest.fixture
+def bytes_read(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
+    """What the one request of a test read of its body, without what was discarded after the response."""
+    caplog.set_level(logging.INFO)
+
+    def read() -> int:
+        lines = [r.msg for r in caplog.records if isinstance(r.msg, dict) and r.msg["event"] == "request.completed"]
+        assert len(lines) == 1
+        number: int = lines[0]["bytes_in"]
+        return number
+
+    return read
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic dXNlcjpwYXNz"])
-async def test_without_a_token_nothing_of_the_body_is_read(service: Service, authorization: str | None):
-    body = Body(bytes(16 * 1024), repeat=3200)
+async def test_without_a_token_nothing_of_the_body_is_read(
+    service: Service, bytes_read: Callable[[], int], authorization: str | None
+):
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     if authorization:
         headers["Authorization"] = authorization
-    response = await service.client.post("/api/v1/images/upload", content=aiter(body), headers=headers)
+    content = body(bytes(16 * 1024), repeat=320)
+    response = await service.client.post("/api/v1/images/upload", content=content, headers=headers)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     assert response.headers["connection"] == "close"
-    assert body.taken <= 64 * 1024
+    assert bytes_read() == 0
 
 
-async def test_reading_stops_at_the_limit_whatever_content_length_says(service: Service, person: Person):
+async def test_reading_stops_at_the_limit_whatever_content_length_says(
+    service: Service, person: Person, bytes_read: Callable[[], int]
+):
     limit = service.settings.max_file_size
     head = part("file", b"", filename="a.jpg")[:-2] + jpeg(64, 64)
-    body = Body(head, bytes(64 * 1024), repeat=4 * limit // (64 * 1024))
+    content = body(head, bytes(64 * 1024), repeat=4 * limit // (64 * 1024))
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Content-Length": "1000"}
-    response = await person.request("POST", "/images/upload", content=aiter(body), headers=headers)
+    response = await person.request("POST", "/images/upload", content=content, headers=headers)
     assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
-    assert body.taken <= limit + 128 * 1024
+    assert bytes_read() <= limit + 128 * 1024
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
 
 
-async def test_a_content_length_over_the_limit_is_refused_unread(service: Service, person: Person):
-    body = Body(bytes(16))
+async def test_a_content_length_over_the_limit_is_refused_unread(person: Person, bytes_read: Callable[[], int]):
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Content-Length": str(1 << 40)}
-    response = await person.request("POST", "/images/upload", content=aiter(body), headers=headers)
+    response = await person.request("POST", "/images/upload", content=body(bytes(16)), headers=headers)
     assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
-    assert body.taken <= 16
+    assert bytes_read() == 0
 
 
 async def test_a_file_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(service: Service, person: Person):
@@ -163,8 +174,8 @@ async def test_what_is_too_large_is_refused_for_that_whatever_it_is(
     assert (await person.upload(data)).status_code == status
     form = part("file", data, filename="a.jpg") + f"--{BOUNDARY}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    chunks = Body(*(form[at : at + 65_536] for at in range(0, len(form), 65_536)))
-    response = await person.request("POST", "/images/upload", content=aiter(chunks), headers=headers)
+    content = body(*(form[at : at + 65_536] for at in range(0, len(form), 65_536)))
+    response = await person.request("POST", "/images/upload", content=content, headers=headers)
     assert response.status_code == status
 
 
@@ -222,9 +233,9 @@ async def test_another_content_type_is_refused(person: Person, content_type: str
 async def test_a_form_may_arrive_byte_by_byte(person: Person):
     photo = jpeg(32, 32)
     form = part("description", "Grüße".encode()) + part("file", photo, filename="ü.jpg")
-    body = Body(*[bytes([byte]) for byte in form + f"--{BOUNDARY}--".encode()])
+    content = body(*[bytes([byte]) for byte in form + f"--{BOUNDARY}--".encode()])
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    response = await person.request("POST", "/images/upload", content=aiter(body), headers=headers)
+    response = await person.request("POST", "/images/upload", content=content, headers=headers)
     assert response.status_code == 201, response.text
     view = response.json()
     assert (view["description"], view["filename"], view["size"]) == ("Grüße", "ü.jpg", len(photo))
@@ -251,7 +262,7 @@ async def test_a_refused_image_leaves_nothing(both: Service):
 async def test_an_upload_that_stands_still_is_given_up(
     service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(middleware, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(middleware, "_BODY_GRACE_SECONDS", 0.2)
 
     async def stalling() -> AsyncIterator[bytes]:
         yield part("file", jpeg(), filename="a.jpg")[:500]
@@ -264,7 +275,7 @@ async def test_an_upload_that_stands_still_is_given_up(
 
 async def test_a_full_disk_is_a_503(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
     full = Path("/dev/full")
-    monkeypatch.setattr(Spool, "_open", lambda _: full.open("wb", buffering=0))
+    monkeypatch.setattr(TempFiles, "_open", lambda _: full.open("wb", buffering=0))
     response = await person.upload()
     assert (response.status_code, response.json()["code"]) == (503, "dependency_unavailable")
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
@@ -295,11 +306,11 @@ async def test_a_client_that_goes_away_leaves_nothing(service: Service, person: 
     await service.app(scope, receive, send)
     assert sent == []
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
-    assert list(service.app.state.services.spool._folder.iterdir()) == []
+    assert list(service.services.temp_files._folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("backend", ["embedded", "aws"])
-async def test_of_a_hundred_uploads_at_once_a_quota_of_ten_lets_ten_in(aws: StandIn, tmp_path: Path, backend: str):
+async def test_of_a_hundred_uploads_at_once_a_quota_of_ten_lets_ten_in(aws: AwsEmulator, tmp_path: Path, backend: str):
     if backend == "aws":
         skip_where_transactions_are_slow(aws)
     quota = {"user_quota_images": 10}

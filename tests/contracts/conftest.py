@@ -1,4 +1,4 @@
-"""What the contract tests share: one stand-in for AWS, started once."""
+"""What the contract tests share: one AWS emulator, started once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stand_ins import StandIn, stand_in
+from tests.aws_emulators import AwsEmulator, aws_emulator
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[StandIn]:
-    with stand_in() as started:
+def aws() -> Iterator[AwsEmulator]:
+    with aws_emulator() as started:
         yield started

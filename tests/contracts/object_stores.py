@@ -16,13 +16,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from app.adapters.disk import URL_PATH, DiskObjectStore, open_disk
-from app.adapters.s3 import S3ObjectStore
-from app.adapters.s3_connection import S3Connection
-from app.adapters.sigv4 import Presigner
-from app.core.models import SignedForm, StoredObject
-from app.core.ports import ObjectStore
-from tests.stand_ins import StandIn
+from app.container.aws import AwsClient, open_aws_client
+from app.domain.objects import PresignedPost, StoredObject
+from app.ports.storage import ObjectStore
+from app.settings import AwsService
+from app.storage.disk.store import URL_PATH, DiskObjectStore, open_disk
+from app.storage.s3.client import disable_expect, make_config
+from app.storage.s3.presigner import Presigner
+from app.storage.s3.store import S3ObjectStore
+from tests.aws_emulators import AwsEmulator
 
 TTL, WINDOW = 3600, 900
 
@@ -47,7 +49,7 @@ class Subject:
     """Before every key of one test."""
     fetch: Callable[[str], Awaitable[bytes]]
     """Returns what is behind a URL; raises AppError or httpx.HTTPStatusError if that is refused."""
-    post: Callable[[SignedForm, bytes], Awaitable[None]]
+    post: Callable[[PresignedPost, bytes], Awaitable[None]]
     """Sends a file with a form; raises AppError or httpx.HTTPStatusError if that is refused."""
     checks_signatures: bool
     checks_content: bool
@@ -76,7 +78,7 @@ async def disk_subject(folder: Path) -> AsyncIterator[Subject]:
         async def fetch(url: str) -> bytes:
             return await read_signed(store, url)
 
-        async def post(form: SignedForm, data: bytes) -> None:
+        async def post(form: PresignedPost, data: bytes) -> None:
             await post_signed(store, form, data)
 
         yield Subject(
@@ -104,15 +106,23 @@ async def read_signed(store: DiskObjectStore, url: str) -> bytes:
     return found.path.read_bytes()
 
 
-async def post_signed(store: DiskObjectStore, form: SignedForm, data: bytes) -> None:
-    posted = store.check_form(form.fields, now=datetime.now(UTC))
+async def post_signed(store: DiskObjectStore, form: PresignedPost, data: bytes) -> None:
+    posted = store.verify_post(form.fields, now=datetime.now(UTC))
     sha256 = posted.sha256 or hashlib.sha256(data).hexdigest()
     with file_of(data) as file:
         await store.put_file(posted.key, file, size=posted.size, sha256=sha256, content_type=posted.content_type)
 
 
 @asynccontextmanager
-async def s3_subject(aws: StandIn, connection: S3Connection) -> AsyncIterator[Subject]:
+async def open_s3(service: AwsService) -> AsyncIterator[AwsClient]:
+    """Open a client as the service does."""
+    async with open_aws_client(service, make_config(path_style=True)) as opened:
+        disable_expect(opened.client)
+        yield opened
+
+
+@asynccontextmanager
+async def s3_subject(aws: AwsEmulator, connection: AwsClient) -> AsyncIterator[Subject]:
     clock = Clock()
     signer = Presigner(
         connection.credentials,
@@ -128,7 +138,7 @@ async def s3_subject(aws: StandIn, connection: S3Connection) -> AsyncIterator[Su
         async def fetch(url: str) -> bytes:
             return (await http.get(url)).raise_for_status().content
 
-        async def post(form: SignedForm, data: bytes) -> None:
+        async def post(form: PresignedPost, data: bytes) -> None:
             file = ("holiday.jpg", data, "application/octet-stream")
             (await http.post(form.url, data=dict(form.fields), files={"file": file})).raise_for_status()
 

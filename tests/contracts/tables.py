@@ -1,17 +1,20 @@
-"""Records for the tests of the tables, and the DynamoDB table of the stand-in."""
+"""Records for the tests of the tables, and the DynamoDB table of the emulator."""
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from app.adapters.dynamodb import DynamoDBTable, open_dynamodb
-from app.core.ids import new_id
-from app.core.jobs import Job, JobKind
-from app.core.models import Account, Image, Session, Source, Thumbnail, ThumbnailStatus
-from tests.stand_ins import StandIn
+from app.container.aws import open_aws_client
+from app.domain.accounts import Account, Session
+from app.domain.ids import new_id
+from app.domain.images import Image, Source, Thumbnail, ThumbnailStatus
+from app.domain.jobs import Job
+from app.tables.dynamodb import DynamoDBTable, make_config
+from tests.aws_emulators import AwsEmulator
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -20,10 +23,13 @@ FAILED = Thumbnail(500, ThumbnailStatus.FAILED, reason="It took too long.", atte
 PENDING = Thumbnail(800, ThumbnailStatus.PENDING)
 
 
-def open_table(aws: StandIn, *, url: str | None = None) -> AbstractAsyncContextManager[DynamoDBTable]:
-    return open_dynamodb(
-        aws.table, region=aws.region, endpoint_url=url or aws.url, access_key="test", secret_key="test"
-    )
+@asynccontextmanager
+async def open_table(
+    aws: AwsEmulator, *, url: str | None = None, name: str | None = None
+) -> AsyncIterator[DynamoDBTable]:
+    """Open the emulator's table, through `url` if it is given."""
+    async with open_aws_client(aws.service("dynamodb", url=url), make_config()) as opened:
+        yield DynamoDBTable(opened.client, name=name or aws.table)
 
 
 def make_image(owner_id: str, **changes: object) -> Image:
@@ -54,7 +60,7 @@ def make_session(account_id: str, *, expires_at: datetime = NOON + timedelta(day
 
 
 def make_job(owner_id: str, **changes: object) -> Job:
-    job = Job(id=new_id(), owner_id=owner_id, kind=JobKind.FETCH, created_at=NOON, updated_at=NOON, due_at=NOON)
+    job = Job(id=new_id(), owner_id=owner_id, kind="fetch", created_at=NOON, updated_at=NOON, due_at=NOON)
     return replace(job, **cast(dict[str, Any], changes))
 
 

@@ -1,4 +1,4 @@
-"""What every AccountTable does: see app.core.ports."""
+"""What every AccountTable does: see app.ports."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.dynamodb import DynamoDBAccountTable
-from app.adapters.sqlite import SqliteAccountTable, open_sqlite
-from app.core.errors import EmailTaken
-from app.core.ids import new_id
-from app.core.models import Attempts, Session
-from app.core.ports import AccountTable
+from app.domain.accounts import Session
+from app.domain.errors import EmailTaken
+from app.domain.ids import new_id
+from app.ports.tables import AccountTable
+from app.tables.dynamodb import DynamoDBAccountTable
+from app.tables.sqlite import SqliteAccountTable, open_sqlite
 from tests.contracts.tables import NOON, make_account, make_session, open_table
 
 DAY = timedelta(days=1)
@@ -216,45 +216,3 @@ async def test_removing_an_account_that_is_gone_still_removes_its_sessions(accou
     await accounts.add_session(session)
     await accounts.remove_account(session.account_id)
     assert not await rotate(accounts, session)
-
-
-async def test_attempts_count_up_within_the_window_of_the_first(accounts: AccountTable) -> None:
-    key = f"sign-in:{new_id()}"
-    resets_at = NOON + timedelta(seconds=60)
-    for n in range(1, 4):
-        now = NOON + timedelta(seconds=10 * n - 10)
-        assert await accounts.count_attempt(key, now=now, window_seconds=60) == Attempts(n, resets_at)
-
-
-async def test_a_window_that_is_over_begins_again(accounts: AccountTable) -> None:
-    key = f"sign-in:{new_id()}"
-    end = NOON + timedelta(seconds=60)
-    await accounts.count_attempt(key, now=NOON, window_seconds=60)
-    assert (await accounts.count_attempt(key, now=end - INSTANT, window_seconds=60)).count == 2
-    assert await accounts.count_attempt(key, now=end, window_seconds=30) == Attempts(1, end + timedelta(seconds=30))
-    assert (await accounts.count_attempt(key, now=end, window_seconds=30)).count == 2
-
-
-async def test_no_attempt_of_many_at_once_is_lost(accounts: AccountTable) -> None:
-    key = f"sign-in:{new_id()}"
-    results = await asyncio.gather(*(accounts.count_attempt(key, now=NOON, window_seconds=60) for _ in range(50)))
-    assert sorted(attempts.count for attempts in results) == list(range(1, 51))
-    assert {attempts.resets_at for attempts in results} == {NOON + timedelta(seconds=60)}
-
-
-async def test_no_attempt_is_lost_where_a_window_begins_again(accounts: AccountTable) -> None:
-    key = f"sign-in:{new_id()}"
-    await accounts.count_attempt(key, now=NOON, window_seconds=60)
-    later = NOON + timedelta(seconds=61)
-    results = await asyncio.gather(*(accounts.count_attempt(key, now=later, window_seconds=60) for _ in range(50)))
-    assert sorted(attempts.count for attempts in results) == list(range(1, 51))
-
-
-async def test_cleared_attempts_begin_again_and_other_keys_do_not(accounts: AccountTable) -> None:
-    key, other = f"sign-in:{new_id()}", f"sign-in:{new_id()}:" + "é" * 3000
-    for each in (key, other):
-        await accounts.count_attempt(each, now=NOON, window_seconds=60)
-    await accounts.clear_attempts(key)
-    await accounts.clear_attempts(f"never-{key}")
-    assert (await accounts.count_attempt(key, now=NOON, window_seconds=60)).count == 1
-    assert (await accounts.count_attempt(other, now=NOON, window_seconds=60)).count == 2

@@ -12,10 +12,11 @@ import httpx
 import pytest
 from firebase_admin import _token_gen
 
-from app.adapters.firebase import open_firebase_accounts
-from app.adapters.local_accounts import open_local_accounts
-from app.adapters.sqlite import SqliteAccountTable, open_sqlite
-from app.core.errors import (
+from app.auth.firebase import open_firebase_accounts
+from app.auth.local import open_local_accounts
+from app.common.rate_limit import RateLimiter
+from app.domain.accounts import Tokens
+from app.domain.errors import (
     CredentialsInvalid,
     EmailInvalid,
     EmailTaken,
@@ -23,10 +24,10 @@ from app.core.errors import (
     RefreshTokenInvalid,
     TokenInvalid,
 )
-from app.core.models import Tokens
-from app.core.ports import Accounts
+from app.ports.auth import Accounts
+from app.tables.sqlite import SqliteAccountTable, SqliteCounterTable, open_sqlite
 from tests.fake_identity_toolkit import API_KEY, ToFake, fake_identity_toolkit
-from tests.reconciling import system_clock
+from tests.reconcile_helpers import system_clock
 
 PASSWORD = "correct horse battery"
 EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
@@ -38,7 +39,11 @@ async def local(tmp_path: Path) -> AsyncIterator[Accounts]:
     async with (
         open_sqlite(tmp_path / "accounts.sqlite") as database,
         open_local_accounts(
-            SqliteAccountTable(database), secret_key="s" * 32, access_token_seconds=1800, clock=system_clock
+            SqliteAccountTable(database),
+            limiter=RateLimiter(SqliteCounterTable(database), key=b"key", clock=system_clock),
+            secret_key="s" * 32,
+            access_token_seconds=1800,
+            clock=system_clock,
         ) as accounts,
     ):
         yield accounts
@@ -177,7 +182,7 @@ async def test_a_refresh_token_is_no_access_token(accounts: Accounts, email: str
 
 async def test_a_closed_account_cannot_be_refreshed(accounts: Accounts, email: str) -> None:
     tokens = await register(accounts, email)
-    await accounts.close(tokens.access_token)
+    await accounts.revoke_access(tokens.access_token)
     with pytest.raises(RefreshTokenInvalid):
         await accounts.refresh(tokens.refresh_token)
 
@@ -186,8 +191,8 @@ async def test_once_an_account_is_removed_its_address_is_free_again(accounts: Ac
     tokens = await register(accounts, email)
     user = await accounts.authenticate(tokens.access_token)
     for _ in range(2):
-        await accounts.close(tokens.access_token)
-        await accounts.remove(user.id)
+        await accounts.revoke_access(tokens.access_token)
+        await accounts.delete_account(user.id)
     with pytest.raises(CredentialsInvalid):
         await accounts.sign_in(email=email, password=PASSWORD, client="127.0.0.1")
     again = await register(accounts, email)
@@ -196,4 +201,4 @@ async def test_once_an_account_is_removed_its_address_is_free_again(accounts: Ac
 
 async def test_only_a_token_of_its_own_closes_an_account(accounts: Accounts) -> None:
     with pytest.raises(TokenInvalid):
-        await accounts.close("not a token")
+        await accounts.revoke_access("not a token")

@@ -10,24 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.dynamodb import (
+from app.domain.claims import ClaimLost, IdempotencyRecord, RequestClaim
+from app.domain.errors import ImageMissing, QuotaExceeded
+from app.domain.ids import new_id
+from app.domain.images import Quota, Usage
+from app.domain.jobs import Job, JobStatus
+from app.domain.uploads import DirectUpload
+from app.ports.tables import DirectUploadTable, IdempotencyTable, ImageTable, JobTable
+from app.tables.dynamodb import (
     DynamoDBDirectUploadTable,
+    DynamoDBIdempotencyTable,
     DynamoDBImageTable,
     DynamoDBJobTable,
-    DynamoDBOnceTable,
 )
-from app.adapters.sqlite import (
+from app.tables.sqlite import (
     SqliteDirectUploadTable,
+    SqliteIdempotencyTable,
     SqliteImageTable,
     SqliteJobTable,
-    SqliteOnceTable,
     open_sqlite,
 )
-from app.core.errors import ImageMissing, QuotaExceeded
-from app.core.ids import new_id
-from app.core.jobs import Job, JobStatus
-from app.core.models import ClaimLost, DirectUpload, OnceRecord, Quota, RequestClaim, Usage
-from app.core.ports import DirectUploadTable, ImageTable, JobTable, OnceTable
 from tests.contracts.tables import FAILED, NOON, READY, make_image, make_job, open_table
 
 HOUR = timedelta(hours=1)
@@ -37,7 +39,7 @@ HOUR = timedelta(hours=1)
 class Tables:
     images: ImageTable
     uploads: DirectUploadTable
-    once: OnceTable
+    once: IdempotencyTable
     jobs: JobTable
 
 
@@ -48,7 +50,7 @@ async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             yield Tables(
                 SqliteImageTable(database),
                 SqliteDirectUploadTable(database, clock=lambda: NOON),
-                SqliteOnceTable(database),
+                SqliteIdempotencyTable(database),
                 SqliteJobTable(database, clock=lambda: NOON),
             )
     else:
@@ -56,7 +58,7 @@ async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             yield Tables(
                 DynamoDBImageTable(table),
                 DynamoDBDirectUploadTable(table),
-                DynamoDBOnceTable(table),
+                DynamoDBIdempotencyTable(table),
                 DynamoDBJobTable(table),
             )
 
@@ -66,17 +68,17 @@ def owner() -> str:
     return f"owner-{new_id()}"
 
 
-def make_record(owner: str) -> OnceRecord:
-    return OnceRecord(owner, "key", "print", new_id(), done=False, leased_until=NOON, expires_at=NOON + HOUR)
+def make_record(owner: str) -> IdempotencyRecord:
+    return IdempotencyRecord(owner, "key", "print", new_id(), done=False, leased_until=NOON, expires_at=NOON + HOUR)
 
 
-async def begin(tables: Tables, owner: str) -> OnceRecord:
+async def begin(tables: Tables, owner: str) -> IdempotencyRecord:
     record = make_record(owner)
     assert await tables.once.begin(record, now=NOON) is None
     return record
 
 
-async def take_over(tables: Tables, seen: OnceRecord) -> OnceRecord:
+async def take_over(tables: Tables, seen: IdempotencyRecord) -> IdempotencyRecord:
     successor = make_record(seen.owner_id)
     assert await tables.once.take_over(successor, seen=seen)
     return successor
@@ -179,7 +181,7 @@ async def test_an_image_is_added_while_its_job_is_held(tables: Tables, owner: st
     image = make_image(owner)
     await tables.images.add(image, quota=Quota(), claim=job.job_claim)
     assert await tables.images.get(owner, image.id) == image
-    await tables.images.replace(replace(image, thumbnails=(FAILED,)), claim=job.job_claim)
+    await tables.images.update_thumbnails(replace(image, thumbnails=(FAILED,)), claim=job.job_claim)
     assert (await tables.images.get(owner, image.id)).thumbnails == (FAILED,)
 
 
@@ -191,7 +193,7 @@ async def test_nothing_is_written_for_a_job_that_another_has_claimed(tables: Tab
     with pytest.raises(ClaimLost):
         await tables.images.add(make_image(owner), quota=Quota(), claim=job.job_claim)
     with pytest.raises(ClaimLost):
-        await tables.images.replace(replace(image, thumbnails=(FAILED,)), claim=job.job_claim)
+        await tables.images.update_thumbnails(replace(image, thumbnails=(FAILED,)), claim=job.job_claim)
     assert (await tables.images.get(owner, image.id)).thumbnails == (READY,)
     assert (await tables.images.usage(owner)).images == 1
 
@@ -204,10 +206,10 @@ async def test_nothing_is_written_for_a_job_that_has_ended(tables: Tables, owner
     image = make_image(owner)
     await tables.images.add(image, quota=Quota())
     with pytest.raises(ClaimLost):
-        await tables.images.replace(image, claim=job.job_claim)
+        await tables.images.update_thumbnails(image, claim=job.job_claim)
 
 
 async def test_thumbnails_of_an_image_that_is_gone_are_not_written(tables: Tables, owner: str) -> None:
     job = await claim_job(tables, owner)
     with pytest.raises(ImageMissing):
-        await tables.images.replace(make_image(owner), claim=job.job_claim)
+        await tables.images.update_thumbnails(make_image(owner), claim=job.job_claim)

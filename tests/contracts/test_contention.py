@@ -12,21 +12,24 @@ from typing import Any
 
 import pytest
 
-from app.adapters.dynamodb import DynamoDBImageTable, DynamoDBJobTable, DynamoDBOnceTable
-from app.adapters.local_queue import LocalJobQueue
-from app.adapters.prometheus import PrometheusMetrics
-from app.adapters.sqlite import SqliteImageTable, SqliteJobTable, SqliteOnceTable, open_sqlite
-from app.core.clock import Clock
-from app.core.errors import ImageMissing, RequestInProgress
-from app.core.ids import new_id
-from app.core.jobs import Job, JobError, JobKind, JobMessage, JobStatus
-from app.core.models import Image, Quota, RequestClaim
-from app.core.ports import ImageTable, JobTable, OnceTable
-from app.usecases import once as idempotency
-from app.usecases.once import Once
-from app.usecases.working import Attempt, Work
+from app.common import idempotency
+from app.common.idempotency import Idempotency
+from app.domain.claims import RequestClaim
+from app.domain.errors import ImageMissing, RequestInProgress
+from app.domain.ids import new_id
+from app.domain.images import Image, Quota
+from app.domain.jobs import Job, JobError, JobMessage, JobStatus
+from app.jobs.attempt import Attempt
+from app.jobs.registry import JobRegistry, JobResult, JobSpec
+from app.jobs.runner import JobRunner
+from app.observability.metrics import PrometheusMetrics
+from app.ports.clock import Clock
+from app.ports.tables import IdempotencyTable, ImageTable, JobTable
+from app.queues.local import LocalJobQueue
+from app.tables.dynamodb import DynamoDBIdempotencyTable, DynamoDBImageTable, DynamoDBJobTable
+from app.tables.sqlite import SqliteIdempotencyTable, SqliteImageTable, SqliteJobTable, open_sqlite
+from tests.aws_emulators import skip_where_transactions_are_slow
 from tests.contracts.tables import make_image, open_table
-from tests.stand_ins import skip_where_transactions_are_slow
 
 ROUNDS = 200
 SKEWS = (timedelta(minutes=10), -timedelta(minutes=10))
@@ -36,7 +39,7 @@ SKEWS = (timedelta(minutes=10), -timedelta(minutes=10))
 class Tables:
     images: ImageTable
     jobs: JobTable
-    once: OnceTable
+    idempotency: IdempotencyTable
 
     async def images_of(self, owner: str) -> list[Image]:
         return [image async for image in self.images.walk(owner)]
@@ -46,12 +49,16 @@ class Tables:
 async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
     if request.param == "sqlite":
         async with open_sqlite(tmp_path / "service.db") as database:
-            yield Tables(SqliteImageTable(database), SqliteJobTable(database), SqliteOnceTable(database))
+            yield Tables(
+                SqliteImageTable(database),
+                SqliteJobTable(database, clock=lambda: datetime.now(UTC)),
+                SqliteIdempotencyTable(database),
+            )
     else:
         aws = request.getfixturevalue("aws")
         skip_where_transactions_are_slow(aws)
         async with open_table(aws) as table:
-            yield Tables(DynamoDBImageTable(table), DynamoDBJobTable(table), DynamoDBOnceTable(table))
+            yield Tables(DynamoDBImageTable(table), DynamoDBJobTable(table), DynamoDBIdempotencyTable(table))
 
 
 def skewed(skew: timedelta) -> Clock:
@@ -59,7 +66,7 @@ def skewed(skew: timedelta) -> Clock:
 
 
 class Fetching:
-    """Makes one image for a job, as EanImports does, and takes a while for it."""
+    """Makes one image for a job, as ProductImages does, and takes a while for it."""
 
     def __init__(self, images: ImageTable) -> None:
         self._images = images
@@ -84,13 +91,17 @@ class Fetching:
         raise AssertionError(error)
 
 
+async def no_result(_job: Job) -> JobResult:
+    return JobResult()
+
+
 async def test_two_workers_whose_clocks_are_wrong_make_one_image_for_each_job(tables: Tables):
     handling, queue = Fetching(tables.images), LocalJobQueue(wait_seconds=0)
     workers = [
-        Work(
+        JobRunner(
             table=tables.jobs,
             queue=queue,
-            handlers=dict.fromkeys(JobKind, handling),
+            registry=JobRegistry([JobSpec("fetch", "Fetching", handling, no_result)]),
             metrics=PrometheusMetrics(),
             clock=skewed(skew),
         )
@@ -101,12 +112,12 @@ async def test_two_workers_whose_clocks_are_wrong_make_one_image_for_each_job(ta
         owner = f"owner-{new_id()}"
         # Due to both: to the one that is early each lease of the other has run out long ago.
         due = datetime.now(UTC) - timedelta(hours=1)
-        job = Job(new_id(), owner, JobKind.FETCH, due, due, due)
+        job = Job(new_id(), owner, "fetch", due, due, due)
         await tables.jobs.add_job(job)
         late, early = (JobMessage(owner, job.id, receipt=str(n)) for n in range(2))
-        begun = asyncio.create_task(workers[1].carry_out(late))
+        begun = asyncio.create_task(workers[1].process(late))
         await asyncio.sleep(random.uniform(0, 0.015))
-        await asyncio.gather(begun, workers[0].carry_out(early))
+        await asyncio.gather(begun, workers[0].process(early))
         done = await tables.jobs.find_job(owner, job.id)
         assert done
         assert done.status is JobStatus.COMPLETED
@@ -122,11 +133,11 @@ async def test_two_processes_whose_clocks_are_wrong_make_one_image_for_each_key(
     # The lease is so short that its holder often loses it, as if its process had stalled.
     monkeypatch.setattr(idempotency, "LEASE_SECONDS", 0.02)
     monkeypatch.setattr(idempotency, "_POLL_SECONDS", 0.005)
-    monkeypatch.setattr(idempotency, "_RENEWALS", 0.1)
-    processes = [Once(tables.once, clock=skewed(skew)) for skew in SKEWS]
+    monkeypatch.setattr(idempotency, "_RENEWALS_PER_LEASE", 0.1)
+    processes = [Idempotency(tables.idempotency, clock=skewed(skew)) for skew in SKEWS]
     lost = 0
 
-    async def request(process: Once, owner: str) -> Any:
+    async def request(process: Idempotency, owner: str) -> Any:
         async def find(image_id: str) -> Image | None:
             try:
                 return await tables.images.get(owner, image_id)
@@ -139,7 +150,7 @@ async def test_two_processes_whose_clocks_are_wrong_make_one_image_for_each_key(
             await tables.images.add(image, quota=Quota(), claim=claim)
             return image
 
-        return await process.run(owner, "key", fingerprint="print", find=find, make=make)
+        return await process.run(owner, "key", fingerprint="print", find=find, create=make)
 
     for _ in range(ROUNDS):
         owner = f"owner-{new_id()}"

@@ -1,4 +1,4 @@
-"""What every DirectUploadTable does: see app.core.ports."""
+"""What every DirectUploadTable does: see app.ports."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import pytest
 
-from app.adapters.dynamodb import DynamoDBDirectUploadTable, DynamoDBImageTable
-from app.adapters.sqlite import SqliteDirectUploadTable, open_sqlite
-from app.core.ids import new_id
-from app.core.models import DirectUpload, Quota
-from app.core.ports import DirectUploadTable
+from app.domain.ids import new_id
+from app.domain.images import Quota
+from app.domain.uploads import DirectUpload
+from app.ports.tables import DirectUploadTable
+from app.tables.dynamodb import DynamoDBDirectUploadTable, DynamoDBImageTable
+from app.tables.sqlite import SqliteDirectUploadTable, open_sqlite
+from tests.aws_emulators import AwsEmulator
 from tests.contracts.tables import NOON, make_image, open_table
-from tests.stand_ins import StandIn
 
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
@@ -27,7 +28,7 @@ INSTANT = timedelta(microseconds=1)
 async def uploads(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DirectUploadTable]:
     if request.param == "sqlite":
         async with open_sqlite(tmp_path / "service.db") as database:
-            yield SqliteDirectUploadTable(database)
+            yield SqliteDirectUploadTable(database, clock=lambda: NOON)
     else:
         async with open_table(request.getfixturevalue("aws")) as table:
             yield DynamoDBDirectUploadTable(table)
@@ -127,7 +128,7 @@ async def test_sqlite_forgets_an_upload_a_day_after_its_end_and_not_before(tmp_p
         assert len(await database.read("SELECT * FROM direct_uploads")) == 2
 
 
-async def test_dynamodb_may_delete_an_upload_a_day_after_its_end(aws: StandIn, owner: str) -> None:
+async def test_dynamodb_may_delete_an_upload_a_day_after_its_end(aws: AwsEmulator, owner: str) -> None:
     async with open_table(aws) as table:
         upload = make_upload(owner, expires_at=NOON)
         await DynamoDBDirectUploadTable(table).add_upload(upload)
@@ -136,7 +137,7 @@ async def test_dynamodb_may_delete_an_upload_a_day_after_its_end(aws: StandIn, o
         assert item["expires_at"] == int((NOON + DAY).timestamp()) + 1
 
 
-async def test_dynamodb_lists_no_upload_among_the_images(aws: StandIn, owner: str) -> None:
+async def test_dynamodb_lists_no_upload_among_the_images(aws: AwsEmulator, owner: str) -> None:
     async with open_table(aws) as table:
         image = make_image(owner)
         images = DynamoDBImageTable(table)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import DependencyUnavailable, ObjectMissing
+from app.domain.errors import DependencyUnavailable, ObjectMissing
 from tests.contracts.object_stores import Subject, disk_subject, file_of
 
 ROOT = Path(__file__).parents[2]
@@ -181,7 +181,7 @@ async def test_opening_leaves_alone_what_another_process_is_writing(tmp_path: Pa
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from app.adapters.disk import open_disk
+from app.storage.disk.store import open_disk
 
 async def put(store, n):
     while True:

@@ -14,12 +14,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from app.adapters.dynamodb import DynamoDBAccountTable, DynamoDBImageTable, DynamoDBTable, open_dynamodb, table
-from app.core.errors import DependencyUnavailable, QuotaExceeded
-from app.core.ids import new_id
-from app.core.models import Quota, Usage
+from app.domain.errors import DependencyUnavailable, QuotaExceeded
+from app.domain.ids import new_id
+from app.domain.images import Quota, Usage
+from app.tables.dynamodb import DynamoDBAccountTable, DynamoDBCounterTable, DynamoDBImageTable, DynamoDBTable, table
+from tests.aws_emulators import AwsEmulator, free_port
 from tests.contracts.tables import NOON, READY, make_account, make_image, make_session, open_table
-from tests.stand_ins import StandIn, free_port
 
 ERROR = "com.amazonaws.dynamodb.v20120810#"
 CONFLICT = {
@@ -34,10 +34,10 @@ SINGLE_CONFLICT = {"__type": f"{ERROR}TransactionConflictException", "message": 
 
 @dataclass
 class Road:
-    """The way to the stand-in; says what is to happen to the next requests on it."""
+    """The way to the emulator; says what is to happen to the next requests on it."""
 
     refuse: list[dict[str, Any]] = field(default_factory=list)
-    """Answered with each of these errors in turn, without asking the stand-in."""
+    """Answered with each of these errors in turn, without asking the emulator."""
     lose: set[str] = field(default_factory=set)
     """The next request for each of these operations is carried out, but its answer lost."""
     before: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Road:
 
 
 @pytest.fixture
-async def road(aws: StandIn) -> AsyncIterator[Road]:
+async def road(aws: AwsEmulator) -> AsyncIterator[Road]:
     road = Road()
     async with aiohttp.ClientSession(auto_decompress=False) as session:
 
@@ -84,7 +84,7 @@ async def road(aws: StandIn) -> AsyncIterator[Road]:
 
 
 @pytest.fixture
-async def opened(aws: StandIn, road: Road) -> AsyncIterator[DynamoDBTable]:
+async def opened(aws: AwsEmulator, road: Road) -> AsyncIterator[DynamoDBTable]:
     async with open_table(aws, url=road.url) as opened:
         yield opened
 
@@ -115,7 +115,7 @@ async def test_an_image_whose_answer_was_lost_is_added_once(images: DynamoDBImag
 
 
 async def test_a_removal_whose_answer_was_lost_returns_the_image(
-    images: DynamoDBImageTable, road: Road, owner: str, aws: StandIn
+    images: DynamoDBImageTable, road: Road, owner: str, aws: AwsEmulator
 ) -> None:
     if aws.name == "moto":
         pytest.skip("moto ignores the ClientRequestToken of transactions")
@@ -138,7 +138,7 @@ async def test_a_rotation_whose_answer_was_lost_succeeds(accounts: DynamoDBAccou
 
 
 async def test_an_account_whose_answer_was_lost_is_added(
-    accounts: DynamoDBAccountTable, road: Road, aws: StandIn
+    accounts: DynamoDBAccountTable, road: Road, aws: AwsEmulator
 ) -> None:
     if aws.name == "moto":
         pytest.skip("moto ignores the ClientRequestToken of transactions")
@@ -179,7 +179,7 @@ async def test_a_single_write_that_met_a_transaction_is_repeated(
 async def test_conflicts_without_end_are_unavailable(
     images: DynamoDBImageTable, road: Road, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "_BUDGET_SECONDS", 0.5)
+    monkeypatch.setattr(table, "_CALL_SECONDS", 0.5)
     road.refuse = [CONFLICT] * 10_000
     with pytest.raises(DependencyUnavailable):
         await images.add(make_image(owner), quota=Quota(images=1))
@@ -201,7 +201,7 @@ async def test_thumbnails_made_between_reading_and_removing_are_returned(
     image = make_image(owner, thumbnails=())
     rendered = replace(image, thumbnails=(READY,))
     await images.add(image, quota=Quota())
-    road.before["TransactWriteItems"] = lambda: images.replace(rendered)
+    road.before["TransactWriteItems"] = lambda: images.update_thumbnails(rendered)
     assert await images.remove(owner, image.id) == rendered
     assert await images.usage(owner) == Usage(0, 0)
 
@@ -218,7 +218,7 @@ async def test_a_page_is_one_query_however_many_images_there_are(
 
 
 @pytest.mark.parametrize("method", ["add", "page"])
-async def test_a_table_that_is_down_is_unavailable_in_bounded_time(aws: StandIn, owner: str, method: str) -> None:
+async def test_a_table_that_is_down_is_unavailable_in_bounded_time(aws: AwsEmulator, owner: str, method: str) -> None:
     async with open_table(aws, url=f"http://127.0.0.1:{free_port()}") as opened, asyncio.timeout(15):
         images = DynamoDBImageTable(opened)
         calls: dict[str, Callable[[], Awaitable[object]]] = {
@@ -230,9 +230,9 @@ async def test_a_table_that_is_down_is_unavailable_in_bounded_time(aws: StandIn,
 
 
 async def test_a_table_that_never_answers_is_unavailable_in_bounded_time(
-    aws: StandIn, owner: str, monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "_BUDGET_SECONDS", 0.5)
+    monkeypatch.setattr(table, "_CALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         async with open_table(aws, url=url) as opened, asyncio.timeout(15):
@@ -240,10 +240,8 @@ async def test_a_table_that_never_answers_is_unavailable_in_bounded_time(
                 await DynamoDBImageTable(opened).get(owner, new_id())
 
 
-async def test_check_of_a_missing_table_says_what_to_run(aws: StandIn) -> None:
-    async with open_dynamodb(
-        "nowhere", region=aws.region, endpoint_url=aws.url, access_key="test", secret_key="test"
-    ) as opened:
+async def test_check_of_a_missing_table_says_what_to_run(aws: AwsEmulator) -> None:
+    async with open_table(aws, name="nowhere") as opened:
         with pytest.raises(RuntimeError, match=r"'nowhere'.*setup_localstack\.sh.*infra/template\.yaml"):
             await DynamoDBImageTable(opened).check()
 
@@ -252,7 +250,7 @@ async def test_sessions_and_attempts_expire_by_the_attribute_of_the_table(
     accounts: DynamoDBAccountTable, road: Road
 ) -> None:
     await accounts.add_session(make_session(new_id(), expires_at=NOON))
-    await accounts.count_attempt(new_id(), now=NOON - timedelta(seconds=60), window_seconds=60)
+    await DynamoDBCounterTable(accounts._table).increment(new_id(), now=NOON - timedelta(seconds=60), window_seconds=60)
     next_whole_second = {"N": str(int(NOON.timestamp()) + 1)}
     put, _, opening = road.bodies
     assert put["Item"]["expires_at"] == next_whole_second

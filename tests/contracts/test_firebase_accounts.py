@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from firebase_admin import _token_gen
 from google.auth.credentials import AnonymousCredentials
 
-from app.adapters import firebase_tokens
-from app.adapters.firebase import FirebaseAccounts, open_firebase_accounts
-from app.adapters.firebase_tokens import IdTokens, open_id_tokens
-from app.core.errors import (
+from app.auth import firebase_tokens
+from app.auth.firebase import FirebaseAccounts, open_firebase_accounts
+from app.auth.firebase_tokens import IdTokens, open_id_tokens
+from app.domain.accounts import Profile, Tokens, User
+from app.domain.errors import (
     AccountDisabled,
     AppError,
     CredentialsInvalid,
@@ -38,7 +39,6 @@ from app.core.errors import (
     TokenInvalid,
     TooManyAttempts,
 )
-from app.core.models import Profile, Tokens, User
 from tests.fake_identity_toolkit import API_KEY, FakeIdentityToolkit, RefusedError, ToFake, fake_identity_toolkit
 
 PROJECT = "demo-images"
@@ -234,12 +234,13 @@ async def test_a_known_token_is_checked_again_once_it_has_expired(
 
 
 async def test_only_so_many_tokens_are_remembered_the_newest(
-    accounts: FirebaseAccounts, fake: FakeIdentityToolkit, verified: list[str], monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, fake: FakeIdentityToolkit, verified: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(firebase_tokens, "_MAX_REMEMBERED", 2)
+    monkeypatch.setattr(firebase_tokens, "_MAX_CACHED", 2)
     first, second, third = (fake.id_token(sub=name) for name in ("anna", "bert", "carla"))
-    for token in (first, second, third, second, third, first):
-        await accounts.authenticate(token)
+    async with open_firebase_accounts(client, project_id=PROJECT, api_key=API_KEY, emulator_host=None) as accounts:
+        for token in (first, second, third, second, third, first):
+            await accounts.authenticate(token)
     assert verified == [first, second, third, first]
 
 
@@ -467,7 +468,7 @@ async def test_leaving_needs_a_recent_sign_in_where_google_says_so(
     _, tokens = await accounts.register(email=EMAIL, password=PASSWORD, display_name=None, client="127.0.0.1")
     fake.refusals["accounts:delete"].append(RefusedError("CREDENTIAL_TOO_OLD_LOGIN_AGAIN"))
     with pytest.raises(SignInAgain):
-        await accounts.close(tokens.access_token)
+        await accounts.revoke_access(tokens.access_token)
     assert fake.accounts
 
 
@@ -476,5 +477,5 @@ async def test_without_an_api_key_the_account_is_left_to_the_app(
 ) -> None:
     token = fake.id_token(sub="anna")
     async with open_firebase_accounts(client, project_id=PROJECT, api_key=None, emulator_host=None) as accounts:
-        await accounts.close(token)
+        await accounts.revoke_access(token)
     assert fake.calls["accounts:delete"] == 0

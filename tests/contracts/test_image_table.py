@@ -1,4 +1,4 @@
-"""What every ImageTable does: see app.core.ports."""
+"""What every ImageTable does: see app.ports."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from app.adapters.dynamodb import DynamoDBImageTable
-from app.adapters.dynamodb.items import STORE_KEY, ean_key
-from app.adapters.sqlite import SqliteImageTable, open_sqlite
-from app.core.errors import ImageMissing, QuotaExceeded
-from app.core.ids import new_id
-from app.core.models import Quota, Usage
-from app.core.ports import ImageTable
+from app.domain.errors import ImageMissing, QuotaExceeded
+from app.domain.ids import new_id
+from app.domain.images import Quota, Usage
+from app.ports.tables import ImageTable
+from app.tables.dynamodb import DynamoDBImageTable
+from app.tables.dynamodb.keys import ean_key
+from app.tables.sqlite import SqliteImageTable, open_sqlite
+from tests.aws_emulators import skip_where_transactions_are_slow
 from tests.contracts.tables import FAILED, PENDING, READY, make_image, make_source, open_table
-from tests.stand_ins import skip_where_transactions_are_slow
 
 NO_QUOTA = Quota()
 EAN = "4006381333931"
@@ -42,7 +42,7 @@ def quick_transactions(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def empty_strings(request: pytest.FixtureRequest) -> None:
-    """Skips where the stand-in is older than empty strings in DynamoDB (May 2020)."""
+    """Skips where the emulator is older than empty strings in DynamoDB (May 2020)."""
     if request.node.callspec.params["images"] == "dynamodb" and request.getfixturevalue("aws").name == "localstack":
         pytest.skip("LocalStack may run on a DynamoDB Local of 2020, which refuses empty strings")
 
@@ -56,18 +56,6 @@ async def outcomes(calls: int, call: Callable[[int], Awaitable[Any]]) -> list[An
     """Run `calls` of them at once and return the result of each, or the type of its error."""
     results = await asyncio.gather(*(call(n) for n in range(calls)), return_exceptions=True)
     return [type(result) if isinstance(result, BaseException) else result for result in results]
-
-
-async def test_the_first_mark_of_a_store_is_kept(images: ImageTable) -> None:
-    # On a stand-in that others have used the mark may have been set before.
-    before = await images.store_id()
-    tries = await asyncio.gather(*(images.set_store_id(f"mark-{number}") for number in range(10)))
-    assert len(set(tries)) == 1
-    assert before in (None, tries[0])
-    assert await images.store_id() == tries[0] == await images.set_store_id("another")
-    if isinstance(images, DynamoDBImageTable) and before is None:
-        # Others use the same table: for them it must not bear the mark of a store that is none.
-        await images._table.delete(STORE_KEY)
 
 
 async def test_check_passes_on_a_table_that_is_there(images: ImageTable) -> None:
@@ -118,7 +106,7 @@ async def test_another_owners_image_is_missing_for_every_method(images: ImageTab
     with pytest.raises(ImageMissing):
         await images.remove(stranger, image.id)
     with pytest.raises(ImageMissing):
-        await images.replace(replace(image, owner_id=stranger, thumbnails=()))
+        await images.update_thumbnails(replace(image, owner_id=stranger, thumbnails=()))
     assert await images.page(stranger, before=None, limit=10) == []
     assert [each async for each in images.walk(stranger)] == []
     assert await images.usage(stranger) == Usage()
@@ -196,16 +184,16 @@ async def test_replace_overwrites_what_rendering_finds_out_and_nothing_else(imag
         "width": 4032,
         "height": 3024,
     }
-    await images.replace(replace(image, sha256="other", size=7, **rendered))
+    await images.update_thumbnails(replace(image, sha256="other", size=7, **rendered))
     assert await images.get(owner, image.id) == replace(edited, **rendered)
-    await images.replace(replace(image, **{**rendered, "placeholder": None}))
+    await images.update_thumbnails(replace(image, **{**rendered, "placeholder": None}))
     assert (await images.get(owner, image.id)).placeholder is None
 
 
 async def test_replace_of_a_missing_image_raises_and_makes_none(images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     with pytest.raises(ImageMissing):
-        await images.replace(image)
+        await images.update_thumbnails(image)
     assert await images.page(owner, before=None, limit=10) == []
 
 
@@ -220,14 +208,14 @@ async def test_the_newest_image_of_a_product_is_found_until_it_is_removed(images
     )
     for image in (*reversed(added), *others):
         await images.add(image, quota=NO_QUOTA)
-    assert await images.newest_of_product(owner, EAN) == added[2]
+    assert await images.get_newest_of_product(owner, EAN) == added[2]
     for left in (1, 0):
         await images.remove(owner, added[left + 1].id)
-        assert await images.newest_of_product(owner, EAN) == added[left]
+        assert await images.get_newest_of_product(owner, EAN) == added[left]
     await images.remove(owner, added[0].id)
     with pytest.raises(ImageMissing):
-        await images.newest_of_product(owner, EAN)
-    assert await images.newest_of_product(owner, "40063813") == others[1]
+        await images.get_newest_of_product(owner, EAN)
+    assert await images.get_newest_of_product(owner, "40063813") == others[1]
     assert [image async for image in images.walk(owner)] == list(others[:3])
 
 
@@ -238,21 +226,21 @@ async def test_nothing_of_a_product_image_that_is_removed_is_left(images: ImageT
     if isinstance(images, DynamoDBImageTable):
         assert await images._table.find(ean_key(owner, EAN, image.id)) is None
     with pytest.raises(ImageMissing):
-        await images.newest_of_product(owner, EAN)
+        await images.get_newest_of_product(owner, EAN)
 
 
 @pytest.mark.parametrize("ean", ["", "4", EAN[:-1]])
 async def test_a_product_without_image_is_missing(images: ImageTable, owner: str, ean: str) -> None:
     await images.add(make_image(owner, source=make_source(EAN)), quota=NO_QUOTA)
     with pytest.raises(ImageMissing):
-        await images.newest_of_product(owner, ean)
+        await images.get_newest_of_product(owner, ean)
 
 
 async def test_a_product_image_over_the_quota_is_not_found(images: ImageTable, owner: str) -> None:
     with pytest.raises(QuotaExceeded):
         await images.add(make_image(owner, source=make_source(EAN)), quota=Quota(bytes=1))
     with pytest.raises(ImageMissing):
-        await images.newest_of_product(owner, EAN)
+        await images.get_newest_of_product(owner, EAN)
 
 
 async def test_usage_keeps_step_with_adding_and_removing(images: ImageTable, owner: str) -> None:
@@ -262,7 +250,7 @@ async def test_usage_keeps_step_with_adding_and_removing(images: ImageTable, own
     await images.add(second, quota=NO_QUOTA)
     assert await images.usage(owner) == Usage(2, 700 + 2**40)
     await images.edit(owner, first.id, changes={"filename": "x.jpg", "description": None})
-    await images.replace(second)
+    await images.update_thumbnails(second)
     assert await images.usage(owner) == Usage(2, 700 + 2**40)
     await images.remove(owner, first.id)
     assert await images.usage(owner) == Usage(1, 2**40)

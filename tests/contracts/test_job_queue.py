@@ -1,4 +1,4 @@
-"""What every JobQueue does: see app.core.ports."""
+"""What every JobQueue does: see app.ports."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from botocore.session import Session
 from structlog.testing import CapturingLogger
 
-from app.adapters import local_queue, sqs
-from app.adapters.local_queue import LocalJobQueue
-from app.adapters.sqs import SqsJobQueue, open_sqs
-from app.core.errors import DependencyUnavailable
-from app.core.ids import new_id
-from app.core.jobs import JobMessage
-from app.core.ports import JobQueue
-from tests.stand_ins import StandIn, free_port
+from app.container.aws import open_aws_client
+from app.domain.errors import DependencyUnavailable
+from app.domain.ids import new_id
+from app.domain.jobs import JobMessage
+from app.ports.queue import JobQueue
+from app.queues import local as local_queue
+from app.queues import sqs
+from app.queues.local import LocalJobQueue
+from app.queues.sqs import SqsJobQueue, make_config, open_sqs
+from tests.aws_emulators import AwsEmulator, free_port
 
 
 @pytest.fixture
-def client(aws: StandIn) -> Any:
+def client(aws: AwsEmulator) -> Any:
     return Session().create_client("sqs", region_name=aws.region, endpoint_url=aws.url)
 
 
@@ -41,19 +43,17 @@ def pair(client: Any) -> Iterator[tuple[str, str, str]]:
     client.delete_queue(QueueUrl=dead)
 
 
-def open_queue(aws: StandIn, name: str, *, url: str | None = None) -> AbstractAsyncContextManager[SqsJobQueue]:
-    return open_sqs(
-        name,
-        region=aws.region,
-        endpoint_url=url or aws.url,
-        access_key="test",
-        secret_key="test",
-        wait_seconds=1,
-    )
+@asynccontextmanager
+async def open_queue(aws: AwsEmulator, name: str, *, url: str | None = None) -> AsyncIterator[SqsJobQueue]:
+    async with (
+        open_aws_client(aws.service("sqs", url=url), make_config(wait_seconds=1)) as opened,
+        open_sqs(opened.client, name, wait_seconds=1) as queue,
+    ):
+        yield queue
 
 
 @pytest.fixture
-async def sqs_queue(aws: StandIn, pair: tuple[str, str, str]) -> AsyncIterator[SqsJobQueue]:
+async def sqs_queue(aws: AwsEmulator, pair: tuple[str, str, str]) -> AsyncIterator[SqsJobQueue]:
     async with open_queue(aws, pair[0]) as queue:
         yield queue
 
@@ -67,12 +67,12 @@ async def queue(request: pytest.FixtureRequest) -> AsyncIterator[JobQueue]:
             yield queue
 
 
-async def receive(queue: JobQueue, *, number: int = 1, hide_seconds: int = 60) -> list[JobMessage]:
+async def receive(queue: JobQueue, *, number: int = 1, visibility_timeout_seconds: int = 60) -> list[JobMessage]:
     """Ask until `number` of messages have come."""
     received: list[JobMessage] = []
     async with asyncio.timeout(30):
         while len(received) < number:
-            received += await queue.receive(limit=10, hide_seconds=hide_seconds)
+            received += await queue.receive(limit=10, visibility_timeout_seconds=visibility_timeout_seconds)
     return received
 
 
@@ -86,7 +86,7 @@ async def test_a_message_is_received_as_it_was_sent(queue: JobQueue) -> None:
 
 
 async def test_none_is_no_error(queue: JobQueue) -> None:
-    assert list(await queue.receive(limit=1, hide_seconds=60)) == []
+    assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
 async def test_no_more_than_the_limit_are_received_and_each_once(queue: JobQueue) -> None:
@@ -95,12 +95,12 @@ async def test_no_more_than_the_limit_are_received_and_each_once(queue: JobQueue
         await queue.send(owner_id, job_id)
     received: list[JobMessage] = []
     for limit in (1, 3, 10):
-        messages = await queue.receive(limit=limit, hide_seconds=60)
+        messages = await queue.receive(limit=limit, visibility_timeout_seconds=60)
         assert 1 <= len(messages) <= limit
         received += messages
     received += await receive(queue, number=14 - len(received)) if len(received) < 14 else []
     assert jobs_of(received) == sent
-    assert list(await queue.receive(limit=10, hide_seconds=60)) == []
+    assert list(await queue.receive(limit=10, visibility_timeout_seconds=60)) == []
 
 
 async def test_who_waits_gets_what_is_sent_meanwhile(queue: JobQueue) -> None:
@@ -111,7 +111,7 @@ async def test_who_waits_gets_what_is_sent_meanwhile(queue: JobQueue) -> None:
 
 
 async def test_of_many_who_wait_one_gets_each_message(queue: JobQueue) -> None:
-    waiting = [asyncio.create_task(queue.receive(limit=1, hide_seconds=60)) for _ in range(6)]
+    waiting = [asyncio.create_task(queue.receive(limit=1, visibility_timeout_seconds=60)) for _ in range(6)]
     for n in range(3):
         await queue.send("ada", f"job-{n}")
     received = [message for messages in await asyncio.gather(*waiting) for message in messages]
@@ -121,44 +121,44 @@ async def test_of_many_who_wait_one_gets_each_message(queue: JobQueue) -> None:
 
 async def test_what_is_not_acknowledged_comes_again_once_it_is_no_longer_hidden(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
-    [first] = await receive(queue, hide_seconds=1)
-    [again] = await receive(queue, hide_seconds=60)
+    [first] = await receive(queue, visibility_timeout_seconds=1)
+    [again] = await receive(queue, visibility_timeout_seconds=60)
     assert (again.owner_id, again.job_id) == ("ada", "job-1")
     assert again.receipt != first.receipt
-    assert list(await queue.receive(limit=1, hide_seconds=60)) == []
+    assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
 async def test_hiding_puts_off_when_a_message_comes_again(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
-    [message] = await receive(queue, hide_seconds=1)
-    await queue.hide(message, seconds=60)
+    [message] = await receive(queue, visibility_timeout_seconds=1)
+    await queue.change_visibility(message, timeout_seconds=60)
     await asyncio.sleep(1.1)
-    assert list(await queue.receive(limit=1, hide_seconds=60)) == []
-    await queue.hide(message, seconds=0)
+    assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
+    await queue.change_visibility(message, timeout_seconds=0)
     assert jobs_of(await receive(queue)) == [("ada", "job-1")]
 
 
 async def test_what_is_acknowledged_does_not_come_again(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
-    [message] = await receive(queue, hide_seconds=1)
+    [message] = await receive(queue, visibility_timeout_seconds=1)
     await queue.acknowledge(message)
     await asyncio.sleep(1.1)
-    assert list(await queue.receive(limit=1, hide_seconds=60)) == []
+    assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
 async def test_a_receipt_that_is_no_longer_good_is_no_error(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
-    [first] = await receive(queue, hide_seconds=0)
+    [first] = await receive(queue, visibility_timeout_seconds=0)
     [message] = await receive(queue)
     await queue.acknowledge(message)
     for stale in (message, first, JobMessage("ada", "job-1", "never given")):
-        await queue.hide(stale, seconds=5)
+        await queue.change_visibility(stale, timeout_seconds=5)
         await queue.acknowledge(stale)
 
 
 async def test_a_delayed_message_comes_after_its_delay(queue: JobQueue) -> None:
     await queue.send("ada", "job-1", delay_seconds=2)
-    assert list(await queue.receive(limit=1, hide_seconds=60)) == []
+    assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
     assert jobs_of(await receive(queue)) == [("ada", "job-1")]
     assert await queue.depth() == 0
 
@@ -167,8 +167,8 @@ async def test_a_message_received_five_times_in_vain_does_not_come_again(queue: 
     await queue.send("ada", "job-1")
     for _ in range(5):
         [message] = await receive(queue)
-        await queue.hide(message, seconds=0)
-    assert list(await queue.receive(limit=1, hide_seconds=60)) == []
+        await queue.change_visibility(message, timeout_seconds=0)
+    assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
     assert await queue.depth() == 0
 
 
@@ -178,14 +178,14 @@ async def test_depth_is_what_could_be_received_now(queue: JobQueue) -> None:
         await queue.send("ada", f"job-{n}")
     await queue.send("ada", "job-3", delay_seconds=60)
     assert await queue.depth() == 3
-    [message] = await queue.receive(limit=1, hide_seconds=60)
+    [message] = await queue.receive(limit=1, visibility_timeout_seconds=60)
     assert await queue.depth() == 2
-    await queue.hide(message, seconds=0)
+    await queue.change_visibility(message, timeout_seconds=0)
     assert await queue.depth() == 3
 
 
 async def test_receiving_can_be_cancelled_and_nothing_is_lost(queue: JobQueue) -> None:
-    waiting = asyncio.create_task(queue.receive(limit=1, hide_seconds=60))
+    waiting = asyncio.create_task(queue.receive(limit=1, visibility_timeout_seconds=60))
     await asyncio.sleep(0.1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -203,28 +203,28 @@ async def test_locally_a_job_whose_turn_it_is_waits_once_however_often_it_is_sen
     for _ in range(3):
         await queue.send("ada", "job-1")
         await queue.send("bob", "job-1")
-    [ada] = await queue.receive(limit=1, hide_seconds=60)
+    [ada] = await queue.receive(limit=1, visibility_timeout_seconds=60)
     # Whoever has it may be at its end: this is another turn.
     await queue.send("ada", "job-1")
-    assert jobs_of(await queue.receive(limit=10, hide_seconds=60)) == [("ada", "job-1"), ("bob", "job-1")]
+    assert jobs_of(await queue.receive(limit=10, visibility_timeout_seconds=60)) == [("ada", "job-1"), ("bob", "job-1")]
     # That one goes beside the one that has come meanwhile.
     await queue.send("ada", "job-1")
-    await queue.hide(ada, seconds=0)
-    assert len(await queue.receive(limit=10, hide_seconds=60)) == 1
+    await queue.change_visibility(ada, timeout_seconds=0)
+    assert len(await queue.receive(limit=10, visibility_timeout_seconds=60)) == 1
 
 
 async def test_locally_what_is_first_in_is_first_out() -> None:
     queue = LocalJobQueue(wait_seconds=0)
     for n in (3, 1, 2):
         await queue.send("ada", f"job-{n}")
-    received = await queue.receive(limit=10, hide_seconds=60)
+    received = await queue.receive(limit=10, visibility_timeout_seconds=60)
     assert [message.job_id for message in received] == ["job-3", "job-1", "job-2"]
 
 
 async def test_locally_a_full_queue_refuses_new_jobs_until_one_is_done() -> None:
     queue = LocalJobQueue(wait_seconds=0, max_messages=3)
     await queue.send("ada", "job-1")
-    [message] = await queue.receive(limit=1, hide_seconds=60)
+    [message] = await queue.receive(limit=1, visibility_timeout_seconds=60)
     await queue.send("ada", "job-2", delay_seconds=60)
     await queue.send("ada", "job-3")
     await queue.send("ada", "job-3")
@@ -240,9 +240,9 @@ async def test_locally_a_dropped_message_is_logged(monkeypatch: pytest.MonkeyPat
     queue = LocalJobQueue(wait_seconds=0)
     await queue.send("ada", "job-1")
     for _ in range(5):
-        [message] = await queue.receive(limit=1, hide_seconds=60)
-        await queue.hide(message, seconds=0)
-    assert list(await queue.receive(limit=1, hide_seconds=60)) == []
+        [message] = await queue.receive(limit=1, visibility_timeout_seconds=60)
+        await queue.change_visibility(message, timeout_seconds=0)
+    assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
     [(method, [event], fields)] = log.calls
     assert (method, event) == ("error", "job.dropped")
     assert fields == {"user_id": "ada", "job_id": "job-1", "received": 5}
@@ -254,8 +254,8 @@ async def test_sqs_moves_a_message_received_five_times_to_the_dead_letter_queue(
     await sqs_queue.send("ada", "job-1")
     for _ in range(5):
         [message] = await receive(sqs_queue)
-        await sqs_queue.hide(message, seconds=0)
-    assert list(await sqs_queue.receive(limit=1, hide_seconds=60)) == []
+        await sqs_queue.change_visibility(message, timeout_seconds=0)
+    assert list(await sqs_queue.receive(limit=1, visibility_timeout_seconds=60)) == []
     [dead] = client.receive_message(QueueUrl=pair[2], WaitTimeSeconds=1)["Messages"]
     assert json.loads(dead["Body"]) == {"owner_id": "ada", "job_id": "job-1"}
 
@@ -267,7 +267,7 @@ async def test_sqs_passes_over_what_is_no_jobs_turn_and_leaves_it_there(
     log = CapturingLogger()
     monkeypatch.setattr(sqs, "_log", log)
     client.send_message(QueueUrl=pair[1], MessageBody=body)
-    assert list(await sqs_queue.receive(limit=1, hide_seconds=0)) == []
+    assert list(await sqs_queue.receive(limit=1, visibility_timeout_seconds=0)) == []
     [(_, [event], fields)] = log.calls
     assert event == "job.message_unreadable"
     assert body not in fields.values()
@@ -289,8 +289,8 @@ async def test_sqs_is_asked_for_no_longer_than_it_takes(
     for operation in ("send_message", "receive_message", "change_message_visibility"):
         monkeypatch.setattr(sqs_queue._client, operation, answer)
     await sqs_queue.send("ada", "job-1", delay_seconds=5000)
-    await sqs_queue.receive(limit=1, hide_seconds=100_000)
-    await sqs_queue.hide(message, seconds=100_000)
+    await sqs_queue.receive(limit=1, visibility_timeout_seconds=100_000)
+    await sqs_queue.change_visibility(message, timeout_seconds=100_000)
     assert [requests[0]["DelaySeconds"], *(request["VisibilityTimeout"] for request in requests[1:])] == [
         900,
         43_200,
@@ -302,16 +302,16 @@ async def test_sqs_may_take_its_time_while_nothing_is_there(
     sqs_queue: SqsJobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqs, "_BUDGET_SECONDS", 0.5)
-    assert list(await sqs_queue.receive(limit=1, hide_seconds=60)) == []
+    assert list(await sqs_queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
-async def test_opening_a_missing_queue_says_what_to_run(aws: StandIn) -> None:
+async def test_opening_a_missing_queue_says_what_to_run(aws: AwsEmulator) -> None:
     with pytest.raises(RuntimeError, match=r"'nowhere'.*setup_localstack\.sh.*infra/template\.yaml"):
         async with open_queue(aws, "nowhere"):
             pass
 
 
-async def test_check_of_a_queue_that_has_gone_says_what_to_run(aws: StandIn, client: Any) -> None:
+async def test_check_of_a_queue_that_has_gone_says_what_to_run(aws: AwsEmulator, client: Any) -> None:
     name = f"jobs-{new_id()}"
     url = client.create_queue(QueueName=name)["QueueUrl"]
     async with open_queue(aws, name) as queue:
@@ -322,7 +322,7 @@ async def test_check_of_a_queue_that_has_gone_says_what_to_run(aws: StandIn, cli
             await queue.send("ada", "job-1")
 
 
-async def test_a_queue_that_is_down_is_unavailable_in_bounded_time(aws: StandIn) -> None:
+async def test_a_queue_that_is_down_is_unavailable_in_bounded_time(aws: AwsEmulator) -> None:
     async with asyncio.timeout(15):
         with pytest.raises(DependencyUnavailable) as raised:
             async with open_queue(aws, "images", url=f"http://127.0.0.1:{free_port()}"):
@@ -331,7 +331,7 @@ async def test_a_queue_that_is_down_is_unavailable_in_bounded_time(aws: StandIn)
 
 
 async def test_a_queue_that_never_answers_is_unavailable_in_bounded_time(
-    aws: StandIn, monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqs, "_BUDGET_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -1,4 +1,4 @@
-"""What every JobTable does: see app.core.ports."""
+"""What every JobTable does: see app.ports."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from app.adapters.dynamodb import DynamoDBImageTable, DynamoDBJobTable, DynamoDBOwnerTable, DynamoDBTable
-from app.adapters.dynamodb.items import job_key
-from app.adapters.sqlite import SqliteJobTable, SqliteOwnerTable, open_sqlite
-from app.adapters.sqlite import jobs as sqlite_jobs
-from app.core.ids import new_id
-from app.core.jobs import DueJob, Job, JobError, JobKind, JobStatus
-from app.core.models import Quota
-from app.core.ports import JobTable
+from app.domain.ids import new_id
+from app.domain.images import Quota
+from app.domain.jobs import DueJob, Job, JobError, JobStatus
+from app.ports.tables import JobTable
+from app.tables.dynamodb import DynamoDBImageTable, DynamoDBJobTable, DynamoDBOwnerTable, DynamoDBTable
+from app.tables.dynamodb.keys import job_key
+from app.tables.sqlite import SqliteJobTable, open_sqlite
+from app.tables.sqlite import jobs as sqlite_jobs
+from tests.aws_emulators import AwsEmulator
 from tests.contracts.tables import NOON, make_image, make_job, open_table
-from tests.stand_ins import StandIn
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -30,7 +30,7 @@ LONG_AGO = datetime(1999, 12, 31, 23, 59, tzinfo=NOON.tzinfo)
 """Before all that other tests have due."""
 
 FULL: dict[str, Any] = {
-    "kind": JobKind.RENDER,
+    "kind": "render",
     "status": JobStatus.RETRYING,
     "claim": "first",
     "attempts": 3,
@@ -46,12 +46,12 @@ FULL: dict[str, Any] = {
 async def jobs(request: pytest.FixtureRequest, tmp_path: Path, owner: str) -> AsyncIterator[JobTable]:
     if request.param == "sqlite":
         async with open_sqlite(tmp_path / "service.db") as database:
-            yield SqliteJobTable(database)
+            yield SqliteJobTable(database, clock=lambda: NOON)
     else:
         async with open_table(request.getfixturevalue("aws")) as table:
             yield DynamoDBJobTable(table)
             # What is due is seen by all tests.
-            await DynamoDBOwnerTable(table).forget(owner, but_job="", deleted_at=NOON)
+            await DynamoDBOwnerTable(table).delete_owner_data(owner, except_job_id="", deleted_at=NOON)
 
 
 @pytest.fixture
@@ -75,7 +75,12 @@ def finished(job: Job, **changes: Any) -> Job:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, FULL, {"due_at": None, "status": JobStatus.FAILED}, *({"kind": kind} for kind in JobKind)],
+    [
+        {},
+        FULL,
+        {"due_at": None, "status": JobStatus.FAILED},
+        *({"kind": kind} for kind in ("fetch", "render", "export", "delete_account")),
+    ],
     ids=lambda changes: ",".join(changes) or "usual",
 )
 async def test_a_job_is_found_as_it_was_added(jobs: JobTable, owner: str, changes: dict[str, Any]) -> None:
@@ -229,7 +234,7 @@ async def test_saving_leaves_kind_and_creation_time_alone(jobs: JobTable, owner:
     job = make_job(owner)
     await jobs.add_job(job)
     running = await claimed(jobs, job)
-    assert await jobs.save_job(replace(running, kind=JobKind.LEAVE, created_at=NOON + DAY, progress=10))
+    assert await jobs.save_job(replace(running, kind="delete_account", created_at=NOON + DAY, progress=10))
     assert await jobs.find_job(owner, job.id) == replace(running, progress=10)
 
 
@@ -332,20 +337,10 @@ async def test_sqlite_keeps_a_finished_job_for_30_days_and_one_that_is_not_for_e
         assert len(await database.read("SELECT * FROM jobs")) == 3
 
 
-async def test_sqlite_forgets_a_mark_of_a_closed_owner_that_is_over(tmp_path: Path) -> None:
-    async with open_sqlite(tmp_path / "service.db") as database:
-        jobs, owners = SqliteJobTable(database, clock=lambda: NOON), SqliteOwnerTable(database)
-        await owners.close("ada", until=NOON)
-        await owners.close("bob", until=NOON + INSTANT)
-        await owners.close("bob", until=NOON)
-        await jobs.add_job(make_job("eve"))
-        assert [await owners.is_closed(each) for each in ("ada", "bob")] == [False, True]
-
-
 async def test_sqlite_finds_what_is_due_and_what_is_old_by_an_index(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "service.db") as database:
         due = await database.read(f"EXPLAIN QUERY PLAN {sqlite_jobs._DUE}", "x", 1)
-        old = await database.read(f"EXPLAIN QUERY PLAN {sqlite_jobs._REMOVE_OLD}", "x")
+        old = await database.read(f"EXPLAIN QUERY PLAN {sqlite_jobs._REMOVE_EXPIRED}", "x")
         plans = [row["detail"] for row in (*due, *old)]
         assert plans == [
             "SEARCH jobs USING COVERING INDEX jobs_by_due_time (due_at<?)",
@@ -354,10 +349,10 @@ async def test_sqlite_finds_what_is_due_and_what_is_old_by_an_index(tmp_path: Pa
 
 
 @pytest.fixture
-async def table(aws: StandIn, owner: str) -> AsyncIterator[DynamoDBTable]:
+async def table(aws: AwsEmulator, owner: str) -> AsyncIterator[DynamoDBTable]:
     async with open_table(aws) as opened:
         yield opened
-        await DynamoDBOwnerTable(opened).forget(owner, but_job="", deleted_at=NOON)
+        await DynamoDBOwnerTable(opened).delete_owner_data(owner, except_job_id="", deleted_at=NOON)
 
 
 def lose_answer(table: DynamoDBTable, operation: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -365,14 +360,14 @@ def lose_answer(table: DynamoDBTable, operation: str, monkeypatch: pytest.Monkey
     original = getattr(table._client, operation)
     requests: list[dict[str, Any]] = []
 
-    async def carry_out(**request: Any) -> dict[str, Any]:
+    async def process(**request: Any) -> dict[str, Any]:
         requests.append(request)
         answer: dict[str, Any] = await original(**request)
         if len(requests) == 1:
             raise ClientError({"Error": {"Code": "InternalServerError", "Message": "try again"}}, operation)
         return answer
 
-    monkeypatch.setattr(table._client, operation, carry_out)
+    monkeypatch.setattr(table._client, operation, process)
     return requests
 
 

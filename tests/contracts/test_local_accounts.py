@@ -19,11 +19,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.adapters import local_accounts
-from app.adapters.local_accounts import LocalAccounts
-from app.adapters.passwords import PARAMETERS, Passwords
-from app.adapters.sqlite import SqliteAccountTable, open_sqlite
-from app.core.errors import (
+from app.auth import local as local_accounts
+from app.auth.local import LocalAccounts
+from app.auth.passwords import PARAMETERS, Passwords
+from app.common.rate_limit import RateLimiter
+from app.common.signing import derive_key
+from app.domain.accounts import Tokens
+from app.domain.errors import (
     AppError,
     CredentialsInvalid,
     EmailInvalid,
@@ -33,10 +35,9 @@ from app.core.errors import (
     TokenInvalid,
     TooManyAttempts,
 )
-from app.core.ids import new_id
-from app.core.models import Tokens
-from app.core.signing import derive_key
-from tests.reconciling import system_clock
+from app.domain.ids import new_id
+from app.tables.sqlite import SqliteAccountTable, SqliteCounterTable, SqliteDatabase, open_sqlite
+from tests.reconcile_helpers import system_clock
 
 SECRET = "s" * 32
 EMAIL = "anna@example.com"
@@ -67,9 +68,14 @@ def database_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def table(database_path: Path) -> AsyncIterator[SqliteAccountTable]:
-    async with open_sqlite(database_path) as database:
-        yield SqliteAccountTable(database)
+async def database(database_path: Path) -> AsyncIterator[SqliteDatabase]:
+    async with open_sqlite(database_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def table(database: SqliteDatabase) -> SqliteAccountTable:
+    return SqliteAccountTable(database)
 
 
 @pytest.fixture
@@ -89,8 +95,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def accounts(table: SqliteAccountTable, passwords: Watched, clock: Clock) -> LocalAccounts:
-    return LocalAccounts(table, passwords=passwords, secret_key=SECRET, access_token_seconds=1800, clock=clock)
+def limiter(database: SqliteDatabase, clock: Clock) -> RateLimiter:
+    return RateLimiter(SqliteCounterTable(database), key=derive_key(SECRET, "attempts"), clock=clock)
+
+
+@pytest.fixture
+def accounts(table: SqliteAccountTable, limiter: RateLimiter, passwords: Watched, clock: Clock) -> LocalAccounts:
+    return LocalAccounts(
+        table, limiter=limiter, passwords=passwords, secret_key=SECRET, access_token_seconds=1800, clock=clock
+    )
 
 
 async def register(accounts: LocalAccounts, *, email: str = EMAIL, client: str = "192.0.2.1") -> Tokens:
@@ -283,11 +296,13 @@ async def test_sign_in_takes_the_address_in_another_case(accounts: LocalAccounts
 
 
 async def test_sign_in_renews_a_hash_of_older_parameters(
-    accounts: LocalAccounts, table: SqliteAccountTable, executor: ThreadPoolExecutor
+    accounts: LocalAccounts, table: SqliteAccountTable, limiter: RateLimiter, executor: ThreadPoolExecutor
 ) -> None:
     await register(accounts)
     newer = Watched(executor, parameters=replace(CHEAP, time_cost=2))
-    raised = LocalAccounts(table, passwords=newer, secret_key=SECRET, access_token_seconds=1800, clock=system_clock)
+    raised = LocalAccounts(
+        table, limiter=limiter, passwords=newer, secret_key=SECRET, access_token_seconds=1800, clock=system_clock
+    )
     await sign_in(raised)
     account = await table.find_account_by_email(EMAIL)
     assert account is not None
@@ -371,7 +386,7 @@ async def test_of_parallel_guesses_no_more_than_the_limit_are_checked(
 async def test_registrations_of_one_client_are_limited(
     accounts: LocalAccounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = replace(local_accounts._REGISTRATIONS_PER_CLIENT, attempts=20)
+    limit = replace(local_accounts._REGISTRATIONS_PER_CLIENT, limit=20)
     monkeypatch.setattr(local_accounts, "_REGISTRATIONS_PER_CLIENT", limit)
     for number in range(20):
         await register(accounts, email=f"anna{number}@example.com")
@@ -384,7 +399,7 @@ async def test_an_attempt_that_finds_the_queue_full_is_not_counted(accounts: Loc
     await register(accounts)
     with ExitStack() as stack:
         for _ in range(64):
-            stack.enter_context(passwords.place())
+            stack.enter_context(passwords.slot())
         for _ in range(20):
             with pytest.raises(Overloaded):
                 await sign_in(accounts)

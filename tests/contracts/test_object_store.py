@@ -15,11 +15,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app.adapters.s3_connection import S3Connection, open_s3
-from app.core.errors import AppError, DependencyUnavailable, ObjectMissing, UploadTooLarge
-from app.core.models import SignedForm
-from tests.contracts.object_stores import TTL, WINDOW, Subject, disk_subject, file_of, s3_subject
-from tests.stand_ins import StandIn
+from app.container.aws import AwsClient
+from app.domain.errors import AppError, DependencyUnavailable, ObjectMissing, UploadTooLarge
+from app.domain.objects import PresignedPost
+from tests.aws_emulators import AwsEmulator
+from tests.contracts.object_stores import TTL, WINDOW, Subject, disk_subject, file_of, open_s3, s3_subject
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,18 +34,18 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def connection(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[S3Connection | None]:
+async def connection(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[AwsClient | None]:
     if kind == "disk":
         yield None
         return
-    aws: StandIn = request.getfixturevalue("aws")
-    async with open_s3(region=aws.region, endpoint_url=aws.url, access_key="test", secret_key="test") as opened:
+    aws: AwsEmulator = request.getfixturevalue("aws")
+    async with open_s3(aws.service("s3")) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def subject(
-    connection: S3Connection | None, request: pytest.FixtureRequest, tmp_path: Path
+    connection: AwsClient | None, request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[Subject]:
     if connection is None:
         async with disk_subject(tmp_path / "objects") as made:
@@ -159,7 +159,7 @@ async def test_a_file_that_ends_too_early_leaves_the_object_before_it_as_it_was(
 
 async def test_a_file_with_another_checksum_is_not_stored(subject: Subject) -> None:
     if not subject.checks_content:
-        pytest.skip("this stand-in does not compare checksums")
+        pytest.skip("this emulator does not compare checksums")
     with file_of(b"content") as file, pytest.raises(DependencyUnavailable):
         await subject.store.put_file(
             f"{subject.prefix}a.jpg",
@@ -305,21 +305,21 @@ async def test_a_put_beside_a_delete_is_not_lost(subject: Subject) -> None:
 )  # fmt: skip
 async def test_what_is_no_key_is_refused(subject: Subject, key: str) -> None:
     store = subject.store
-    with pytest.raises(ValueError, match="not a key"):
+    with pytest.raises(ValueError, match="not a valid key"):
         await store.put(key, b"x", content_type="image/jpeg")
-    with file_of(b"") as file, pytest.raises(ValueError, match="not a key"):
+    with file_of(b"") as file, pytest.raises(ValueError, match="not a valid key"):
         await store.put_file(key, file, size=0, sha256="", content_type="image/jpeg")
-    with pytest.raises(ValueError, match="not a key"):
+    with pytest.raises(ValueError, match="not a valid key"):
         await store.delete([key])
-    with pytest.raises(ValueError, match="not a key"):
+    with pytest.raises(ValueError, match="not a valid key"):
         await store.size(key)
-    with file_of(b"") as file, pytest.raises(ValueError, match="not a key"):
+    with file_of(b"") as file, pytest.raises(ValueError, match="not a valid key"):
         await store.fetch(key, file, max_bytes=1)
-    with pytest.raises(ValueError, match="not a key"):
+    with pytest.raises(ValueError, match="not a valid key"):
         await store.sign_url(key)
     for tried in (key, f"incoming/{key}"):
-        with pytest.raises(ValueError, match="not a key"):
-            await store.sign_form(tried, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC))
+        with pytest.raises(ValueError, match="not a valid key"):
+            await store.presign_post(tried, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC))
 
 
 @pytest.mark.parametrize("prefix", ["..", "../", "/", "a//", "a/../", "a/..", "a\\", "~", "a b"])
@@ -327,7 +327,7 @@ async def test_what_no_key_can_begin_with_is_refused(subject: Subject, prefix: s
     if prefix in {"..", "a/.."}:
         assert [found async for found in subject.store.walk(prefix)] == []
         return
-    with pytest.raises(ValueError, match="not the beginning"):
+    with pytest.raises(ValueError, match="not the prefix of a valid key"):
         [found async for found in subject.store.walk(prefix)]
 
 
@@ -363,7 +363,7 @@ async def test_a_url_of_an_object_that_is_gone_reads_nothing(subject: Subject) -
 
 async def test_a_url_for_one_key_does_not_open_another(subject: Subject) -> None:
     if not subject.checks_signatures:
-        pytest.skip("this stand-in takes any signature")
+        pytest.skip("this emulator takes any signature")
     await subject.put("a.jpg")
     await subject.put("b.jpg")
     signed = await subject.store.sign_url(f"{subject.prefix}a.jpg")
@@ -373,7 +373,7 @@ async def test_a_url_for_one_key_does_not_open_another(subject: Subject) -> None
 
 async def test_a_url_with_a_changed_filename_is_refused(subject: Subject) -> None:
     if not subject.checks_signatures:
-        pytest.skip("this stand-in takes any signature")
+        pytest.skip("this emulator takes any signature")
     key = await subject.put("a.jpg")
     signed = await subject.store.sign_url(key, filename="holiday.jpg")
     with pytest.raises(REFUSED):
@@ -382,7 +382,7 @@ async def test_a_url_with_a_changed_filename_is_refused(subject: Subject) -> Non
 
 async def test_a_url_that_has_expired_is_refused(subject: Subject) -> None:
     if not subject.checks_signatures:
-        pytest.skip("this stand-in takes expired URLs")
+        pytest.skip("this emulator takes expired URLs")
     key = await subject.put("a.jpg")
     subject.clock.now -= timedelta(seconds=TTL + WINDOW)
     signed = await subject.store.sign_url(key)
@@ -391,20 +391,20 @@ async def test_a_url_that_has_expired_is_refused(subject: Subject) -> None:
         await subject.fetch(signed.url)
 
 
-async def sign_form(
+async def presign_post(
     subject: Subject, data: bytes, *, sha256: str | None = None, seconds: float = 600
-) -> tuple[str, SignedForm]:
+) -> tuple[str, PresignedPost]:
     key = f"incoming/{subject.prefix}a"
     expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
-    form = await subject.store.sign_form(
+    form = await subject.store.presign_post(
         key, content_type="image/png", size=len(data), sha256=sha256, expires_at=expires_at
     )
     return key, form
 
 
-async def assert_refused(subject: Subject, key: str, form: SignedForm, data: bytes) -> None:
+async def assert_refused(subject: Subject, key: str, form: PresignedPost, data: bytes) -> None:
     if not subject.checks_signatures:
-        pytest.skip("this stand-in takes any form")
+        pytest.skip("this emulator takes any form")
     with pytest.raises(REFUSED):
         await subject.post(form, data)
     assert await subject.store.size(key) is None
@@ -416,19 +416,19 @@ async def assert_refused(subject: Subject, key: str, form: SignedForm, data: byt
 async def test_a_form_stores_what_it_was_signed_for(subject: Subject, size: int, announced: bool) -> None:  # noqa: FBT001
     data = os.urandom(size)
     sha256 = hashlib.sha256(data).hexdigest()
-    key, form = await sign_form(subject, data, sha256=sha256 if announced else None)
+    key, form = await presign_post(subject, data, sha256=sha256 if announced else None)
     await subject.post(form, data)
     assert await fetch(subject, key, max_bytes=size) == (data, sha256)
 
 
 async def test_a_form_is_good_until_the_second_it_was_signed_for(subject: Subject) -> None:
     expires_at = datetime(2027, 1, 31, 12, 30, 15, 999_999, tzinfo=UTC)
-    form = await subject.store.sign_form(
+    form = await subject.store.presign_post(
         "incoming/a", content_type="image/png", size=1, sha256=None, expires_at=expires_at
     )
     assert form.expires_at == datetime(2027, 1, 31, 12, 30, 15, tzinfo=UTC)
     elsewhere = expires_at.astimezone(timezone(timedelta(hours=9)))
-    assert form == await subject.store.sign_form(
+    assert form == await subject.store.presign_post(
         "incoming/a", content_type="image/png", size=1, sha256=None, expires_at=elsewhere
     )
 
@@ -436,26 +436,26 @@ async def test_a_form_is_good_until_the_second_it_was_signed_for(subject: Subjec
 @pytest.mark.parametrize("key", ["images/u/i/original.jpg", "incoming", "incomings/a", "a/incoming/b"])
 async def test_no_form_writes_where_nothing_arrives(subject: Subject, key: str) -> None:
     with pytest.raises(ValueError, match="may not write"):
-        await subject.store.sign_form(
+        await subject.store.presign_post(
             key, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC) + timedelta(hours=1)
         )
 
 
 @pytest.mark.parametrize("sent", [b"12345", b"123", b""])
 async def test_a_form_refuses_any_other_size(subject: Subject, sent: bytes) -> None:
-    key, form = await sign_form(subject, b"1234")
+    key, form = await presign_post(subject, b"1234")
     await assert_refused(subject, key, form, sent)
 
 
 async def test_a_form_refuses_other_content_than_was_announced(subject: Subject) -> None:
     if not subject.checks_content_of_forms:
-        pytest.skip("this stand-in does not look at the checksum in a form")
-    key, form = await sign_form(subject, b"1234", sha256=hashlib.sha256(b"1234").hexdigest())
+        pytest.skip("this emulator does not look at the checksum in a form")
+    key, form = await presign_post(subject, b"1234", sha256=hashlib.sha256(b"1234").hexdigest())
     await assert_refused(subject, key, form, b"4321")
 
 
 async def test_a_form_with_any_field_changed_or_left_out_is_refused(subject: Subject) -> None:
-    key, form = await sign_form(subject, b"1234", sha256=hashlib.sha256(b"1234").hexdigest())
+    key, form = await presign_post(subject, b"1234", sha256=hashlib.sha256(b"1234").hexdigest())
     for name, value in form.fields.items():
         changed = dataclasses.replace(form, fields={**form.fields, name: f"{value}x"})
         await assert_refused(subject, key, changed, b"1234")
@@ -464,13 +464,13 @@ async def test_a_form_with_any_field_changed_or_left_out_is_refused(subject: Sub
 
 
 async def test_a_form_with_a_field_more_is_refused(subject: Subject) -> None:
-    key, form = await sign_form(subject, b"1234")
+    key, form = await presign_post(subject, b"1234")
     more = {"Content-Encoding": "gzip", **form.fields}
     await assert_refused(subject, key, dataclasses.replace(form, fields=more), b"1234")
 
 
 async def test_a_form_that_has_expired_is_refused(subject: Subject) -> None:
-    key, form = await sign_form(subject, b"1234", seconds=-1)
+    key, form = await presign_post(subject, b"1234", seconds=-1)
     await assert_refused(subject, key, form, b"1234")
 
 

@@ -1,4 +1,4 @@
-"""What every OwnerTable does, and ImageTable with it: see app.core.ports."""
+"""What every OwnerTable does, and ImageTable with it: see app.ports."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.dynamodb import (
+from app.domain.claims import IdempotencyRecord
+from app.domain.errors import ImageMissing, OwnerClosed, QuotaExceeded
+from app.domain.ids import new_id
+from app.domain.images import Quota, Usage
+from app.domain.uploads import DirectUpload
+from app.ports.tables import DirectUploadTable, IdempotencyTable, ImageTable, JobTable, OwnerTable
+from app.tables.dynamodb import (
     DynamoDBDirectUploadTable,
+    DynamoDBIdempotencyTable,
     DynamoDBImageTable,
     DynamoDBJobTable,
-    DynamoDBOnceTable,
     DynamoDBOwnerTable,
     DynamoDBTable,
 )
-from app.adapters.dynamodb.items import usage_key
-from app.adapters.sqlite import (
+from app.tables.dynamodb.keys import usage_key
+from app.tables.sqlite import (
     SqliteDirectUploadTable,
+    SqliteIdempotencyTable,
     SqliteImageTable,
     SqliteJobTable,
-    SqliteOnceTable,
     SqliteOwnerTable,
     open_sqlite,
 )
-from app.core.errors import ImageMissing, QuotaExceeded, TokenInvalid
-from app.core.ids import new_id
-from app.core.models import DirectUpload, OnceRecord, Quota, Usage
-from app.core.ports import DirectUploadTable, ImageTable, JobTable, OnceTable, OwnerTable
+from tests.aws_emulators import AwsEmulator
 from tests.contracts.tables import NOON, make_image, make_job, make_source, open_table
-from tests.stand_ins import StandIn
 
 DAY = timedelta(days=1)
 EAN = "4006381333931"
@@ -43,7 +45,7 @@ class Tables:
     owners: OwnerTable
     images: ImageTable
     uploads: DirectUploadTable
-    once: OnceTable
+    once: IdempotencyTable
     jobs: JobTable
 
 
@@ -52,10 +54,10 @@ async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     if request.param == "sqlite":
         async with open_sqlite(tmp_path / "service.db") as database:
             yield Tables(
-                SqliteOwnerTable(database),
+                SqliteOwnerTable(database, clock=lambda: NOON),
                 SqliteImageTable(database),
                 SqliteDirectUploadTable(database, clock=lambda: NOON),
-                SqliteOnceTable(database),
+                SqliteIdempotencyTable(database),
                 SqliteJobTable(database, clock=lambda: NOON),
             )
     else:
@@ -64,7 +66,7 @@ async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
                 DynamoDBOwnerTable(table),
                 DynamoDBImageTable(table),
                 DynamoDBDirectUploadTable(table),
-                DynamoDBOnceTable(table),
+                DynamoDBIdempotencyTable(table),
                 DynamoDBJobTable(table),
             )
 
@@ -97,8 +99,8 @@ def make_upload(owner_id: str) -> DirectUpload:
     )
 
 
-def make_once(owner_id: str, key: str) -> OnceRecord:
-    return OnceRecord(
+def make_once(owner_id: str, key: str) -> IdempotencyRecord:
+    return IdempotencyRecord(
         owner_id=owner_id,
         key=key,
         fingerprint="0f",
@@ -110,11 +112,11 @@ def make_once(owner_id: str, key: str) -> OnceRecord:
 
 
 async def test_an_owner_is_closed_from_then_on_and_others_are_not(owners: OwnerTable, owner: str) -> None:
-    assert not await owners.is_closed(owner)
-    await owners.close(owner, until=NOON + DAY)
-    await owners.close(owner, until=NOON + DAY)
-    assert await owners.is_closed(owner)
-    assert not await owners.is_closed(f"{owner}x")
+    assert not await owners.is_blocked(owner)
+    await owners.block_writes(owner, until=NOON + DAY)
+    await owners.block_writes(owner, until=NOON + DAY)
+    assert await owners.is_blocked(owner)
+    assert not await owners.is_blocked(f"{owner}x")
 
 
 @pytest.mark.parametrize("quota", [Quota(), Quota(images=1), Quota(bytes=1), Quota(images=100, bytes=10**9)])
@@ -124,13 +126,13 @@ async def test_nothing_is_added_for_a_closed_owner_whatever_the_quota(
 ) -> None:
     for _ in range(kept):
         await images.add(make_image(owner), quota=Quota())
-    await owners.close(owner, until=NOON + DAY)
-    with pytest.raises(TokenInvalid, match="The account of this token was closed"):
+    await owners.block_writes(owner, until=NOON + DAY)
+    with pytest.raises(OwnerClosed, match="The account of this access token was closed"):
         await images.add(make_image(owner, source=make_source(EAN)), quota=quota)
     assert await images.usage(owner) == Usage(kept, 1000 * kept)
     assert len(await images.page(owner, before=None, limit=10)) == kept
     with pytest.raises(ImageMissing):
-        await images.newest_of_product(owner, EAN)
+        await images.get_newest_of_product(owner, EAN)
 
 
 async def test_an_open_owner_over_the_quota_is_told_of_the_quota(images: ImageTable, owner: str) -> None:
@@ -143,7 +145,7 @@ async def test_an_image_that_was_there_before_may_be_added_again(
 ) -> None:
     image = make_image(owner)
     await images.add(image, quota=Quota())
-    await owners.close(owner, until=NOON + DAY)
+    await owners.block_writes(owner, until=NOON + DAY)
     await images.add(image, quota=Quota())
     assert await images.usage(owner) == Usage(1, 1000)
 
@@ -154,15 +156,15 @@ async def test_the_images_of_a_closed_owner_are_read_and_removed_as_ever(
     added = [make_image(owner, source=make_source(EAN)) for _ in range(3)]
     for image in added:
         await images.add(image, quota=Quota())
-    await owners.close(owner, until=NOON + DAY)
+    await owners.block_writes(owner, until=NOON + DAY)
     assert [image async for image in images.walk(owner)] == added
     assert await images.page(owner, before=None, limit=10) == added[::-1]
     assert owner in [each async for each in images.owners()]
-    assert await images.newest_of_product(owner, EAN) == added[2]
+    assert await images.get_newest_of_product(owner, EAN) == added[2]
     assert await images.remove(owner, added[2].id) == added[2]
-    assert await images.newest_of_product(owner, EAN) == added[1]
+    assert await images.get_newest_of_product(owner, EAN) == added[1]
     assert await images.usage(owner) == Usage(2, 2000)
-    assert await owners.is_closed(owner)
+    assert await owners.is_blocked(owner)
 
 
 async def test_what_is_added_while_the_owner_is_closed_is_there_or_refused(
@@ -170,12 +172,12 @@ async def test_what_is_added_while_the_owner_is_closed_is_there_or_refused(
 ) -> None:
     added = [make_image(owner) for _ in range(20)]
     adding = [asyncio.create_task(images.add(image, quota=Quota(images=100))) for image in added]
-    await owners.close(owner, until=NOON + DAY)
+    await owners.block_writes(owner, until=NOON + DAY)
     # Whatever is begun from here on is refused, whatever was begun before may be.
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(OwnerClosed):
         await images.add(make_image(owner), quota=Quota())
     results = await asyncio.gather(*adding, return_exceptions=True)
-    assert {type(result) for result in results} <= {type(None), TokenInvalid}
+    assert {type(result) for result in results} <= {type(None), OwnerClosed}
     there = [image async for image in images.walk(owner)]
     assert there == [image for image, result in zip(added, results, strict=True) if result is None]
     assert await images.usage(owner) == Usage(len(there), 1000 * len(there))
@@ -190,11 +192,11 @@ async def test_forgetting_leaves_images_the_mark_and_one_job_and_nothing_else(ta
         await tables.once.begin(make_once(owner, f"key-{n}"), now=NOON)
     await tables.jobs.add_job(job)
     await tables.jobs.add_job(kept)
-    await tables.owners.close(owner, until=NOON + DAY)
+    await tables.owners.block_writes(owner, until=NOON + DAY)
 
-    await tables.owners.forget(owner, but_job=kept.id, deleted_at=NOON)
+    await tables.owners.delete_owner_data(owner, except_job_id=kept.id, deleted_at=NOON)
 
-    assert await tables.owners.is_closed(owner)
+    assert await tables.owners.is_blocked(owner)
     assert await tables.jobs.find_job(owner, kept.id) == kept
     assert await tables.images.usage(owner) == Usage()
     assert await tables.uploads.find_upload(owner, upload.id) is None
@@ -202,8 +204,8 @@ async def test_forgetting_leaves_images_the_mark_and_one_job_and_nothing_else(ta
     for n in range(50):
         assert await tables.once.begin(make_once(owner, f"key-{n}"), now=NOON) is None
     assert [each async for each in tables.images.walk(owner)] == [image]
-    assert await tables.images.newest_of_product(owner, EAN) == image
-    with pytest.raises(TokenInvalid):
+    assert await tables.images.get_newest_of_product(owner, EAN) == image
+    with pytest.raises(OwnerClosed):
         await tables.images.add(make_image(owner), quota=Quota())
 
 
@@ -214,12 +216,12 @@ async def test_forgetting_one_owner_is_nothing_to_another(tables: Tables, owner:
     await tables.uploads.add_upload(upload)
     await tables.once.begin(record, now=NOON)
     await tables.jobs.add_job(job)
-    await tables.owners.forget(owner, but_job="", deleted_at=NOON)
+    await tables.owners.delete_owner_data(owner, except_job_id="", deleted_at=NOON)
     assert await tables.images.usage(other) == Usage(1, 1000)
     assert await tables.uploads.find_upload(other, upload.id) == upload
     assert await tables.once.begin(make_once(other, "key"), now=NOON) == record
     assert await tables.jobs.find_job(other, job.id) == job
-    await tables.owners.forget(other, but_job="", deleted_at=NOON)
+    await tables.owners.delete_owner_data(other, except_job_id="", deleted_at=NOON)
 
 
 async def test_an_owner_that_is_forgotten_and_was_not_closed_begins_anew(
@@ -228,9 +230,9 @@ async def test_an_owner_that_is_forgotten_and_was_not_closed_begins_anew(
     image = make_image(owner)
     await images.add(image, quota=Quota())
     await images.remove(owner, image.id)
-    await owners.forget(owner, but_job="", deleted_at=NOON)
-    await owners.forget(owner, but_job="", deleted_at=NOON)
-    assert not await owners.is_closed(owner)
+    await owners.delete_owner_data(owner, except_job_id="", deleted_at=NOON)
+    await owners.delete_owner_data(owner, except_job_id="", deleted_at=NOON)
+    assert not await owners.is_blocked(owner)
     await images.add(image, quota=Quota(images=1))
     assert await images.usage(owner) == Usage(1, 1000)
 
@@ -243,20 +245,20 @@ async def test_removing_an_image_after_its_owner_was_forgotten_brings_no_usage_b
     for image in added:
         await images.add(image, quota=Quota())
     if closed:
-        await owners.close(owner, until=NOON + DAY)
-    await owners.forget(owner, but_job="", deleted_at=NOON)
+        await owners.block_writes(owner, until=NOON + DAY)
+    await owners.delete_owner_data(owner, except_job_id="", deleted_at=NOON)
     assert [await images.remove(owner, image.id) for image in added] == added
     assert await images.usage(owner) == Usage(0, 0)
     assert [each async for each in images.walk(owner)] == []
-    assert await owners.is_closed(owner) is closed
+    assert await owners.is_blocked(owner) is closed
     with pytest.raises(ImageMissing):
-        await images.newest_of_product(owner, EAN)
+        await images.get_newest_of_product(owner, EAN)
     with pytest.raises(ImageMissing):
         await images.remove(owner, added[0].id)
 
 
 @pytest.fixture
-async def table(aws: StandIn) -> AsyncIterator[DynamoDBTable]:
+async def table(aws: AwsEmulator) -> AsyncIterator[DynamoDBTable]:
     async with open_table(aws) as opened:
         yield opened
 
@@ -264,17 +266,17 @@ async def table(aws: StandIn) -> AsyncIterator[DynamoDBTable]:
 async def test_dynamodb_may_delete_the_mark_at_its_end_but_no_usage(table: DynamoDBTable, owner: str) -> None:
     owners = DynamoDBOwnerTable(table)
     await DynamoDBImageTable(table).add(make_image(owner), quota=Quota())
-    await owners.close(owner, until=NOON + 2 * DAY)
-    await owners.close(owner, until=NOON + DAY)
+    await owners.block_writes(owner, until=NOON + 2 * DAY)
+    await owners.block_writes(owner, until=NOON + DAY)
     item = await table.find(usage_key(owner))
     assert item
     assert "expires_at" not in item
-    await owners.forget(owner, but_job="", deleted_at=NOON)
+    await owners.delete_owner_data(owner, except_job_id="", deleted_at=NOON)
     item = await table.find(usage_key(owner))
     assert item
     assert item["expires_at"] == int((NOON + 2 * DAY).timestamp()) + 1
     assert not item.keys() & {"images", "bytes"}
-    await owners.close(owner, until=NOON + 3 * DAY)
+    await owners.block_writes(owner, until=NOON + 3 * DAY)
     item = await table.find(usage_key(owner))
     assert item
     assert "expires_at" not in item
@@ -288,10 +290,20 @@ async def test_dynamodb_forgets_an_owner_that_is_closed_meanwhile(
     delete = table._client.delete_item
 
     async def close_and_delete(**request: object) -> object:
-        await owners.close(owner, until=NOON + DAY)
+        await owners.block_writes(owner, until=NOON + DAY)
         return await delete(**request)  # type: ignore[arg-type]
 
     monkeypatch.setattr(table._client, "delete_item", close_and_delete)
-    await owners.forget(owner, but_job="", deleted_at=NOON)
-    assert await owners.is_closed(owner)
+    await owners.delete_owner_data(owner, except_job_id="", deleted_at=NOON)
+    assert await owners.is_blocked(owner)
     assert await DynamoDBImageTable(table).usage(owner) == Usage()
+
+
+async def test_expired_blocks_are_removed_from_sqlite(tmp_path: Path):
+    async with open_sqlite(tmp_path / "service.db") as database:
+        owners = SqliteOwnerTable(database, clock=lambda: NOON)
+        await owners.block_writes("ada", until=NOON)
+        await owners.block_writes("bob", until=NOON + timedelta(microseconds=1))
+        await owners.block_writes("bob", until=NOON)
+        await owners.block_writes("eve", until=NOON + DAY)
+        assert [await owners.is_blocked(each) for each in ("ada", "bob", "eve")] == [False, True, True]

@@ -15,16 +15,17 @@ from typing import Any, BinaryIO
 import httpx
 import pytest
 
-from app.adapters import product_catalog
-from app.adapters.catalog_limiter import CatalogLimiter
-from app.adapters.circuit_breaker import CircuitBreaker
-from app.adapters.product_catalog import API_HOSTS, IMAGE_HOSTS, OpenFoodFactsCatalog, open_food_facts
-from app.adapters.public_addresses import AddressRefusedError
-from app.adapters.safe_download import open_safe_client
-from app.adapters.sqlite import SqliteAccountTable, open_sqlite
-from app.core.errors import AppError, CatalogUnavailable, ImageRejected, ProductImageMissing, ProductUnknown
-from app.core.models import Source
-from app.core.ports import ProductCatalog
+from app.catalog import open_food_facts as product_catalog
+from app.catalog.circuit_breaker import CircuitBreaker
+from app.catalog.open_food_facts import API_HOSTS, IMAGE_HOSTS, OpenFoodFactsCatalog, open_food_facts
+from app.catalog.rate_limiter import CatalogRateLimiter
+from app.catalog.safe_download import open_safe_client
+from app.catalog.ssrf_guard import AddressRefused
+from app.common.rate_limit import RateLimiter
+from app.domain.errors import AppError, CatalogUnavailable, ImageRejected, ProductImageMissing, ProductUnknown
+from app.domain.images import Source
+from app.ports.catalog import ProductCatalog
+from app.tables.sqlite import SqliteCounterTable, open_sqlite
 from tests import fake_catalog
 from tests.contracts.tables import NOON
 from tests.fake_catalog import UNKNOWN, UNSTEADY, WITH_IMAGE, WITHOUT_IMAGE, Answer, FakeCatalog, image_path
@@ -62,18 +63,22 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def table(tmp_path: Path) -> AsyncIterator[SqliteAccountTable]:
+async def counters(tmp_path: Path) -> AsyncIterator[SqliteCounterTable]:
     async with open_sqlite(tmp_path / "service.db") as database:
-        yield SqliteAccountTable(database)
+        yield SqliteCounterTable(database)
+
+
+def catalog_limiter(counters: SqliteCounterTable, clock: Clock) -> CatalogRateLimiter:
+    return CatalogRateLimiter(RateLimiter(counters, key=b"key", clock=clock.datetime))
 
 
 @pytest.fixture
-def limiter(table: SqliteAccountTable, clock: Clock) -> CatalogLimiter:
-    return CatalogLimiter(table, clock=clock.datetime)
+def limiter(counters: SqliteCounterTable, clock: Clock) -> CatalogRateLimiter:
+    return catalog_limiter(counters, clock)
 
 
 @pytest.fixture
-async def catalog(fake: FakeCatalog, limiter: CatalogLimiter) -> AsyncIterator[ProductCatalog]:
+async def catalog(fake: FakeCatalog, limiter: CatalogRateLimiter) -> AsyncIterator[ProductCatalog]:
     async with open_food_facts(fake.url, user_agent=USER_AGENT, limiter=limiter) as opened:
         yield opened
 
@@ -86,7 +91,7 @@ def file(tmp_path: Path) -> Iterable[BinaryIO]:
 
 async def refusal(catalog: ProductCatalog, ean: str, *, error: type[AppError] = CatalogUnavailable) -> Any:
     with pytest.raises(error) as raised:
-        await catalog.find(ean)
+        await catalog.get(ean)
     return raised.value
 
 
@@ -96,7 +101,7 @@ async def refusal(catalog: ProductCatalog, ean: str, *, error: type[AppError] = 
 async def test_a_product_is_found_with_what_has_to_be_shown_beside_its_image(
     catalog: ProductCatalog, fake: FakeCatalog
 ) -> None:
-    product = await catalog.find(WITH_IMAGE)
+    product = await catalog.get(WITH_IMAGE)
     assert product.image_url == fake.url + image_path(WITH_IMAGE, "400")
     assert product.source == Source(
         ean=WITH_IMAGE,
@@ -109,7 +114,7 @@ async def test_a_product_is_found_with_what_has_to_be_shown_beside_its_image(
 
 
 async def test_the_request_is_the_one_that_the_catalogue_asks_for(catalog: ProductCatalog, fake: FakeCatalog) -> None:
-    await catalog.find(WITH_IMAGE)
+    await catalog.get(WITH_IMAGE)
     url = httpx.URL(fake.seen[0].path)
     assert url.path == f"/api/v2/product/{WITH_IMAGE}"
     assert url.params["product_type"] == "all"
@@ -128,7 +133,7 @@ async def test_an_unknown_product_may_come_with_status_200(catalog: ProductCatal
 
 
 async def test_a_product_of_a_sister_database_is_found_there(catalog: ProductCatalog) -> None:
-    product = await catalog.find(fake_catalog.IN_SISTER_DATABASE)
+    product = await catalog.get(fake_catalog.IN_SISTER_DATABASE)
     assert product.source.product_name == "Shampoo"
 
 
@@ -151,7 +156,7 @@ async def test_names_are_made_fit_to_be_shown(
     catalog: ProductCatalog, fake: FakeCatalog, fields: dict[str, Any], name: str | None, brand: str | None
 ) -> None:
     fake.answers[WITH_IMAGE] = lambda: fake.product(WITH_IMAGE, **fields)
-    source = (await catalog.find(WITH_IMAGE)).source
+    source = (await catalog.get(WITH_IMAGE)).source
     assert (source.product_name, source.brand) == (name, brand)
 
 
@@ -177,7 +182,7 @@ async def test_the_image_is_the_one_of_the_products_front(
     if url is None:
         await refusal(catalog, WITH_IMAGE, error=ProductImageMissing)
     else:
-        assert (await catalog.find(WITH_IMAGE)).image_url == url
+        assert (await catalog.get(WITH_IMAGE)).image_url == url
 
 
 @pytest.mark.parametrize(
@@ -239,7 +244,7 @@ async def test_a_catalogue_that_takes_too_long_is_left(
         await refusal(catalog, fake_catalog.SLOW)
 
 
-async def test_a_catalogue_that_is_not_there_is_a_passing_failure(limiter: CatalogLimiter) -> None:
+async def test_a_catalogue_that_is_not_there_is_a_passing_failure(limiter: CatalogRateLimiter) -> None:
     async with FakeCatalog() as gone:
         pass
     async with open_food_facts(gone.url, user_agent=USER_AGENT, limiter=limiter) as catalog:
@@ -247,7 +252,7 @@ async def test_a_catalogue_that_is_not_there_is_a_passing_failure(limiter: Catal
 
 
 @pytest.mark.parametrize("url", ["", "world.openfoodfacts.org", "ftp://world.openfoodfacts.org", "https://"])
-async def test_a_base_url_that_is_none_is_refused_at_the_start(limiter: CatalogLimiter, url: str) -> None:
+async def test_a_base_url_that_is_none_is_refused_at_the_start(limiter: CatalogRateLimiter, url: str) -> None:
     with pytest.raises(ValueError, match="the catalogue's URL"):
         async with open_food_facts(url, user_agent=USER_AGENT, limiter=limiter):
             pass
@@ -255,7 +260,7 @@ async def test_a_base_url_that_is_none_is_refused_at_the_start(limiter: CatalogL
 
 @pytest.mark.parametrize("user_agent", ["", " ", "Images/1.0\r\nX: y", "Bilder/1.0 (für alle)"])
 async def test_a_user_agent_that_no_header_can_carry_is_refused_at_the_start(
-    limiter: CatalogLimiter, user_agent: str
+    limiter: CatalogRateLimiter, user_agent: str
 ) -> None:
     with pytest.raises(ValueError, match="the catalogue's User-Agent"):
         async with open_food_facts("https://world.openfoodfacts.org", user_agent=user_agent, limiter=limiter):
@@ -268,7 +273,7 @@ async def test_a_user_agent_that_no_header_can_carry_is_refused_at_the_start(
 async def test_the_image_is_had_in_its_whole_size(catalog: ProductCatalog, fake: FakeCatalog, file: BinaryIO) -> None:
     fake.answers[image_path(WITH_IMAGE, "400")] = lambda: Answer(body=b"small", content_type="image/jpeg")
     whole = fake.answers[image_path(WITH_IMAGE, "full")]().body
-    product = await catalog.find(WITH_IMAGE)
+    product = await catalog.get(WITH_IMAGE)
     assert await catalog.download(product, file, max_bytes=MAX) == hashlib.sha256(whole).hexdigest()
     file.seek(0)
     assert file.read() == whole
@@ -280,7 +285,7 @@ async def test_the_image_400_pixels_high_is_taken_where_the_whole_one_cannot_be(
 ) -> None:
     fake.answers[image_path(WITH_IMAGE, "full")] = lambda: answer
     fake.answers[image_path(WITH_IMAGE, "400")] = lambda: Answer(body=b"small")
-    product = await catalog.find(WITH_IMAGE)
+    product = await catalog.get(WITH_IMAGE)
     assert await catalog.download(product, file, max_bytes=1000) == hashlib.sha256(b"small").hexdigest()
     file.seek(0)
     assert file.read() == b"small"
@@ -300,7 +305,7 @@ async def test_the_image_400_pixels_high_is_taken_where_the_whole_one_cannot_be(
 async def test_why_an_image_cannot_be_had(
     catalog: ProductCatalog, file: BinaryIO, ean: str, error: type[AppError]
 ) -> None:
-    product = await catalog.find(ean)
+    product = await catalog.get(ean)
     with pytest.raises(error):
         await catalog.download(product, file, max_bytes=MAX)
 
@@ -309,14 +314,14 @@ async def test_why_an_image_cannot_be_had(
 async def test_what_the_image_is_is_not_for_the_catalogue_to_say(
     catalog: ProductCatalog, file: BinaryIO, ean: str
 ) -> None:
-    await catalog.download(await catalog.find(ean), file, max_bytes=MAX)
+    await catalog.download(await catalog.get(ean), file, max_bytes=MAX)
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "localhost", "world.openfoodfacts.org", "example.com"])
 async def test_an_image_on_a_host_that_the_catalogue_does_not_use_is_refused(
     catalog: ProductCatalog, file: BinaryIO, host: str
 ) -> None:
-    product = replace(await catalog.find(WITH_IMAGE), image_url=f"https://{host}/front.400.jpg")
+    product = replace(await catalog.get(WITH_IMAGE), image_url=f"https://{host}/front.400.jpg")
     with pytest.raises(ImageRejected):
         await catalog.download(product, file, max_bytes=MAX)
 
@@ -326,14 +331,14 @@ async def test_an_image_on_a_host_that_the_catalogue_does_not_use_is_refused(
 
 async def test_an_answer_is_asked_for_once(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     for _ in range(3):
-        await catalog.find(WITH_IMAGE)
+        await catalog.get(WITH_IMAGE)
         await refusal(catalog, UNKNOWN, error=ProductUnknown)
         await refusal(catalog, WITHOUT_IMAGE, error=ProductImageMissing)
     assert [fake.asked(ean) for ean in (WITH_IMAGE, UNKNOWN, WITHOUT_IMAGE)] == [1, 1, 1]
 
 
 async def test_several_at_once_ask_once(catalog: ProductCatalog, fake: FakeCatalog) -> None:
-    products = await asyncio.gather(*(catalog.find(WITH_IMAGE) for _ in range(20)))
+    products = await asyncio.gather(*(catalog.get(WITH_IMAGE) for _ in range(20)))
     assert products == [products[0]] * 20
     assert fake.asked(WITH_IMAGE) == 1
 
@@ -346,8 +351,8 @@ async def test_one_that_gives_up_takes_nobody_along(catalog: ProductCatalog, fak
         return replace(fake.product(WITH_IMAGE), delay_seconds=0.1)
 
     fake.answers[WITH_IMAGE] = answer
-    first = asyncio.create_task(catalog.find(WITH_IMAGE))
-    second = asyncio.create_task(catalog.find(WITH_IMAGE))
+    first = asyncio.create_task(catalog.get(WITH_IMAGE))
+    second = asyncio.create_task(catalog.get(WITH_IMAGE))
     async with asyncio.timeout(5):
         await asked.wait()
     first.cancel()
@@ -356,15 +361,17 @@ async def test_one_that_gives_up_takes_nobody_along(catalog: ProductCatalog, fak
 
 async def test_a_failure_is_not_kept(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     await refusal(catalog, UNSTEADY)
-    assert (await catalog.find(UNSTEADY)).source.ean == UNSTEADY
+    assert (await catalog.get(UNSTEADY)).source.ean == UNSTEADY
 
 
 # The limit that all workers share
 
 
-async def test_the_limit_is_shared_by_all_workers(fake: FakeCatalog, table: SqliteAccountTable, clock: Clock) -> None:
+async def test_the_limit_is_shared_by_all_workers(
+    fake: FakeCatalog, counters: SqliteCounterTable, clock: Clock
+) -> None:
     def opened() -> Any:
-        limiter = CatalogLimiter(table, clock=clock.datetime)
+        limiter = catalog_limiter(counters, clock)
         return open_food_facts(fake.url, user_agent=USER_AGENT, limiter=limiter)
 
     async with opened() as one, opened() as another:
@@ -376,21 +383,21 @@ async def test_the_limit_is_shared_by_all_workers(fake: FakeCatalog, table: Sqli
             assert 60 <= error.retry_after <= 70
         assert len(fake.seen) == 15
         clock.advance(60)
-        assert (await one.find(WITH_IMAGE)).source.ean == WITH_IMAGE
+        assert (await one.get(WITH_IMAGE)).source.ean == WITH_IMAGE
 
 
 async def test_a_kept_answer_takes_no_turn(catalog: ProductCatalog) -> None:
     for _ in range(40):
-        await catalog.find(WITH_IMAGE)
+        await catalog.get(WITH_IMAGE)
 
 
-async def test_a_turn_is_told_that_nobody_shares_with_too_many(limiter: CatalogLimiter) -> None:
+async def test_a_turn_is_told_that_nobody_shares_with_too_many(limiter: CatalogRateLimiter) -> None:
     for _ in range(15):
-        await limiter.take_turn("world.openfoodfacts.org")
+        await limiter.acquire("world.openfoodfacts.org")
     waits = []
     for _ in range(300):
         with pytest.raises(CatalogUnavailable) as raised:
-            await limiter.take_turn("world.openfoodfacts.org")
+            await limiter.acquire("world.openfoodfacts.org")
         assert raised.value.retry_after
         assert not raised.value.attempted
         waits.append(raised.value.retry_after)
@@ -399,19 +406,21 @@ async def test_a_turn_is_told_that_nobody_shares_with_too_many(limiter: CatalogL
         assert min(window, 890) <= wait <= min(window + 10, 900)
 
 
-async def test_each_host_has_its_own_limit(limiter: CatalogLimiter) -> None:
+async def test_each_host_has_its_own_limit(limiter: CatalogRateLimiter) -> None:
     for _ in range(15):
-        await limiter.take_turn("world.openfoodfacts.org")
-    await limiter.take_turn("world.openbeautyfacts.org")
+        await limiter.acquire("world.openfoodfacts.org")
+    await limiter.acquire("world.openbeautyfacts.org")
     with pytest.raises(CatalogUnavailable):
-        await limiter.take_turn("world.openfoodfacts.org")
+        await limiter.acquire("world.openfoodfacts.org")
 
 
 # A catalogue that is down is left alone
 
 
 @asynccontextmanager
-async def open_guarded(fake: FakeCatalog, limiter: CatalogLimiter, clock: Clock) -> AsyncIterator[OpenFoodFactsCatalog]:
+async def open_guarded(
+    fake: FakeCatalog, limiter: CatalogRateLimiter, clock: Clock
+) -> AsyncIterator[OpenFoodFactsCatalog]:
     url = httpx.URL(fake.url)
     async with open_safe_client(user_agent=USER_AGENT, own=url) as client:
         yield OpenFoodFactsCatalog(
@@ -425,7 +434,7 @@ async def open_guarded(fake: FakeCatalog, limiter: CatalogLimiter, clock: Clock)
 
 
 async def test_after_five_failures_in_a_row_the_catalogue_is_left_alone_and_then_tried_once(
-    fake: FakeCatalog, limiter: CatalogLimiter, clock: Clock
+    fake: FakeCatalog, limiter: CatalogRateLimiter, clock: Clock
 ) -> None:
     async with open_guarded(fake, limiter, clock) as catalog:
         for _ in range(5):
@@ -437,28 +446,30 @@ async def test_after_five_failures_in_a_row_the_catalogue_is_left_alone_and_then
         assert (await refusal(catalog, fake_catalog.DOWN)).attempted
         assert not (await refusal(catalog, WITH_IMAGE)).attempted
         clock.advance(30)
-        assert (await catalog.find(WITH_IMAGE)).source.ean == WITH_IMAGE
+        assert (await catalog.get(WITH_IMAGE)).source.ean == WITH_IMAGE
         assert (await refusal(catalog, fake_catalog.DOWN)).attempted
 
 
-async def test_an_answer_in_between_makes_it_no_row(fake: FakeCatalog, limiter: CatalogLimiter, clock: Clock) -> None:
+async def test_an_answer_in_between_makes_it_no_row(
+    fake: FakeCatalog, limiter: CatalogRateLimiter, clock: Clock
+) -> None:
     async with open_guarded(fake, limiter, clock) as catalog:
         for _ in range(4):
             await refusal(catalog, fake_catalog.DOWN)
         await refusal(catalog, UNKNOWN, error=ProductUnknown)
         for _ in range(4):
             await refusal(catalog, fake_catalog.DOWN)
-        assert (await catalog.find(WITH_IMAGE)).source.ean == WITH_IMAGE
+        assert (await catalog.get(WITH_IMAGE)).source.ean == WITH_IMAGE
 
 
-async def test_waiting_for_a_turn_is_no_failure(fake: FakeCatalog, limiter: CatalogLimiter, clock: Clock) -> None:
+async def test_waiting_for_a_turn_is_no_failure(fake: FakeCatalog, limiter: CatalogRateLimiter, clock: Clock) -> None:
     async with open_guarded(fake, limiter, clock) as catalog:
         for _ in range(15):
-            await limiter.take_turn(httpx.URL(fake.url).netloc.decode())
+            await limiter.acquire(httpx.URL(fake.url).netloc.decode())
         for _ in range(10):
             assert (await refusal(catalog, WITH_IMAGE)).retry_after >= 60
         clock.advance(60)
-        assert (await catalog.find(WITH_IMAGE)).source.ean == WITH_IMAGE
+        assert (await catalog.get(WITH_IMAGE)).source.ean == WITH_IMAGE
 
 
 def test_one_probe_goes_ahead_and_another_follows_if_it_never_tells() -> None:
@@ -481,7 +492,7 @@ ADDRESS = "93.184.215.14"
 
 @asynccontextmanager
 async def open_real(
-    fake: FakeCatalog, limiter: CatalogLimiter, folder: Path
+    fake: FakeCatalog, limiter: CatalogRateLimiter, folder: Path
 ) -> AsyncIterator[tuple[OpenFoodFactsCatalog, Network]]:
     authority, served = Authority(folder), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     names = [*API_HOSTS, *IMAGE_HOSTS]
@@ -510,7 +521,7 @@ async def open_real(
 
 
 async def test_a_redirect_to_a_sister_database_is_followed_and_named(
-    fake: FakeCatalog, limiter: CatalogLimiter, tmp_path: Path, file: BinaryIO
+    fake: FakeCatalog, limiter: CatalogRateLimiter, tmp_path: Path, file: BinaryIO
 ) -> None:
     ean = WITH_IMAGE
     image = f"https://images.openbeautyfacts.org{image_path(ean, '400')}"
@@ -518,7 +529,7 @@ async def test_a_redirect_to_a_sister_database_is_followed_and_named(
     fake.answers[ean] = lambda: Answer(302, headers={"Location": location})
     fake.answers[f"/sister/api/v2/product/{ean}"] = lambda: fake.product(ean, image=image)
     async with open_real(fake, limiter, tmp_path) as (catalog, _):
-        product = await catalog.find(ean)
+        product = await catalog.get(ean)
         await catalog.download(product, file, max_bytes=MAX)
     assert product.source.url == f"https://{BEAUTY}/product/{ean}"
     assert product.source.attribution == "Photo: Open Beauty Facts contributors"
@@ -536,7 +547,7 @@ async def test_a_redirect_to_a_sister_database_is_followed_and_named(
     ],
 )
 async def test_a_redirect_to_anywhere_else_is_not(
-    fake: FakeCatalog, limiter: CatalogLimiter, tmp_path: Path, location: str
+    fake: FakeCatalog, limiter: CatalogRateLimiter, tmp_path: Path, location: str
 ) -> None:
     fake.answers[WITH_IMAGE] = lambda: Answer(302, headers={"Location": location})
     async with open_real(fake, limiter, tmp_path) as (catalog, network):
@@ -548,7 +559,7 @@ async def test_a_catalogue_of_the_operators_own_redirects_to_nobody_elses(
     catalog: ProductCatalog, fake: FakeCatalog
 ) -> None:
     fake.answers[WITH_IMAGE] = lambda: Answer(302, headers={"Location": f"https://{BEAUTY}/api/v2/product/1"})
-    assert isinstance((await refusal(catalog, WITH_IMAGE)).__cause__, AddressRefusedError)
+    assert isinstance((await refusal(catalog, WITH_IMAGE)).__cause__, AddressRefused)
 
 
 def test_the_hosts_are_those_of_the_four_databases() -> None:

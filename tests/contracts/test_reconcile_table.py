@@ -1,4 +1,4 @@
-"""What every ReconcileTable does: see app.core.ports."""
+"""What every ReconcileTable does: see app.ports."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.dynamodb import DynamoDBReconcileTable
-from app.adapters.sqlite import SqliteReconcileTable, open_sqlite
-from app.core.ids import new_id
-from app.core.models import Discrepancy, ReconcileState
-from app.core.ports import ReconcileTable
+from app.domain.ids import new_id
+from app.domain.reconciliation import Discrepancy, ReconcileState
+from app.ports.consistency_tables import ReconcileTable
+from app.tables.dynamodb import DynamoDBReconcileTable
+from app.tables.sqlite import SqliteReconcileTable, open_sqlite
 from tests.contracts.tables import NOON, open_table
 
 DAY = timedelta(days=1)

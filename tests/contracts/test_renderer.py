@@ -1,4 +1,4 @@
-"""The Renderer port, kept by the pool of processes: limits, crashes, cancellation, and the corpus."""
+"""Contract tests of the Renderer port against the process pool: limits, crashes, cancellation and the corpus."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ import pytest
 import uvloop
 from PIL import Image, ImageStat
 
-from app.adapters import render_pool
-from app.adapters.render_pool import RenderPool, open_render_pool
-from app.core.errors import (
+from app.domain.errors import (
     AppError,
     DependencyUnavailable,
     FormatUnsupported,
@@ -30,16 +28,18 @@ from app.core.errors import (
     ImageTooLarge,
     Overloaded,
 )
-from app.core.models import Rendering
-from app.core.render_options import RenderOptions
-from app.usecases.rendering import render
+from app.domain.renderings import Rendering
+from app.imaging import pool as render_pool
+from app.imaging.options import RenderOptions
+from app.imaging.pool import RenderPool, open_render_pool
+from app.imaging.rendering import render
 from tests.pictures import encoded, jpeg, transparent_png
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus"
 OPTIONS = RenderOptions()
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at processes through /proc")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="inspects processes through /proc")
 
 OpenPool = Callable[..., AbstractAsyncContextManager[RenderPool]]
 
@@ -51,8 +51,8 @@ async def pool() -> AsyncIterator[RenderPool]:
 
 
 @pytest.fixture
-def misbehaving(monkeypatch: pytest.MonkeyPatch) -> OpenPool:
-    monkeypatch.setattr(render_pool, "_WORKER", "tests.contracts.misbehaving_render_worker")
+def open_faulty_pool(monkeypatch: pytest.MonkeyPatch) -> OpenPool:
+    monkeypatch.setattr(render_pool, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
     return partial(open_render_pool, OPTIONS, processes=1, queue_limit=8)
 
 
@@ -60,13 +60,13 @@ def misbehaving(monkeypatch: pytest.MonkeyPatch) -> OpenPool:
 def file_of() -> Iterator[Callable[[bytes], BinaryIO]]:
     opened: list[BinaryIO] = []
 
-    def make(data: bytes) -> BinaryIO:
-        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed below
+    def create(data: bytes) -> BinaryIO:
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the fixture closes it
         file.write(data)
         opened.append(file)
         return file
 
-    yield make
+    yield create
     for file in opened:
         file.close()
 
@@ -75,33 +75,33 @@ FileOf = Callable[[bytes], BinaryIO]
 
 
 def scan_bomb(scans: int = 20_000) -> bytes:
-    """Return a progressive JPEG that repeats its last scan: small, well-formed enough, and long to decode."""
-    whole = encoded(Image.new("L", (4000, 4000), 90), "JPEG", progressive=True)
-    last_scan = whole[whole.rindex(b"\xff\xda") : -2]
-    return whole[:-2] + last_scan * scans + whole[-2:]
+    """Return a progressive JPEG that repeats its last scan: a small file that takes long to decode."""
+    data = encoded(Image.new("L", (4000, 4000), 90), "JPEG", progressive=True)
+    last_scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last_scan * scans + data[-2:]
 
 
-def process_of(pool: RenderPool) -> int:
-    (worker,) = pool._idle
+def worker_pid(pool: RenderPool) -> int:
+    (worker,) = pool._idle_workers
     assert worker is not None
     return worker._process.pid
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - other processes set no Event
+        while not condition():  # noqa: ASYNC110 - another process cannot set an Event
             await asyncio.sleep(0.01)
 
 
-# What it answers
+# Results and errors
 
 
 @pytest.mark.parametrize("data", [jpeg(), transparent_png()], ids=["jpeg", "png"])
-async def test_pool_answers_what_the_rendering_says(pool: RenderPool, file_of: FileOf, data: bytes):
+async def test_pool_returns_the_same_rendering_as_a_direct_call(pool: RenderPool, file_of: FileOf, data: bytes):
     assert await pool.render(file_of(data)) == render(io.BytesIO(data), OPTIONS)
 
 
-async def test_position_of_the_file_neither_matters_nor_moves(pool: RenderPool, file_of: FileOf):
+async def test_file_position_is_ignored_and_does_not_change(pool: RenderPool, file_of: FileOf):
     file = file_of(jpeg())
     file.seek(123)
     await pool.render(file)
@@ -109,21 +109,21 @@ async def test_position_of_the_file_neither_matters_nor_moves(pool: RenderPool, 
 
 
 @pytest.mark.parametrize(
-    "data, error, words",
+    "data, error, detail",
     [
-        (b"%PDF-1.7", FormatUnsupported, "a PDF document"),
-        (jpeg()[:-500], ImageCorrupt, "damaged"),
+        (b"%PDF-1.7", FormatUnsupported, "PDF document"),
+        (jpeg()[:-500], ImageCorrupt, ImageCorrupt.default_detail),
         (encoded(Image.new("1", (16_385, 1)), "PNG"), ImageTooLarge, "16,385 x 1"),
     ],
 )
-async def test_verdict_comes_with_its_detail(
-    pool: RenderPool, file_of: FileOf, data: bytes, error: type[AppError], words: str
+async def test_error_includes_its_detail(
+    pool: RenderPool, file_of: FileOf, data: bytes, error: type[AppError], detail: str
 ):
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=detail):
         await pool.render(file_of(data))
 
 
-async def test_renderings_at_once_get_their_own_answers(file_of: FileOf):
+async def test_concurrent_calls_get_their_own_results(file_of: FileOf):
     sizes = range(20, 60)
     async with open_render_pool(OPTIONS, processes=2, queue_limit=len(sizes)) as opened:
         results = await asyncio.gather(*(opened.render(file_of(jpeg(width, 30))) for width in sizes))
@@ -141,7 +141,7 @@ def test_pool_works_on_uvloop(file_of: FileOf):
 # Limits
 
 
-async def test_image_that_takes_too_long_is_stopped_and_the_next_does_not_notice(file_of: FileOf):
+async def test_image_that_exceeds_the_cpu_limit_is_stopped_and_the_next_is_rendered(file_of: FileOf):
     async with open_render_pool(OPTIONS, processes=1, queue_limit=1, cpu_seconds=1, wall_seconds=100) as opened:
         with pytest.raises(ImageTooExpensive):
             async with asyncio.timeout(50):
@@ -149,7 +149,7 @@ async def test_image_that_takes_too_long_is_stopped_and_the_next_does_not_notice
         assert (await opened.render(file_of(jpeg()))).width == 640
 
 
-async def test_image_that_takes_too_much_memory_is_stopped_and_the_next_does_not_notice(file_of: FileOf):
+async def test_image_that_exceeds_the_memory_limit_is_stopped_and_the_next_is_rendered(file_of: FileOf):
     large = encoded(Image.new("RGB", (6000, 6000)), "PNG", compress_level=1)
     async with open_render_pool(OPTIONS, processes=1, queue_limit=1, memory_bytes=64 << 20) as opened:
         with pytest.raises(ImageTooExpensive):
@@ -157,128 +157,128 @@ async def test_image_that_takes_too_much_memory_is_stopped_and_the_next_does_not
         assert (await opened.render(file_of(jpeg()))).width == 640
 
 
-async def test_image_that_only_waits_is_stopped_by_the_clock(misbehaving: OpenPool, file_of: FileOf):
-    async with misbehaving(wall_seconds=1) as opened:
+async def test_image_that_exceeds_the_wall_clock_limit_is_stopped(open_faulty_pool: OpenPool, file_of: FileOf):
+    async with open_faulty_pool(wall_seconds=1) as opened:
         with pytest.raises(ImageTooExpensive):
             await opened.render(file_of(b"sleep 60"))
         assert (await opened.render(file_of(jpeg()))).width == 640
 
 
 @pytest.mark.parametrize(
-    "told, error",
+    "command, error",
     [
         (b"raise SIGSEGV", ImageCorrupt),
         (b"raise SIGABRT", ImageCorrupt),
         (b"raise SIGBUS", ImageCorrupt),
         (b"raise SIGKILL", ImageTooExpensive),
         (b"raise SIGXCPU", ImageTooExpensive),
-        (b"lie", ImageCorrupt),
+        (b"invalid-response", ImageCorrupt),
         (b"flood", ImageCorrupt),
         (b"bug", RuntimeError),
     ],
 )
-async def test_however_a_child_ends_the_next_image_is_rendered(
-    misbehaving: OpenPool, file_of: FileOf, told: bytes, error: type[Exception]
+async def test_next_image_is_rendered_after_a_child_failure(
+    open_faulty_pool: OpenPool, file_of: FileOf, command: bytes, error: type[Exception]
 ):
-    async with misbehaving() as opened:
-        before = process_of(opened)
+    async with open_faulty_pool() as opened:
+        before = worker_pid(opened)
         with pytest.raises(error):
-            await opened.render(file_of(told))
+            await opened.render(file_of(command))
         assert (await opened.render(file_of(jpeg()))).width == 640
-        assert process_of(opened) == before
+        assert worker_pid(opened) == before
 
 
-# What a decoder that was taken over can reach
+# Isolation of a compromised decoder
 
 
-async def test_no_secret_of_the_service_is_in_the_environment(
-    misbehaving: OpenPool, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+async def test_environment_of_a_worker_contains_no_secrets(
+    open_faulty_pool: OpenPool, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("SECRET_KEY", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    async with misbehaving() as opened:
+    async with open_faulty_pool() as opened:
         with pytest.raises(FormatUnsupported, match="PATH"):
             await opened.render(file_of(b"environment PATH"))
-        with pytest.raises(FormatUnsupported, match=r"^Format not supported$"):
+        with pytest.raises(FormatUnsupported, match=f"^{FormatUnsupported.title}$"):
             await opened.render(file_of(b"environment SECRET"))
 
 
-async def test_no_file_can_be_opened(misbehaving: OpenPool, file_of: FileOf):
-    async with misbehaving() as opened:
+async def test_child_cannot_open_files(open_faulty_pool: OpenPool, file_of: FileOf):
+    async with open_faulty_pool() as opened:
         with pytest.raises(FormatUnsupported, match="Too many open files"):
             await opened.render(file_of(f"open {__file__}".encode()))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can open a file without a name once more")
-async def test_the_file_cannot_be_changed(misbehaving: OpenPool, file_of: FileOf):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reopen an unnamed file")
+async def test_child_cannot_change_the_file(open_faulty_pool: OpenPool, file_of: FileOf):
     file = file_of(b"write changed")
-    async with misbehaving() as opened:
+    async with open_faulty_pool() as opened:
         with pytest.raises(FormatUnsupported):
             await opened.render(file)
     file.seek(0)
     assert file.read() == b"write changed"
 
 
-async def test_what_a_child_forked_ends_with_it(misbehaving: OpenPool, file_of: FileOf, tmp_path: Path):
-    removed_by_what_lives_on = tmp_path / "marker"
-    removed_by_what_lives_on.touch()
-    async with misbehaving(wall_seconds=1) as opened:
+async def test_processes_forked_by_a_child_end_with_it(open_faulty_pool: OpenPool, file_of: FileOf, tmp_path: Path):
+    removed_by_a_surviving_process = tmp_path / "marker"
+    removed_by_a_surviving_process.touch()
+    async with open_faulty_pool(wall_seconds=1) as opened:
         with pytest.raises(ImageTooExpensive):
-            await opened.render(file_of(f"fork {removed_by_what_lives_on}".encode()))
+            await opened.render(file_of(f"fork {removed_by_a_surviving_process}".encode()))
         await asyncio.sleep(1.5)
-    assert removed_by_what_lives_on.exists()
+    assert removed_by_a_surviving_process.exists()
 
 
 # The queue
 
 
-async def test_past_the_queue_limit_it_is_overloaded_at_once(pool: RenderPool, file_of: FileOf):
+async def test_full_queue_raises_overloaded_immediately(pool: RenderPool, file_of: FileOf):
     slow = [asyncio.create_task(pool.render(file_of(scan_bomb()))) for _ in range(3)]
     await asyncio.sleep(0)
-    with pytest.raises(Overloaded) as refused:
+    with pytest.raises(Overloaded) as raised:
         await pool.render(file_of(jpeg()))
-    assert refused.value.retry_after
+    assert raised.value.retry_after
     for task in slow:
         task.cancel()
     await asyncio.gather(*slow, return_exceptions=True)
     assert (await pool.render(file_of(jpeg()))).width == 640
 
 
-async def test_first_come_is_first_served(pool: RenderPool, file_of: FileOf):
+async def test_images_are_rendered_in_the_order_of_the_calls(pool: RenderPool, file_of: FileOf):
     order: list[int] = []
 
-    async def one(number: int) -> None:
+    async def render_numbered(number: int) -> None:
         await pool.render(file_of(jpeg(40 + number, 30)))
         order.append(number)
 
-    await asyncio.gather(*(one(number) for number in range(3)))
+    await asyncio.gather(*(render_numbered(number) for number in range(3)))
     assert order == [0, 1, 2]
 
 
-async def test_caller_that_stops_waiting_frees_its_place(pool: RenderPool, file_of: FileOf):
+async def test_canceled_waiting_caller_frees_its_queue_position(pool: RenderPool, file_of: FileOf):
     running, *waiting = (asyncio.create_task(pool.render(file_of(scan_bomb()))) for _ in range(3))
     await asyncio.sleep(0)
     waiting[0].cancel()
     await asyncio.gather(waiting[0], return_exceptions=True)
-    late = asyncio.create_task(pool.render(file_of(jpeg())))
+    last = asyncio.create_task(pool.render(file_of(jpeg())))
     running.cancel()
     waiting[1].cancel()
     async with asyncio.timeout(20):
-        assert (await late).width == 640
+        assert (await last).width == 640
 
 
-async def test_caller_that_goes_away_stops_its_image_and_no_answer_is_mixed_up(pool: RenderPool, file_of: FileOf):
-    before = process_of(pool)
+async def test_canceled_rendering_is_stopped_and_the_next_call_gets_its_own_result(pool: RenderPool, file_of: FileOf):
+    before = worker_pid(pool)
     for width in range(30, 40):
         task = asyncio.create_task(pool.render(file_of(scan_bomb())))
         await asyncio.sleep(0.005 * (width - 30))
         task.cancel()
         async with asyncio.timeout(20):
             assert (await pool.render(file_of(jpeg(width, 30)))).width == width
-    assert process_of(pool) == before
+    assert worker_pid(pool) == before
 
 
-async def test_cancelling_at_any_moment_mixes_up_no_answer(pool: RenderPool, file_of: FileOf):
+async def test_next_call_gets_its_own_result_at_any_time_of_cancellation(pool: RenderPool, file_of: FileOf):
     for number in range(40):
         task = asyncio.create_task(pool.render(file_of(jpeg(200, 30))))
         await asyncio.sleep(number / 4000)
@@ -286,7 +286,7 @@ async def test_cancelling_at_any_moment_mixes_up_no_answer(pool: RenderPool, fil
         assert (await pool.render(file_of(jpeg(30 + number, 30)))).width == 30 + number
 
 
-async def test_file_may_be_closed_once_its_caller_is_gone(pool: RenderPool, file_of: FileOf):
+async def test_file_can_be_closed_after_cancellation(pool: RenderPool, file_of: FileOf):
     file = file_of(scan_bomb())
     task = asyncio.create_task(pool.render(file))
     await asyncio.sleep(0.01)
@@ -296,108 +296,110 @@ async def test_file_may_be_closed_once_its_caller_is_gone(pool: RenderPool, file
     assert (await pool.render(file_of(jpeg()))).width == 640
 
 
-# Workers come and go
+# Worker lifecycle
 
 
-async def test_dead_worker_is_replaced_and_the_next_image_does_not_notice(pool: RenderPool, file_of: FileOf):
-    before = process_of(pool)
+async def test_killed_worker_is_replaced_and_the_next_image_is_rendered(pool: RenderPool, file_of: FileOf):
+    before = worker_pid(pool)
     os.kill(before, signal.SIGKILL)
     assert (await pool.render(file_of(jpeg()))).width == 640
-    assert process_of(pool) != before
+    assert worker_pid(pool) != before
 
 
-async def test_image_whose_worker_dies_is_rendered_by_another(misbehaving: OpenPool, file_of: FileOf, tmp_path: Path):
+async def test_image_is_retried_on_a_new_worker_if_its_worker_is_killed(
+    open_faulty_pool: OpenPool, file_of: FileOf, tmp_path: Path
+):
     marker = tmp_path / "once"
     marker.touch()
-    async with misbehaving() as opened:
-        before = process_of(opened)
+    async with open_faulty_pool() as opened:
+        before = worker_pid(opened)
         with pytest.raises(FormatUnsupported):
-            await opened.render(file_of(f"kill-template-once {marker}".encode()))
-        assert process_of(opened) != before
+            await opened.render(file_of(f"kill-worker-once {marker}".encode()))
+        assert worker_pid(opened) != before
 
 
-async def test_image_that_takes_every_worker_down_is_given_up(misbehaving: OpenPool, file_of: FileOf):
-    async with misbehaving() as opened:
+async def test_image_that_kills_two_workers_is_not_retried_again(open_faulty_pool: OpenPool, file_of: FileOf):
+    async with open_faulty_pool() as opened:
         with pytest.raises(DependencyUnavailable):
-            await opened.render(file_of(b"kill-template"))
+            await opened.render(file_of(b"kill-worker"))
         assert (await opened.render(file_of(jpeg()))).width == 640
 
 
-async def test_worker_that_cannot_start_stops_the_start(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(render_pool, "_WORKER", "tests.contracts.no_such_module")
+async def test_opening_the_pool_fails_if_a_worker_cannot_start(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(render_pool, "_WORKER_MODULE", "tests.contracts.no_such_module")
     with pytest.raises(RuntimeError, match="did not start"):
         async with open_render_pool(OPTIONS, processes=2, queue_limit=1):
             pass
 
 
-def is_running(process: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
-def children_of(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def memory_of(process: int) -> int:
-    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def memory_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def descriptors_of(process: int) -> int:
-    return len(list(Path(f"/proc/{process}/fd").iterdir()))
+def descriptors_of(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 @needs_proc
-async def test_neither_children_nor_memory_nor_descriptors_are_left(pool: RenderPool, file_of: FileOf):
-    worker, file = process_of(pool), file_of(jpeg(2000, 1500))
+async def test_renderings_leak_no_processes_memory_or_descriptors(pool: RenderPool, file_of: FileOf):
+    worker, file = worker_pid(pool), file_of(jpeg(2000, 1500))
 
-    async def left_after(renderings: int) -> tuple[int, int, int]:
+    async def usage_after(renderings: int) -> tuple[int, int, int]:
         for _ in range(renderings):
             await pool.render(file)
         return memory_of(worker), descriptors_of(worker), descriptors_of(os.getpid())
 
-    memory, *descriptors = await left_after(3)
-    memory_later, *descriptors_later = await left_after(10)
+    memory, *descriptors = await usage_after(3)
+    memory_later, *descriptors_later = await usage_after(10)
     assert children_of(worker) == []
     assert memory_later < memory + (2 << 20)
     assert descriptors_later == descriptors
 
 
 @needs_proc
-async def test_closing_ends_every_worker():
+async def test_closing_the_pool_ends_every_worker():
     async with open_render_pool(OPTIONS, processes=2, queue_limit=1) as opened:
-        workers = [worker._process.pid for worker in opened._idle if worker]
+        workers = [worker._process.pid for worker in opened._idle_workers if worker]
         assert all(map(is_running, workers))
     assert not any(map(is_running, workers))
 
 
 @needs_proc
-async def test_workers_are_out_of_reach_of_ctrl_c(pool: RenderPool):
-    assert os.getpgid(process_of(pool)) != os.getpgid(0)
+async def test_workers_have_their_own_process_group(pool: RenderPool):
+    assert os.getpgid(worker_pid(pool)) != os.getpgid(0)
 
 
 @needs_proc
-async def test_child_ends_by_itself_when_its_worker_is_killed(misbehaving: OpenPool, file_of: FileOf):
-    async with misbehaving(wall_seconds=1) as opened:
-        worker = process_of(opened)
+async def test_child_reaches_its_time_limit_if_its_worker_is_killed(open_faulty_pool: OpenPool, file_of: FileOf):
+    async with open_faulty_pool(wall_seconds=1) as opened:
+        worker = worker_pid(opened)
         task = asyncio.create_task(opened.render(file_of(b"sleep 60")))
-        await until(lambda: bool(children_of(worker)))
+        await wait_until(lambda: bool(children_of(worker)))
         (child,) = children_of(worker)
         os.kill(worker, signal.SIGKILL)
         task.cancel()
-        await until(lambda: not is_running(child))
+        await wait_until(lambda: not is_running(child))
 
 
 SERVICE = """
 import asyncio, sys
-from app.adapters.render_pool import open_render_pool
-from app.core.render_options import RenderOptions
+from app.imaging.pool import open_render_pool
+from app.imaging.options import RenderOptions
 
 async def main():
     async with open_render_pool(RenderOptions(), processes=2, queue_limit=1, cpu_seconds=100, wall_seconds=100) as pool:
-        print(*(worker._process.pid for worker in pool._idle), flush=True)
+        print(*(worker._process.pid for worker in pool._idle_workers), flush=True)
         with open(sys.argv[1], "rb") as file:
             await pool.render(file)
 
@@ -406,7 +408,7 @@ asyncio.run(main())
 
 
 @needs_proc
-async def test_nothing_outlives_a_service_that_is_killed(tmp_path: Path):
+async def test_no_process_outlives_a_killed_service(tmp_path: Path):
     bomb = tmp_path / "bomb.jpg"
     bomb.write_bytes(scan_bomb())
     service = await asyncio.create_subprocess_exec(
@@ -414,11 +416,11 @@ async def test_nothing_outlives_a_service_that_is_killed(tmp_path: Path):
     )
     assert service.stdout
     workers = [int(word) for word in (await service.stdout.readline()).split()]
-    await until(lambda: any(map(children_of, workers)))
+    await wait_until(lambda: any(map(children_of, workers)))
     children = [child for worker in workers for child in children_of(worker)]
     service.kill()
     await service.wait()
-    await until(lambda: not any(map(is_running, [*workers, *children])))
+    await wait_until(lambda: not any(map(is_running, [*workers, *children])))
     assert len(workers) == 2
     assert children
 
@@ -433,30 +435,30 @@ def rows() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def named(*folders: str) -> list[Any]:
-    found = [row for row in rows() if row["file"].split("/")[0] in folders]
-    marks = () if found else pytest.mark.skip(reason="the corpus of test images is not beside this checkout")
-    return [pytest.param(row, id=row["file"], marks=marks) for row in found or [{"file": "none"}]]
+def rows_in(*folders: str) -> list[Any]:
+    selected = [row for row in rows() if row["file"].split("/")[0] in folders]
+    marks = () if selected else pytest.mark.skip(reason="requires the corpus of test images in ../shared/corpus")
+    return [pytest.param(row, id=row["file"], marks=marks) for row in selected or [{"file": "none"}]]
 
 
-Verdicts = dict[str, Rendering | AppError]
+Results = dict[str, Rendering | AppError]
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> Verdicts:
-    """Return what a pool says whose limits are what the corpus allows a file to cost."""
-    return asyncio.run(judge_all())
+def results() -> Results:
+    """Render every file with the limits that the corpus specifies."""
+    return asyncio.run(render_all())
 
 
-async def judge_all() -> Verdicts:
+async def render_all() -> Results:
     async with open_render_pool(
         OPTIONS, processes=2, queue_limit=1000, cpu_seconds=2, memory_bytes=500 << 20
     ) as opened:
         names = [row["file"] for row in rows()]
-        return dict(zip(names, await asyncio.gather(*(judge(opened, name) for name in names)), strict=True))
+        return dict(zip(names, await asyncio.gather(*(render_file(opened, name) for name in names)), strict=True))
 
 
-async def judge(opened: RenderPool, name: str) -> Rendering | AppError:
+async def render_file(opened: RenderPool, name: str) -> Rendering | AppError:
     with (CORPUS / name).open("rb") as file:
         try:
             return await opened.render(file)
@@ -464,50 +466,50 @@ async def judge(opened: RenderPool, name: str) -> Rendering | AppError:
             return error
 
 
-@pytest.mark.parametrize("row", named("bombs", "corrupt", "unsupported"))
-def test_bad_file_is_refused_for_what_it_is(verdicts: Verdicts, row: dict[str, str]):
-    verdict = verdicts[row["file"]]
-    assert isinstance(verdict, AppError)
-    assert str(verdict.status) in row["expected_http"]
-    assert not isinstance(verdict, ImageTooExpensive)
+@pytest.mark.parametrize("row", rows_in("bombs", "corrupt", "unsupported"))
+def test_bad_file_is_rejected_with_the_expected_status(results: Results, row: dict[str, str]):
+    result = results[row["file"]]
+    assert isinstance(result, AppError)
+    assert str(result.status) in row["expected_http"]
+    assert not isinstance(result, ImageTooExpensive)
 
 
-@pytest.mark.parametrize("row", named("either"))
-def test_doubtful_file_gets_some_verdict_at_a_bounded_cost(verdicts: Verdicts, row: dict[str, str]):
-    verdict = verdicts[row["file"]]
-    assert isinstance(verdict, Rendering) or verdict.status in (415, 422)
-    assert isinstance(verdict, ImageTooExpensive) == ("scan_bomb" in row["file"])
+@pytest.mark.parametrize("row", rows_in("either"))
+def test_ambiguous_file_is_rendered_or_rejected_within_the_limits(results: Results, row: dict[str, str]):
+    result = results[row["file"]]
+    assert isinstance(result, Rendering) or result.status in (415, 422)
+    assert isinstance(result, ImageTooExpensive) == ("scan_bomb" in row["file"])
 
 
-@pytest.mark.parametrize("row", named("good"))
-def test_good_file_is_rendered_as_it_should_look(verdicts: Verdicts, row: dict[str, str]):
-    verdict = verdicts[row["file"]]
-    assert isinstance(verdict, Rendering)
+@pytest.mark.parametrize("row", rows_in("good"))
+def test_good_file_is_rendered_correctly(results: Results, row: dict[str, str]):
+    result = results[row["file"]]
+    assert isinstance(result, Rendering)
     width, height = int(row["upright_width"]), int(row["upright_height"])
-    assert (verdict.width, verdict.height) == (width, height)
-    for thumbnail in verdict.thumbnails:
+    assert (result.width, result.height) == (width, height)
+    for thumbnail in result.thumbnails:
         shown = Image.open(io.BytesIO(thumbnail.data))
         scale = min(1, thumbnail.size / max(width, height))
         assert shown.size == (max(1, round(width * scale)), max(1, round(height * scale)))
         assert shown.size == (thumbnail.width, thumbnail.height)
         assert not {"exif", "xmp", "icc_profile", "comment"} & set(shown.info)
-        assert not any(word in thumbnail.data for word in forbidden(row))
+        assert not any(word in thumbnail.data for word in forbidden_bytes(row))
         assert_mean(shown, row)
 
 
-def forbidden(row: dict[str, str]) -> list[bytes]:
+def forbidden_bytes(row: dict[str, str]) -> list[bytes]:
     always = [b"GPS", b"SECRET", b"PrivCam", b"Jane", b"<script", b"<?php", b"PK\x03\x04"]
     return [*always, *([row["must_not_survive"].encode()] if row["must_not_survive"] else [])]
 
 
 def assert_mean(shown: Image.Image, row: dict[str, str]) -> None:
-    """Compare with the mean of what a plain decoder sees, where colours are not to be changed or hidden."""
+    """Compare with the mean color of a plain decoder, except where color conversion or transparency changes it."""
     if not row["mean_rgba_256"]:
         return
-    *colours, alpha = (float(mean) for mean in row["mean_rgba_256"].split())
+    *colors, alpha = (float(mean) for mean in row["mean_rgba_256"].split())
     means = ImageStat.Stat(shown.convert("RGBA")).mean
     assert means[3] == pytest.approx(alpha, abs=3)
     assert ("A" in shown.getbands()) == (alpha < 255)
-    # The figure of 16-bit grey is that of clipping it to 8 bits: white.
+    # The mean in the manifest for 16-bit grayscale was computed after clipping to 8 bits, which makes it white.
     if alpha == 255 and row["mode"] != "I;16" and (not row["icc"] or "sRGB IEC61966" in row["icc"]):
-        assert means[:3] == pytest.approx(colours, abs=6)
+        assert means[:3] == pytest.approx(colors, abs=6)

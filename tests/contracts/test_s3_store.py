@@ -7,8 +7,9 @@ import hashlib
 import os
 import resource
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -16,16 +17,18 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+import stamina
 
-from app.adapters import s3
-from app.adapters.s3 import S3ObjectStore
-from app.adapters.s3_connection import S3Connection, open_s3
-from app.core.errors import DependencyUnavailable, UploadTooLarge
-from app.core.models import SignedForm, SignedUrl
-from app.core.ports import ObjectStore
-from tests.contracts.object_stores import Subject, file_of, s3_subject
-from tests.reconciling import system_clock
-from tests.stand_ins import StandIn, free_port
+from app.container.aws import AwsClient
+from app.domain.errors import DependencyUnavailable, UploadTooLarge
+from app.domain.objects import PresignedPost, SignedUrl
+from app.ports.storage import ObjectStore
+from app.settings import AwsService
+from app.storage.s3 import store as s3
+from app.storage.s3.store import S3ObjectStore
+from tests.aws_emulators import AwsEmulator, free_port
+from tests.contracts.object_stores import Subject, file_of, open_s3, s3_subject
+from tests.reconcile_helpers import system_clock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,13 +36,13 @@ MIB = 1024 * 1024
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def connection(aws: StandIn) -> AsyncIterator[S3Connection]:
-    async with open_s3(region=aws.region, endpoint_url=aws.url, access_key="test", secret_key="test") as opened:
+async def connection(aws: AwsEmulator) -> AsyncIterator[AwsClient]:
+    async with open_s3(aws.service("s3")) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def subject(aws: StandIn, connection: S3Connection) -> AsyncIterator[Subject]:
+async def subject(aws: AwsEmulator, connection: AwsClient) -> AsyncIterator[Subject]:
     async with s3_subject(aws, connection) as made:
         yield made
 
@@ -85,19 +88,21 @@ async def test_a_part_of_an_object_can_be_asked_for(subject: Subject) -> None:
 
 async def test_what_a_form_has_stored_carries_the_announced_type(subject: Subject) -> None:
     key = f"incoming/{subject.prefix}a"
-    form = await subject.store.sign_form(
+    form = await subject.store.presign_post(
         key, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC) + timedelta(hours=1)
     )
     await subject.post(form, b"x")
     assert (await get(subject, key)).headers["Content-Type"] == "image/png"
 
 
-async def unfinished(subject: Subject, aws: StandIn, connection: S3Connection) -> int:
+async def unfinished(subject: Subject, aws: AwsEmulator, connection: AwsClient) -> int:
     answer = await connection.client.list_multipart_uploads(Bucket=aws.bucket, Prefix=subject.prefix)
     return len(answer.get("Uploads", []))
 
 
-async def test_a_large_put_that_fails_leaves_no_parts(subject: Subject, aws: StandIn, connection: S3Connection) -> None:
+async def test_a_large_put_that_fails_leaves_no_parts(
+    subject: Subject, aws: AwsEmulator, connection: AwsClient
+) -> None:
     with file_of(bytes(11 * MIB)) as file, pytest.raises(DependencyUnavailable):
         await subject.store.put_file(
             f"{subject.prefix}a", file, size=20 * MIB, sha256="0" * 64, content_type="image/png"
@@ -106,7 +111,7 @@ async def test_a_large_put_that_fails_leaves_no_parts(subject: Subject, aws: Sta
 
 
 async def test_a_large_put_that_is_cancelled_leaves_no_parts(
-    subject: Subject, aws: StandIn, connection: S3Connection
+    subject: Subject, aws: AwsEmulator, connection: AwsClient
 ) -> None:
     under_way = asyncio.Event()
     events = connection.client.meta.events
@@ -122,9 +127,7 @@ async def test_a_large_put_that_is_cancelled_leaves_no_parts(
     assert await subject.walk() == []
 
 
-async def test_no_more_keys_are_deleted_with_one_request_than_s3_takes(
-    subject: Subject, connection: S3Connection
-) -> None:
+async def test_no_more_keys_are_deleted_with_one_request_than_s3_takes(subject: Subject, connection: AwsClient) -> None:
     counts: list[int] = []
 
     def count(params: dict[str, Any], **_event: object) -> None:
@@ -136,20 +139,20 @@ async def test_no_more_keys_are_deleted_with_one_request_than_s3_takes(
     assert counts == [1000, 1000, 1]
 
 
-async def test_a_bucket_that_is_missing_is_told_with_what_to_run(connection: S3Connection) -> None:
+async def test_a_bucket_that_is_missing_is_told_with_what_to_run(connection: AwsClient) -> None:
     store = S3ObjectStore(connection.client, bucket="no-such-bucket-here", signer=NoSigner(), clock=system_clock)
     with pytest.raises(RuntimeError, match=r"'no-such-bucket-here'.*setup_localstack\.sh.*infra/template\.yaml"):
         await store.check()
 
 
-async def test_an_instance_without_credentials_is_told_so(monkeypatch: pytest.MonkeyPatch, aws: StandIn) -> None:
+async def test_an_instance_without_credentials_is_told_so(monkeypatch: pytest.MonkeyPatch, aws: AwsEmulator) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(RuntimeError, match="AWS_ACCESS_KEY_ID"):
-        async with open_s3(region=aws.region, endpoint_url=aws.url):
+        async with open_s3(replace(aws.service("s3"), access_key=None, secret_key=None)):
             pass
 
 
@@ -157,9 +160,9 @@ class NoSigner:
     async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl:
         raise NotImplementedError
 
-    async def sign_form(
+    async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
-    ) -> SignedForm:
+    ) -> PresignedPost:
         raise NotImplementedError
 
 
@@ -188,7 +191,7 @@ def reply(status: str, body: bytes = b"") -> bytes:
 
 @asynccontextmanager
 async def store_at(url: str) -> AsyncIterator[S3ObjectStore]:
-    async with open_s3(region="eu-west-1", endpoint_url=url, access_key="test", secret_key="test") as opened:
+    async with open_s3(AwsService("s3", "eu-west-1", url, "test", "test", None)) as opened:
         yield S3ObjectStore(opened.client, bucket="images", signer=NoSigner(), clock=system_clock)
 
 
@@ -293,8 +296,9 @@ def begin(size: int) -> bytes:
 
 
 @pytest.fixture
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_PAUSE_SECONDS", 0)
+def no_pause() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=3):
+        yield
 
 
 @pytest.mark.parametrize("broken", [1, 2])

@@ -5,23 +5,25 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import time_machine
 from pydantic import SecretStr
 
-from app.adapters.local_accounts import open_local_accounts
-from app.core.clock import Clock
-from app.core.errors import TokenExpired
-from app.core.ids import new_id
-from app.core.jobs import Job, JobKind
-from app.data_dir import DataDir
+from app.auth.local import LocalAccounts, open_local_accounts
+from app.common.rate_limit import RateLimiter
+from app.container.backends import Tables, open_dynamodb_tables, open_s3_storage
+from app.domain.errors import TokenExpired
+from app.domain.ids import new_id
+from app.domain.jobs import Job
+from app.ports.clock import Clock
+from app.ports.storage import ObjectStore
 from app.settings import Settings
-from app.storage import Storage, open_storage
-from tests.stand_ins import StandIn
+from tests.aws_emulators import AwsEmulator
 
 SKEWS = [timedelta(minutes=10), -timedelta(minutes=10)]
 TTL, WINDOW = timedelta(hours=1), timedelta(minutes=15)
@@ -35,10 +37,16 @@ def true_time() -> Clock:
     return lambda: began + timedelta(seconds=time.monotonic() - counted)
 
 
+@dataclass(frozen=True)
+class Backends:
+    store: ObjectStore
+    tables: Tables
+
+
 @pytest.fixture(params=SKEWS, ids=["ahead", "behind"])
-async def storage(
-    request: pytest.FixtureRequest, true_time: Clock, aws: StandIn, tmp_path: Path
-) -> AsyncIterator[Storage]:
+async def backends(
+    request: pytest.FixtureRequest, true_time: Clock, aws: AwsEmulator, tmp_path: Path
+) -> AsyncIterator[Backends]:
     """What is opened on a machine whose clock is wrong; its own requests are signed with the wrong time too."""
     if aws.name == "ministack":
         pytest.skip("like AWS it refuses requests that are signed ten minutes off")
@@ -55,60 +63,66 @@ async def storage(
         localstack_endpoint_url=aws.url,
     )
     with time_machine.travel(true_time() + request.param, tick=True):
-        async with open_storage(settings, DataDir(tmp_path)) as opened:
+        async with open_s3_storage(settings) as storage, open_dynamodb_tables(settings) as tables:
+            await storage.store.check()
+            await tables.images.check()
             assert abs(datetime.now(UTC) - true_time()) > timedelta(minutes=9)
-            yield opened
+            yield Backends(storage.store, tables)
 
 
-async def test_the_store_and_the_tables_tell_the_true_time(storage: Storage, true_time: Clock):
-    assert abs(storage.clock() - true_time()) < SECONDS
-    assert abs(await storage.store.now() - true_time()) < SECONDS
+async def test_the_store_and_the_tables_tell_the_true_time(backends: Backends, true_time: Clock):
+    assert abs(backends.tables.clock() - true_time()) < SECONDS
+    assert abs(await backends.store.now() - true_time()) < SECONDS
 
 
-async def test_a_signed_url_is_good_for_its_whole_lifetime_and_from_now_on(storage: Storage, true_time: Clock):
-    signed = await storage.store.sign_url("images/ada/a/original.jpg")
+async def test_a_signed_url_is_good_for_its_whole_lifetime_and_from_now_on(backends: Backends, true_time: Clock):
+    signed = await backends.store.sign_url("images/ada/a/original.jpg")
     assert true_time() + TTL - SECONDS < signed.expires_at < true_time() + TTL + WINDOW + SECONDS
     (signed_at,) = re.findall(r"X-Amz-Date=(\w+)", signed.url)
     assert datetime.strptime(signed_at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) < true_time() + SECONDS
 
 
-async def test_a_form_is_dated_now(storage: Storage, true_time: Clock):
-    form = await storage.store.sign_form(
-        "incoming/ada/a", content_type="image/jpeg", size=5, sha256=None, expires_at=storage.clock() + TTL
+async def test_a_form_is_dated_now(backends: Backends, true_time: Clock):
+    form = await backends.store.presign_post(
+        "incoming/ada/a", content_type="image/jpeg", size=5, sha256=None, expires_at=backends.tables.clock() + TTL
     )
     assert abs(form.expires_at - true_time() - TTL) < SECONDS
     signed_at = datetime.strptime(form.fields["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     assert abs(signed_at - true_time()) < SECONDS
 
 
-async def test_access_tokens_are_good_on_every_machine_and_as_long_as_they_say(storage: Storage, true_time: Clock):
-    secret: dict[str, Any] = {"secret_key": "s" * 32, "access_token_seconds": 1800}
-    async with (
-        open_local_accounts(storage.accounts, clock=storage.clock, **secret) as wrong,
-        open_local_accounts(storage.accounts, clock=true_time, **secret) as right,
-    ):
+async def test_access_tokens_are_good_on_every_machine_and_as_long_as_they_say(backends: Backends, true_time: Clock):
+    tables = backends.tables
+
+    def open_accounts(clock: Clock) -> AbstractAsyncContextManager[LocalAccounts]:
+        limiter = RateLimiter(tables.counters, key=b"k" * 32, clock=clock)
+        return open_local_accounts(
+            tables.accounts, limiter=limiter, clock=clock, secret_key="s" * 32, access_token_seconds=1800
+        )
+
+    async with open_accounts(tables.clock) as wrong, open_accounts(true_time) as right:
         person = {"email": f"{new_id()}@example.com", "password": "a long enough passphrase"}
         _, tokens = await wrong.register(**person, display_name=None, client="198.51.100.7")
         user = await right.authenticate(tokens.access_token)
         assert await wrong.authenticate((await right.sign_in(**person, client="x")).access_token) == user
         assert await wrong.authenticate((await wrong.refresh(tokens.refresh_token)).access_token) == user
-        late = open_local_accounts(
-            storage.accounts, clock=lambda: true_time() + timedelta(minutes=30, seconds=31), **secret
-        )
-        async with late as half_an_hour_later:
+        async with open_accounts(lambda: true_time() + timedelta(minutes=30, seconds=31)) as half_an_hour_later:
             with pytest.raises(TokenExpired):
                 await half_an_hour_later.authenticate(tokens.access_token)
 
 
-async def test_a_job_is_due_at_once_and_not_before_its_lease_is_over(storage: Storage, true_time: Clock):
+async def test_a_job_is_due_at_once_and_not_before_its_lease_is_over(backends: Backends, true_time: Clock):
     owner = f"owner-{new_id()}"
     now = true_time()
-    job = Job(new_id(), owner, JobKind.FETCH, now, now, now)
-    await storage.jobs.add_job(job)
+    job = Job(new_id(), owner, "fetch", now, now, now)
+    await backends.tables.jobs.add_job(job)
     lease = {"lease_until": true_time() + timedelta(minutes=1)}
-    wait_for_the_second_to_pass(storage.clock, now)
-    assert await storage.jobs.claim_job(owner, job.id, claim=new_id(), now=storage.clock(), **lease)
-    assert await storage.jobs.claim_job(owner, job.id, claim=new_id(), now=storage.clock(), **lease) is None
+    wait_for_the_second_to_pass(backends.tables.clock, now)
+    assert await backends.tables.jobs.claim_job(owner, job.id, claim=new_id(), now=backends.tables.clock(), **lease)
+    assert (
+        await backends.tables.jobs.claim_job(owner, job.id, claim=new_id(), now=backends.tables.clock(), **lease)
+        is None
+    )
 
 
 def wait_for_the_second_to_pass(clock: Clock, moment: datetime) -> None:
@@ -119,9 +133,9 @@ def wait_for_the_second_to_pass(clock: Clock, moment: datetime) -> None:
         time.sleep(0.05)
 
 
-async def test_a_rate_is_counted_in_the_window_that_all_machines_share(storage: Storage, true_time: Clock):
+async def test_a_rate_is_counted_in_the_window_that_all_machines_share(backends: Backends, true_time: Clock):
     purpose = new_id()
-    for clock in (true_time, storage.clock, true_time):
+    for clock in (true_time, backends.tables.clock, true_time):
         now = clock()
-        counted = await storage.accounts.count_attempt(purpose, now=now, window_seconds=300)
+        counted = await backends.tables.counters.increment(purpose, now=now, window_seconds=300)
     assert counted.count == 3

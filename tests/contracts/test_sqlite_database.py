@@ -13,18 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.sqlite import (
+from app.domain.errors import DependencyUnavailable, ImageMissing
+from app.domain.ids import new_id
+from app.domain.images import Quota, Usage
+from app.tables.sqlite import (
     SqliteAccountTable,
+    SqliteCounterTable,
     SqliteDatabase,
     SqliteDirectUploadTable,
     SqliteImageTable,
+    SqliteStoreIdTable,
     open_sqlite,
 )
-from app.adapters.sqlite.rows import image_to_values
-from app.adapters.sqlite.schema import MIGRATIONS, migrate
-from app.core.errors import DependencyUnavailable, ImageMissing
-from app.core.ids import new_id
-from app.core.models import Quota, Usage
+from app.tables.sqlite.rows import to_values
+from app.tables.sqlite.schema import MIGRATIONS, migrate
 from tests.contracts.tables import NOON, make_account, make_image, make_session, make_source
 
 ROOT = Path(__file__).parents[2]
@@ -40,19 +42,19 @@ async def test_everything_is_there_after_reopening(path: Path) -> None:
     async with open_sqlite(path) as database:
         await SqliteImageTable(database).add(image, quota=Quota())
         await SqliteAccountTable(database).add_account(account, session=make_session(account.id))
-        await SqliteAccountTable(database).count_attempt("ada", now=NOON, window_seconds=60)
+        await SqliteCounterTable(database).increment("ada", now=NOON, window_seconds=60)
     async with open_sqlite(path) as database:
         assert await SqliteImageTable(database).get("ada", image.id) == image
         assert await SqliteImageTable(database).usage("ada") == Usage(1, image.size)
         assert await SqliteAccountTable(database).find_account_by_email("ada@example.com") == account
-        assert (await SqliteAccountTable(database).count_attempt("ada", now=NOON, window_seconds=60)).count == 2
+        assert (await SqliteCounterTable(database).increment("ada", now=NOON, window_seconds=60)).count == 2
 
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from app.adapters.sqlite import SqliteImageTable, open_sqlite
-from app.core.models import Quota
+from app.tables.sqlite import SqliteImageTable, open_sqlite
+from app.domain.images import Quota
 from tests.contracts.tables import make_image
 
 async def write(images):
@@ -123,7 +125,7 @@ async def test_a_file_of_version_1_keeps_what_is_in_it(path: Path) -> None:
     connection.close()
     async with open_sqlite(path) as database:
         assert await SqliteImageTable(database).get("ada", image.id) == image
-        assert await SqliteDirectUploadTable(database).find_upload("ada", image.id) is None
+        assert await SqliteDirectUploadTable(database, clock=lambda: NOON).find_upload("ada", image.id) is None
         assert [tuple(row) for row in await database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
 
 
@@ -132,9 +134,10 @@ async def test_a_file_of_version_3_keeps_what_is_in_it_and_takes_what_is_new(pat
     path.parent.mkdir()
     connection = sqlite3.connect(path, isolation_level=None)
     migrate(connection, migrations=MIGRATIONS[:3])
-    values = {**image_to_values(image)}
+    values = to_values(image)
     names = [name for name in values if name not in ("source", "ean")]
-    connection.execute(f"INSERT INTO images VALUES ({', '.join(f':{name}' for name in names)})", values)  # noqa: S608  own names
+    columns, parameters = ", ".join(names), ", ".join(f":{name}" for name in names)
+    connection.execute(f"INSERT INTO images ({columns}) VALUES ({parameters})", values)  # noqa: S608 - own names
     connection.execute("INSERT INTO usage VALUES ('ada', 1, 1000)")
     connection.execute("INSERT INTO store VALUES (1, 'mark')")
     upload = ("ada", upload_id, "x.jpg", None, "image/jpeg", 1, None, "2026-11-20T12:00:00.123456+00:00")
@@ -144,12 +147,12 @@ async def test_a_file_of_version_3_keeps_what_is_in_it_and_takes_what_is_new(pat
         images = SqliteImageTable(database)
         assert await images.get("ada", image.id) == image
         assert await images.usage("ada") == Usage(1, 1000)
-        assert await images.store_id() == "mark"
-        assert await SqliteDirectUploadTable(database).find_upload("ada", upload_id)
+        assert await SqliteStoreIdTable(database).store_id() == "mark"
+        assert await SqliteDirectUploadTable(database, clock=lambda: NOON).find_upload("ada", upload_id)
         pending = make_image("ada", placeholder=None, source=make_source("4006381333931"))
         await images.add(pending, quota=Quota())
         assert [each async for each in images.walk("ada")] == [image, pending]
-        assert await images.newest_of_product("ada", "4006381333931") == pending
+        assert await images.get_newest_of_product("ada", "4006381333931") == pending
         assert [tuple(row) for row in await database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
         assert [tuple(row) for row in await database.read("PRAGMA integrity_check")] == [("ok",)]
 
@@ -165,19 +168,49 @@ async def test_a_file_of_a_newer_program_is_refused_and_left_alone(path: Path) -
     connection.close()
 
 
-def test_a_migration_that_fails_leaves_the_version_before_it() -> None:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+def test_a_migration_that_fails_leaves_the_version_before_it(path: Path) -> None:
+    path.parent.mkdir()
+    connection = connect(path)
     first, broken = ["CREATE TABLE a (x)"], ["CREATE TABLE b (x)", "INSERT INTO nowhere VALUES (1)"]
+    migrate(connection, migrations=[first])
     with pytest.raises(sqlite3.OperationalError):
-        migrate(connection, migrations=[first, broken])
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-    assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("a",)]
+        migrate(connection, migrations=[first, ["CREATE TABLE c (x)"], broken])
+    assert tuple(connection.execute("PRAGMA user_version").fetchone()) == (1,)
+    assert [row["name"] for row in connection.execute("SELECT name FROM sqlite_schema")] == ["a"]
     migrate(connection, migrations=[first, ["CREATE TABLE b (x)"]])
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert tuple(connection.execute("PRAGMA user_version").fetchone()) == (2,)
     connection.close()
 
 
-async def test_two_processes_may_open_a_new_file_at_once(path: Path) -> None:
+def test_an_older_file_is_copied_before_it_is_migrated(path: Path) -> None:
+    path.parent.mkdir()
+    connection = connect(path)
+    migrate(connection, migrations=[["CREATE TABLE a (x)", "INSERT INTO a VALUES ('kept')"]])
+    assert [file.name for file in path.parent.iterdir()] == ["service.db"]
+    for _start in range(2):
+        migrate(connection, migrations=[["CREATE TABLE a (x)"], ["DROP TABLE a"]])
+    connection.close()
+    assert modes(path.parent) == {"service.db": 0o600, "service.db.version-1": 0o600}
+    copy = sqlite3.connect(path.with_name("service.db.version-1"))
+    assert copy.execute("SELECT x FROM a").fetchall() == [("kept",)]
+    assert copy.execute("PRAGMA user_version").fetchone() == (1,)
+    copy.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+async def test_several_processes_may_open_a_new_or_an_older_file_at_once(path: Path, version: int) -> None:
+    path.parent.mkdir()
+    if version:
+        connection = connect(path)
+        migrate(connection, migrations=MIGRATIONS[:version])
+        connection.close()
     async with asyncio.TaskGroup() as tasks:
         opened = [tasks.create_task(_open_and_add(path)) for _ in range(4)]
     assert len({task.result() for task in opened}) == 4
@@ -199,7 +232,7 @@ async def test_a_page_and_the_newest_of_a_product_read_one_range_of_one_index(pa
         await SqliteImageTable(database).page("ada", before=None, limit=50)
         await SqliteImageTable(database).page("ada", before="0199", limit=50)
         with suppress(ImageMissing):
-            await SqliteImageTable(database).newest_of_product("ada", "4006381333931")
+            await SqliteImageTable(database).get_newest_of_product("ada", "4006381333931")
         database._reader.set_trace_callback(None)
         plans = [await database.read(f"EXPLAIN QUERY PLAN {statement}") for statement in statements]
     assert [[row["detail"] for row in plan] for plan in plans] == [
@@ -312,15 +345,18 @@ async def test_a_write_under_way_is_finished_though_its_caller_is_gone(path: Pat
 
 async def test_what_is_over_does_not_pile_up(path: Path) -> None:
     async with open_sqlite(path) as database:
-        accounts = SqliteAccountTable(database)
+        accounts, counters = SqliteAccountTable(database), SqliteCounterTable(database)
         for n in range(20):
             await accounts.add_session(make_session("ada", expires_at=NOON))
-            await accounts.count_attempt(f"key-{n}", now=NOON - timedelta(hours=1), window_seconds=60)
+            await counters.increment(f"key-{n}", now=NOON - timedelta(hours=1), window_seconds=60)
         running = make_session("ada", expires_at=NOON + timedelta(days=1))
         await accounts.add_session(running)
-        await accounts.count_attempt("key", now=NOON, window_seconds=60)
+        await accounts.rotate_session(
+            "ada", running.id, old_hash=running.token_hash, new_hash="new", expires_at=running.expires_at, now=NOON
+        )
+        await counters.increment("key", now=NOON, window_seconds=60)
         assert [row["id"] for row in await database.read("SELECT id FROM sessions")] == [running.id]
-        assert [row["key"] for row in await database.read("SELECT key FROM attempts")] == ["key"]
+        assert [row["key"] for row in await database.read("SELECT key FROM counters")] == ["key"]
 
 
 def hold_writer(database: SqliteDatabase) -> threading.Event:

@@ -1,4 +1,4 @@
-"""What every TombstoneTable does, and ImageTable with it: see app.core.ports."""
+"""What every TombstoneTable does, and ImageTable with it: see app.ports."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.dynamodb import DynamoDBImageTable, DynamoDBTombstoneTable
-from app.adapters.sqlite import SqliteImageTable, SqliteTombstoneTable, open_sqlite
-from app.core.errors import ImageMissing
-from app.core.ids import new_id
-from app.core.models import Quota, Tombstone, Usage
-from app.core.ports import ImageTable, TombstoneTable
+from app.domain.errors import ImageMissing
+from app.domain.ids import new_id
+from app.domain.images import Quota, Tombstone, Usage
+from app.ports.tables import ImageTable, TombstoneTable
+from app.tables.dynamodb import DynamoDBImageTable, DynamoDBTombstoneTable
+from app.tables.sqlite import SqliteImageTable, SqliteTombstoneTable, open_sqlite
 from tests.contracts.tables import NOON, make_image, open_table
 
 DAY = timedelta(days=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.adapters.firebase import FirebaseAccounts, open_firebase_accounts
+from app.auth.firebase import FirebaseAccounts, open_firebase_accounts
 
 SCRIPT = Path(__file__).with_name("sign_in.mjs")
 

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from app.adapters.firebase import FirebaseAccounts
-from app.core.errors import CredentialsInvalid, RefreshTokenInvalid
+from app.auth.firebase import FirebaseAccounts
+from app.domain.errors import CredentialsInvalid, RefreshTokenInvalid
 from tests.firebase.conftest import Emulator, sdk_id_token
 
 PASSWORD = "correct horse battery"

@@ -1,22 +1,22 @@
-"""URLs and forms that the service signs and serves itself: every part of one is covered by its signature."""
+"""Tests of the disk store's signed URLs and forms: the signature covers every part of them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.adapters.disk import FORM_URL, URL_PATH, DiskObjectStore, open_disk
-from app.core.errors import FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
-from app.core.models import PostedForm, SignedForm
-from app.core.signing import derive_key, sign
+from app.common.signing import derive_key, sign
+from app.domain.errors import FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
+from app.domain.objects import PresignedPost, PresignedPostClaims
+from app.storage.disk.store import FORM_URL, URL_PATH, DiskObjectStore, open_disk
+from tests.unit.clock import NOON
 
-NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 KEY = "images/u/i/original.jpg"
 URL_KEY = b"k" * 32
 
@@ -31,6 +31,7 @@ async def store(tmp_path: Path) -> AsyncIterator[DiskObjectStore]:
 
 
 async def parts_of(store: DiskObjectStore, *, key: str = KEY, filename: str | None = None) -> dict[str, Any]:
+    """Sign a URL and return its parts as arguments of `open_signed`."""
     url = urlsplit((await store.sign_url(key, filename=filename)).url)
     query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
     return (
@@ -45,13 +46,13 @@ async def parts_of(store: DiskObjectStore, *, key: str = KEY, filename: str | No
 
 
 @pytest.mark.parametrize("filename", [None, "", "beach.jpg", 'für "x"&y=z\r\n+%41.jpg'])
-async def test_a_url_opens_the_file_that_it_was_signed_for(store: DiskObjectStore, filename: str | None) -> None:
-    found = await store.open_signed(**await parts_of(store, filename=filename))
-    assert found.path.read_bytes() == b"content"
-    assert (found.size, found.content_type) == (7, "image/jpeg")
+async def test_a_url_opens_the_object_that_it_was_signed_for(store: DiskObjectStore, filename: str | None) -> None:
+    opened = await store.open_signed(**await parts_of(store, filename=filename))
+    assert opened.path.read_bytes() == b"content"
+    assert (opened.size, opened.content_type) == (7, "image/jpeg")
 
 
-async def test_a_url_is_relative_and_names_nothing_but_its_parts(store: DiskObjectStore) -> None:
+async def test_a_url_is_relative(store: DiskObjectStore) -> None:
     signed = await store.sign_url(KEY, filename="a b.jpg")
     expires = int((NOON + timedelta(seconds=4500)).timestamp())
     start = f"api/v1/objects/{KEY}?expires={expires}&signature="
@@ -91,15 +92,15 @@ async def test_a_filename_cannot_be_added_to_a_url_without_one(store: DiskObject
             await store.open_signed(**parts | {"filename": filename})
 
 
-async def test_a_url_ends_at_the_instant_it_names(store: DiskObjectStore) -> None:
+async def test_a_url_expires_at_the_time_it_contains(store: DiskObjectStore) -> None:
     parts = await parts_of(store)
-    last = NOON + timedelta(seconds=4500)
-    await store.open_signed(**parts | {"now": last - timedelta(microseconds=1)})
+    expires_at = NOON + timedelta(seconds=4500)
+    await store.open_signed(**parts | {"now": expires_at - timedelta(microseconds=1)})
     with pytest.raises(UrlExpired):
-        await store.open_signed(**parts | {"now": last})
+        await store.open_signed(**parts | {"now": expires_at})
 
 
-async def test_a_forged_url_is_not_told_whether_it_has_expired(store: DiskObjectStore) -> None:
+async def test_the_error_of_a_forged_url_does_not_depend_on_its_expiry(store: DiskObjectStore) -> None:
     parts = await parts_of(store)
     with pytest.raises(UrlInvalid):
         await store.open_signed(**parts | {"now": NOON + timedelta(days=1), "signature": "A" * 22})
@@ -113,7 +114,7 @@ async def test_a_url_signed_with_another_key_is_refused(store: DiskObjectStore) 
         await store.open_signed(**parts | {"signature": sign(b"another", message)})
 
 
-async def test_a_url_of_an_object_that_was_deleted_says_so(store: DiskObjectStore) -> None:
+async def test_a_url_of_a_deleted_object_is_refused(store: DiskObjectStore) -> None:
     parts = await parts_of(store)
     await store.delete([KEY])
     with pytest.raises(ObjectMissing):
@@ -129,12 +130,14 @@ async def test_a_url_of_an_object_that_was_deleted_says_so(store: DiskObjectStor
         ("o", "application/octet-stream"),
     ],
 )
-async def test_the_content_type_is_that_of_the_extension(store: DiskObjectStore, name: str, content_type: str) -> None:
+async def test_the_content_type_is_determined_by_the_extension(
+    store: DiskObjectStore, name: str, content_type: str
+) -> None:
     await store.put(f"a/{name}", b"x", content_type="text/html")
     assert (await store.open_signed(**await parts_of(store, key=f"a/{name}"))).content_type == content_type
 
 
-async def test_the_etag_stays_until_the_object_is_another(store: DiskObjectStore) -> None:
+async def test_the_etag_changes_only_with_the_content(store: DiskObjectStore) -> None:
     parts = await parts_of(store)
     first = (await store.open_signed(**parts)).etag
     assert (await store.open_signed(**parts)).etag == first
@@ -149,11 +152,11 @@ SHA256 = "ab" * 32
 EXPIRES_AT = NOON + timedelta(hours=1)
 
 
-async def form_of(store: DiskObjectStore, *, sha256: str | None = SHA256) -> SignedForm:
-    return await store.sign_form(FORM_KEY, content_type="image/png", size=5, sha256=sha256, expires_at=EXPIRES_AT)
+async def form_of(store: DiskObjectStore, *, sha256: str | None = SHA256) -> PresignedPost:
+    return await store.presign_post(FORM_KEY, content_type="image/png", size=5, sha256=sha256, expires_at=EXPIRES_AT)
 
 
-async def test_a_form_is_relative_and_its_fields_can_be_read(store: DiskObjectStore) -> None:
+async def test_the_url_of_a_form_is_relative_and_its_fields_are_readable(store: DiskObjectStore) -> None:
     form = await form_of(store)
     assert (form.url, form.expires_at) == ("api/v1/objects", EXPIRES_AT)
     assert form.url == FORM_URL
@@ -170,7 +173,7 @@ async def test_a_form_is_relative_and_its_fields_can_be_read(store: DiskObjectSt
 @pytest.mark.parametrize("sha256", [None, SHA256])
 async def test_a_form_allows_what_it_was_signed_for(store: DiskObjectStore, sha256: str | None) -> None:
     form = await form_of(store, sha256=sha256)
-    assert store.check_form(form.fields, now=NOON) == PostedForm(FORM_KEY, "image/png", 5, sha256)
+    assert store.verify_post(form.fields, now=NOON) == PresignedPostClaims(FORM_KEY, "image/png", 5, sha256)
 
 
 @pytest.mark.parametrize(
@@ -198,50 +201,50 @@ async def test_a_form_with_any_field_changed_or_added_is_refused(
 ) -> None:
     form = await form_of(store)
     with pytest.raises(FormInvalid):
-        store.check_form({**form.fields, **changed}, now=NOON)
+        store.verify_post({**form.fields, **changed}, now=NOON)
 
 
-async def test_a_form_with_any_field_left_out_is_refused(store: DiskObjectStore) -> None:
+async def test_a_form_with_any_field_removed_is_refused(store: DiskObjectStore) -> None:
     form = await form_of(store)
     for name in form.fields:
         with pytest.raises(FormInvalid):
-            store.check_form({other: form.fields[other] for other in form.fields if other != name}, now=NOON)
+            store.verify_post({other: form.fields[other] for other in form.fields if other != name}, now=NOON)
     with pytest.raises(FormInvalid):
-        store.check_form({}, now=NOON)
+        store.verify_post({}, now=NOON)
 
 
-async def test_what_one_field_says_cannot_move_to_another(store: DiskObjectStore) -> None:
+async def test_the_values_of_two_fields_cannot_be_exchanged(store: DiskObjectStore) -> None:
     fields = dict((await form_of(store)).fields)
     fields |= {"key": fields["Content-Type"], "Content-Type": fields["key"]}
     with pytest.raises(FormInvalid):
-        store.check_form(fields, now=NOON)
+        store.verify_post(fields, now=NOON)
 
 
 async def test_the_order_of_the_fields_does_not_matter(store: DiskObjectStore) -> None:
     form = await form_of(store)
-    assert store.check_form(dict(reversed(list(form.fields.items()))), now=NOON).key == FORM_KEY
+    assert store.verify_post(dict(reversed(list(form.fields.items()))), now=NOON).key == FORM_KEY
 
 
-async def test_a_form_ends_at_the_instant_it_names(store: DiskObjectStore) -> None:
+async def test_a_form_expires_at_the_time_it_contains(store: DiskObjectStore) -> None:
     form = await form_of(store)
-    store.check_form(form.fields, now=EXPIRES_AT - timedelta(microseconds=1))
+    store.verify_post(form.fields, now=EXPIRES_AT - timedelta(microseconds=1))
     with pytest.raises(FormExpired):
-        store.check_form(form.fields, now=EXPIRES_AT)
+        store.verify_post(form.fields, now=EXPIRES_AT)
 
 
-async def test_a_forged_form_is_not_told_whether_it_has_expired(store: DiskObjectStore) -> None:
+async def test_the_error_of_a_forged_form_does_not_depend_on_its_expiry(store: DiskObjectStore) -> None:
     form = await form_of(store)
     with pytest.raises(FormInvalid):
-        store.check_form({**form.fields, "size": "6"}, now=EXPIRES_AT)
+        store.verify_post({**form.fields, "size": "6"}, now=EXPIRES_AT)
 
 
-async def test_the_key_of_urls_signs_no_form_and_the_key_of_forms_no_url(store: DiskObjectStore) -> None:
+async def test_urls_and_forms_have_different_keys(store: DiskObjectStore) -> None:
     fields = dict((await form_of(store)).fields)
     signature = fields.pop("signature")
     form_message = json.dumps(sorted(fields.items())).encode()
     assert sign(derive_key(URL_KEY.hex(), "object-form"), form_message) == signature
     with pytest.raises(FormInvalid):
-        store.check_form(fields | {"signature": sign(URL_KEY, form_message)}, now=NOON)
+        store.verify_post(fields | {"signature": sign(URL_KEY, form_message)}, now=NOON)
     parts = await parts_of(store)
     url_message = f"{KEY}\n{parts['expires']}".encode()
     assert sign(URL_KEY, url_message) == parts["signature"]

@@ -1,4 +1,4 @@
-"""Product codes: what is read as what, and what is refused with which words."""
+"""Tests of product codes: how each kind is normalized, and which codes are refused with which message."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.ean import looks_like_ean, normalise
-from app.core.errors import EanInvalid
+from app.domain.ean import looks_like_ean, normalize
+from app.domain.errors import EanInvalid
 
 DIGITS = "0123456789"
 
 
 def check_digit(digits: str) -> str:
-    """Apart from the code under test: by weights from a table, as the GS1 specification prints them."""
+    """Compute the check digit from a table of weights, as in the GS1 specification, independently of the app."""
     weights = (3, 1) * 9
     return str((10 - sum(int(d) * w for d, w in zip(digits[::-1], weights, strict=False)) % 10) % 10)
 
@@ -26,25 +26,25 @@ def gtins(draw: st.DrawFn) -> str:
 
 
 @pytest.mark.parametrize(
-    "code, kept",
+    "code, normalized",
     [
         ("3017620422003", "3017620422003"),  # EAN-13: Nutella
         ("5449000000996", "5449000000996"),  # EAN-13: Coca-Cola
         ("4006381333931", "4006381333931"),  # EAN-13: Stabilo
-        ("036000291452", "0036000291452"),  # UPC-A: the example of the GS1 and of most textbooks
+        ("036000291452", "0036000291452"),  # UPC-A: the example of GS1 and of most textbooks
         ("012345678905", "0012345678905"),  # UPC-A
         ("96385074", "96385074"),  # EAN-8: the example of most textbooks
         ("73513537", "73513537"),  # EAN-8
         ("40170725", "40170725"),  # EAN-8
-        ("10614141000415", "10614141000415"),  # GTIN-14 of a case: GS1's example
+        ("10614141000415", "10614141000415"),  # GTIN-14 of a case: the example of GS1
         ("00012345600012", "0012345600012"),  # GTIN-14 of a single item
-        ("0000096385074", "96385074"),  # EAN-8, padded to 13
-        ("000096385074", "96385074"),  # to 12
-        ("00000096385074", "96385074"),  # to 14
+        ("0000096385074", "96385074"),  # EAN-8, padded to 13 digits
+        ("000096385074", "96385074"),  # EAN-8, padded to 12 digits
+        ("00000096385074", "96385074"),  # EAN-8, padded to 14 digits
     ],
 )
-def test_a_known_code_is_kept_as_open_food_facts_keeps_it(code: str, kept: str) -> None:
-    assert normalise(code) == kept
+def test_a_code_is_normalized_as_open_food_facts_does(code: str, normalized: str) -> None:
+    assert normalize(code) == normalized
 
 
 @pytest.mark.parametrize(
@@ -63,58 +63,58 @@ def test_a_known_code_is_kept_as_open_food_facts_keeps_it(code: str, kept: str) 
         ("01234596", "012345000096"),
     ],
 )
-def test_a_upc_e_is_expanded_to_the_upc_a_it_stands_for(upc_e: str, upc_a: str) -> None:
+def test_a_upc_e_is_expanded_to_its_upc_a(upc_e: str, upc_a: str) -> None:
     assert upc_a[-1] == check_digit(upc_a[:-1])
-    assert normalise(upc_e) == normalise(upc_a) == f"0{upc_a}"
+    assert normalize(upc_e) == normalize(upc_a) == f"0{upc_a}"
 
 
 @pytest.mark.parametrize(
-    "code, kept",
+    "code, normalized",
     [
-        ("425261", "0042100005264"),  # six digits: without the 0 and the check digit
+        ("425261", "0042100005264"),  # six digits: without the leading 0 and the check digit
         ("123456", "0012345000065"),
-        ("4252614", "0042100005264"),  # seven: without the 0
+        ("4252614", "0042100005264"),  # seven digits: without the leading 0
         ("2345673", "0023456000073"),
-        ("0123456", "0012345000065"),  # seven: without the check digit
+        ("0123456", "0012345000065"),  # seven digits: without the check digit
         ("1123404", "0112340000005"),
     ],
 )
-def test_a_upc_e_may_lack_its_first_and_last_digit(code: str, kept: str) -> None:
-    assert normalise(code) == kept
+def test_a_upc_e_may_lack_its_first_and_last_digit(code: str, normalized: str) -> None:
+    assert normalize(code) == normalized
 
 
-def test_seven_digits_that_fit_two_products_are_refused() -> None:
-    # 0 425261 is 04252614, and 042526 with the check digit 1 is 00425261.
+def test_seven_digits_with_two_meanings_are_refused() -> None:
+    # With a check digit added it is 04252614. With its last digit as the check digit it is 00425261.
     with pytest.raises(EanInvalid, match=r"two different products\. Give all 8 digits"):
-        normalise("0425261")
+        normalize("0425261")
 
 
 @pytest.mark.parametrize(
-    "code, kept",
+    "code, normalized",
     [
-        ("01234565", "0012345000065"),  # valid as both; an EAN-8 with a 0 in front is a shop's own
-        ("01234514", "0012100003454"),  # valid as UPC-E only
-        ("00000017", "00000017"),  # valid as EAN-8 only
-        ("12345670", "12345670"),  # begins with 1, and is a good EAN-8
-        ("11234045", "0112340000005"),  # begins with 1, and its check digit fits a UPC-E only
-        ("21234045", None),  # begins with 2: no UPC-E begins so
+        ("01234565", "0012345000065"),  # Valid as both. An EAN-8 that begins with 0 is an internal number of a shop.
+        ("01234514", "0012100003454"),  # Valid only as UPC-E.
+        ("00000017", "00000017"),  # Valid only as EAN-8.
+        ("12345670", "12345670"),  # Begins with 1 and is a valid EAN-8.
+        ("11234045", "0112340000005"),  # Begins with 1 and is valid only as UPC-E.
+        ("21234045", None),  # Begins with 2, as no UPC-E does.
     ],
 )
-def test_eight_digits_are_read_as_ean_8_or_upc_e_by_a_fixed_rule(code: str, kept: str | None) -> None:
-    if kept is None:
+def test_eight_digits_are_interpreted_as_ean_8_or_upc_e(code: str, normalized: str | None) -> None:
+    if normalized is None:
         with pytest.raises(EanInvalid):
-            normalise(code)
+            normalize(code)
     else:
-        assert normalise(code) == kept
+        assert normalize(code) == normalized
 
 
 @pytest.mark.parametrize("code", ["3 017620 422003", "3-017620-422003", " 3017620422003 ", "3-0-1-7 620422003"])
-def test_single_spaces_and_hyphens_between_digits_are_taken(code: str) -> None:
-    assert normalise(code) == "3017620422003"
+def test_single_spaces_and_hyphens_between_digits_are_ignored(code: str) -> None:
+    assert normalize(code) == "3017620422003"
 
 
 @pytest.mark.parametrize(
-    "code, words",
+    "code, message",
     [
         ("", "empty"),
         ("   ", "empty"),
@@ -155,52 +155,52 @@ def test_single_spaces_and_hyphens_between_digits_are_taken(code: str) -> None:
         ("-", "one at a time"),
     ],
 )
-def test_what_is_wrong_with_a_code_is_named(code: str, words: str) -> None:
-    with pytest.raises(EanInvalid, match=words) as refusal:
-        normalise(code)
-    assert refusal.value.code == "ean_invalid"
-    assert len(refusal.value.detail) < 150
+def test_the_error_says_what_is_wrong_with_the_code(code: str, message: str) -> None:
+    with pytest.raises(EanInvalid, match=message) as raised:
+        normalize(code)
+    assert raised.value.code == "ean_invalid"
+    assert len(raised.value.detail) < 150
 
 
 @given(gtins())
-def test_a_kept_code_is_kept_as_it_is(code: str) -> None:
-    kept = normalise(code)
-    assert len(kept) in (8, 13, 14)
-    assert normalise(kept) == kept
+def test_a_normalized_code_is_not_changed(code: str) -> None:
+    normalized = normalize(code)
+    assert len(normalized) in (8, 13, 14)
+    assert normalize(normalized) == normalized
 
 
 @given(gtins())
-def test_zeros_in_front_say_nothing(code: str) -> None:
-    assert normalise(code.zfill(13)) == normalise(code.zfill(14))
-    if len(code) > 8 or code[0] != "0":  # eight digits that begin with 0 may be a UPC-E
-        assert normalise(code) == normalise(code.zfill(13))
+def test_leading_zeros_do_not_matter(code: str) -> None:
+    assert normalize(code.zfill(13)) == normalize(code.zfill(14))
+    if len(code) > 8 or code[0] != "0":  # Eight digits that begin with 0 may be a UPC-E.
+        assert normalize(code) == normalize(code.zfill(13))
 
 
 @given(st.integers(0, 10**8 - 1).map(lambda n: f"{n:08}"))
-def test_eight_digits_that_are_taken_are_kept_as_they_are_once_kept(code: str) -> None:
+def test_normalized_eight_digits_are_not_changed_and_have_a_valid_check_digit(code: str) -> None:
     try:
-        kept = normalise(code)
+        normalized = normalize(code)
     except EanInvalid:
         return
-    assert normalise(kept) == kept
-    assert kept[-1] == check_digit(kept[:-1])
+    assert normalize(normalized) == normalized
+    assert normalized[-1] == check_digit(normalized[:-1])
 
 
 @given(gtins().filter(lambda code: len(code.lstrip("0")) > 8), st.data())
-def test_one_digit_mistyped_is_always_noticed(code: str, data: st.DataObject) -> None:
-    place = data.draw(st.integers(len(code) - len(code.lstrip("0")) + 1, len(code) - 1))
-    wrong = data.draw(st.sampled_from([digit for digit in DIGITS if digit != code[place]]))
+def test_one_mistyped_digit_is_always_detected(code: str, data: st.DataObject) -> None:
+    position = data.draw(st.integers(len(code) - len(code.lstrip("0")) + 1, len(code) - 1))
+    wrong = data.draw(st.sampled_from([digit for digit in DIGITS if digit != code[position]]))
     with pytest.raises(EanInvalid):
-        normalise(code[:place] + wrong + code[place + 1 :])
+        normalize(code[:position] + wrong + code[position + 1 :])
 
 
 @given(st.text())
-def test_any_text_is_kept_or_refused(text: str) -> None:
+def test_any_text_is_normalized_or_refused(text: str) -> None:
     try:
-        kept = normalise(text)
+        normalized = normalize(text)
     except EanInvalid:
         return
-    assert looks_like_ean(kept)
+    assert looks_like_ean(normalized)
 
 
 @pytest.mark.parametrize("text", ["96385074", "036000291452", "3017620422003", "10614141000415", "123456789"])
@@ -220,10 +220,10 @@ def test_eight_to_fourteen_digits_look_like_a_code(text: str) -> None:
         "0199abcd12345",
     ],
 )
-def test_anything_else_does_not(text: str) -> None:
+def test_other_texts_do_not_look_like_a_code(text: str) -> None:
     assert not looks_like_ean(text)
 
 
-def test_only_eight_digits_that_were_typed_are_read_as_a_short_code():
-    assert normalise("000000100007") == "00100007"
-    assert normalise("00100007") == "0001000000007"
+def test_only_codes_of_eight_digits_are_interpreted_as_upc_e():
+    assert normalize("000000100007") == "00100007"
+    assert normalize("00100007") == "0001000000007"

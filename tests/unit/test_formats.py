@@ -1,4 +1,4 @@
-"""Formats told apart by content, and what everything else is called."""
+"""Tests of the detection of formats by the content of files, and of the descriptions of unsupported ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 import pillow_heif
 import pytest
 
-from app.core.formats import (
+from app.domain.formats import (
     AVIF,
     FORMATS,
     FORMATS_BY_EXTENSION,
@@ -30,14 +30,14 @@ def ftyp(major: bytes, *compatible: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("image_format", [JPEG, PNG, GIF, WEBP, AVIF])
-def test_each_format_is_known_by_its_content(image_format: ImageFormat):
+def test_each_format_is_detected_by_its_content(image_format: ImageFormat):
     assert sniff(encoded(picture(16, 16), image_format.name.upper())) is image_format
 
 
-def test_heic_is_known_by_its_content():
-    buffer = io.BytesIO()
-    pillow_heif.from_pillow(picture(64, 64)).save(buffer)
-    assert sniff(buffer.getvalue()) is HEIC
+def test_heic_is_detected_by_its_content():
+    file = io.BytesIO()
+    pillow_heif.from_pillow(picture(64, 64)).save(file)
+    assert sniff(file.getvalue()) is HEIC
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,16 @@ def test_heic_is_known_by_its_content():
         (b"", None),
     ],
 )
-def test_container_brands_tell_the_format(head: bytes, expected: ImageFormat | None):
+def test_the_format_of_a_container_is_determined_by_its_brands(head: bytes, expected: ImageFormat | None):
     assert sniff(head) is expected
 
 
-def test_brand_after_the_end_of_its_box_does_not_count():
+def test_a_brand_after_the_end_of_its_box_is_ignored():
     assert sniff(ftyp(b"mif1", b"miaf") + b"avif") is HEIF
 
 
 @pytest.mark.parametrize(
-    "head, words",
+    "head, description",
     [
         (b"%PDF-1.7", "a PDF document"),
         (b"II*\x00\x08", "a TIFF image"),
@@ -85,9 +85,9 @@ def test_brand_after_the_end_of_its_box_does_not_count():
         (b"hello", "not a known image format"),
     ],
 )
-def test_what_is_not_taken_is_named(head: bytes, words: str):
-    assert describe(head) == words
+def test_unsupported_formats_are_described(head: bytes, description: str):
+    assert describe(head) == description
 
 
-def test_extensions_name_one_format_each():
+def test_each_extension_belongs_to_one_format():
     assert len(FORMATS_BY_EXTENSION) == sum(len(f.extensions) for f in FORMATS)

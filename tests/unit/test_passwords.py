@@ -1,4 +1,4 @@
-"""Which passwords are refused, and that a hash says which parameters it was made with."""
+"""Tests of password rules and password hashes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from argon2 import extract_parameters
 
-from app.adapters.passwords import PARAMETERS, Passwords
-from app.core.errors import Overloaded, PasswordWeak
+from app.auth.passwords import PARAMETERS, Passwords
+from app.domain.errors import Overloaded, PasswordWeak
 
 CHEAP = replace(PARAMETERS, memory_cost=8, time_cost=1)
 
@@ -28,7 +28,7 @@ def passwords(executor: ThreadPoolExecutor) -> Passwords:
 
 
 @pytest.mark.parametrize(
-    "password,why",
+    "password, reason",
     [
         ("Zq9!xw7", "fewer than 8"),
         ("e\N{COMBINING ACUTE ACCENT}" * 7, "fewer than 8"),
@@ -45,17 +45,17 @@ def passwords(executor: ThreadPoolExecutor) -> Passwords:
         ("anna.berg", "e-mail address"),
     ],
 )
-async def test_weak_password_is_refused_with_the_reason(passwords: Passwords, password: str, why: str) -> None:
-    with pytest.raises(PasswordWeak, match=why):
+async def test_a_weak_password_is_refused_with_the_reason(passwords: Passwords, password: str, reason: str) -> None:
+    with pytest.raises(PasswordWeak, match=reason):
         await passwords.check(password, email="anna.berg@example.com")
 
 
 @pytest.mark.parametrize("password", ["Zq9!xw7k", "correct horse battery staple", "Zq9!" * 32, "пароль-для-фото"])
-async def test_good_password_passes(passwords: Passwords, password: str) -> None:
+async def test_a_good_password_is_accepted(passwords: Passwords, password: str) -> None:
     await passwords.check(password, email="anna.berg@example.com")
 
 
-async def test_verify_tells_right_from_wrong(passwords: Passwords) -> None:
+async def test_only_the_hashed_password_matches_its_hash(passwords: Passwords) -> None:
     password_hash = await passwords.hash("correct horse")
     assert await passwords.verify(password_hash, "correct horse")
     assert not await passwords.verify(password_hash, "correct house")
@@ -63,40 +63,40 @@ async def test_verify_tells_right_from_wrong(passwords: Passwords) -> None:
     assert not await passwords.verify(password_hash, "correct horse" + "\N{COMBINING CEDILLA}" * 60_000)
 
 
-async def test_verify_takes_the_same_password_in_other_code_points(passwords: Passwords) -> None:
+async def test_the_same_password_in_other_code_points_matches(passwords: Passwords) -> None:
     password_hash = await passwords.hash("caf\N{LATIN SMALL LETTER E WITH ACUTE} com leite")
     assert await passwords.verify(password_hash, "cafe\N{COMBINING ACUTE ACCENT} com leite")
 
 
-async def test_verify_takes_half_a_surrogate_pair_for_a_character(passwords: Passwords) -> None:
+async def test_a_lone_surrogate_is_part_of_the_password(passwords: Passwords) -> None:
     password_hash = await passwords.hash("correct \ud83d horse")
     assert await passwords.verify(password_hash, "correct \ud83d horse")
     assert not await passwords.verify(password_hash, "correct \ud83c horse")
 
 
-async def test_verify_without_a_hash_computes_with_the_parameters_of_real_ones(executor: ThreadPoolExecutor) -> None:
-    seen: list[str] = []
+async def test_verification_without_a_hash_costs_as_much_as_with_one(executor: ThreadPoolExecutor) -> None:
+    verified: list[str] = []
 
-    class Watched(Passwords):
+    class WatchedPasswords(Passwords):
         def _verify(self, password_hash: str, password: str) -> bool:
-            seen.append(password_hash)
+            verified.append(password_hash)
             return super()._verify(password_hash, password)
 
-    assert not await Watched(executor).verify(None, "correct horse")
-    assert extract_parameters(seen[0]) == PARAMETERS
+    assert not await WatchedPasswords(executor).verify(None, "correct horse")
+    assert extract_parameters(verified[0]) == PARAMETERS
 
 
-async def test_hash_made_with_other_parameters_is_outdated(passwords: Passwords, executor: ThreadPoolExecutor) -> None:
+async def test_a_hash_with_other_parameters_is_outdated(passwords: Passwords, executor: ThreadPoolExecutor) -> None:
     password_hash = await passwords.hash("correct horse")
     assert not passwords.outdated(password_hash)
     assert Passwords(executor, parameters=replace(CHEAP, time_cost=2)).outdated(password_hash)
 
 
-def test_full_queue_is_refused_and_has_room_again_afterwards(passwords: Passwords) -> None:
+def test_requests_over_the_limit_are_refused_until_a_slot_is_free(passwords: Passwords) -> None:
     with ExitStack() as stack:
         for _ in range(64):
-            stack.enter_context(passwords.place())
-        with pytest.raises(Overloaded), passwords.place():
+            stack.enter_context(passwords.slot())
+        with pytest.raises(Overloaded), passwords.slot():
             pass
-    with passwords.place():
+    with passwords.slot():
         pass

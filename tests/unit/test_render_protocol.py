@@ -1,4 +1,4 @@
-"""What the render pool believes of a worker's answer."""
+"""Tests of how the render pool validates the response of a worker."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.adapters.render_protocol import AnswerInvalid, WorkerConfig, read_answer, write_error, write_rendering
-from app.core.errors import AppError, FormatUnsupported, ImageTooLarge, Internal
-from app.core.models import RenderedThumbnail, Rendering
-from app.core.render_options import RenderLimits, RenderOptions
+from app.domain.errors import AppError, FormatUnsupported, ImageTooLarge, Internal
+from app.domain.renderings import RenderedThumbnail, Rendering
+from app.imaging.options import RenderLimits, RenderOptions
+from app.imaging.protocol import ResponseInvalid, WorkerConfig, decode_response, encode_error, encode_rendering
 from tests.pictures import encoded, picture
 
 OPTIONS = RenderOptions(sizes=(200, 500), allowed_content_types=frozenset({"image/png", "image/jpeg"}))
@@ -29,34 +29,34 @@ RENDERING = Rendering(
 )
 
 
-def changed(change: Callable[[dict[str, Any]], object], data: bytes = SMALL + LARGE) -> bytes:
-    answer = write_rendering(RENDERING)
-    head = json.loads(answer[4 : 4 + struct.unpack(">I", answer[:4])[0]])
-    change(head)
-    return with_length(json.dumps(head).encode()) + data
+def modified(modify: Callable[[dict[str, Any]], object], data: bytes = SMALL + LARGE) -> bytes:
+    response = encode_rendering(RENDERING)
+    metadata = json.loads(response[4 : 4 + struct.unpack(">I", response[:4])[0]])
+    modify(metadata)
+    return with_length(json.dumps(metadata).encode()) + data
 
 
-def with_length(head: bytes) -> bytes:
-    return struct.pack(">I", len(head)) + head
+def with_length(metadata: bytes) -> bytes:
+    return struct.pack(">I", len(metadata)) + metadata
 
 
-def test_rendering_comes_back_as_it_was():
-    assert read_answer(write_rendering(RENDERING), OPTIONS) == RENDERING
+def test_rendering_is_unchanged_after_encoding_and_decoding():
+    assert decode_response(encode_rendering(RENDERING), OPTIONS) == RENDERING
 
 
-def test_error_comes_back_as_it_was():
+def test_error_is_unchanged_after_encoding_and_decoding():
     with pytest.raises(ImageTooLarge) as raised:
-        read_answer(write_error(ImageTooLarge("1 x 1 pixels; the limit is 0.")), OPTIONS)
+        decode_response(encode_error(ImageTooLarge("1 x 1 pixels; the limit is 0.")), OPTIONS)
     assert raised.value.detail == "1 x 1 pixels; the limit is 0."
 
 
-def test_detail_of_an_error_is_bounded_and_printable():
+def test_error_detail_is_truncated_and_printable():
     with pytest.raises(FormatUnsupported) as raised:
-        read_answer(write_error(FormatUnsupported("a\r\nb\x00\u202e" + "c" * 10_000)), OPTIONS)
+        decode_response(encode_error(FormatUnsupported("a\r\nb\x00\u202e" + "c" * 10_000)), OPTIONS)
     assert raised.value.detail == "ab" + "c" * 298
 
 
-def test_config_comes_back_as_it_was():
+def test_config_is_unchanged_after_encoding_and_decoding():
     config = WorkerConfig(
         RenderOptions((16,), "webp", frozenset({"image/gif", "image/png"}), RenderLimits(1, 2, 3, 4)),
         cpu_seconds=1,
@@ -66,13 +66,13 @@ def test_config_comes_back_as_it_was():
     assert WorkerConfig.from_json(config.to_json()) == config
 
 
-def first(head: dict[str, Any]) -> dict[str, Any]:
-    thumbnail: dict[str, Any] = head["thumbnails"][0]
+def first_thumbnail(metadata: dict[str, Any]) -> dict[str, Any]:
+    thumbnail: dict[str, Any] = metadata["thumbnails"][0]
     return thumbnail
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         b"\xff\xff\xff\xff",
@@ -82,33 +82,33 @@ def first(head: dict[str, Any]) -> dict[str, Any]:
         with_length(b"[" * 100_000),
         with_length(b'{"error": "internal", "detail": ""}'),
         with_length(b'{"error": "image_corrupt", "detail": {}}'),
-        write_error(Internal()),
-        changed(lambda head: head.update(width=0)),
-        changed(lambda head: head.update(width=16_385)),
-        changed(lambda head: head.update(height=True)),
-        changed(lambda head: head.update(height="25")),
-        changed(lambda head: head.update(content_type="text/html")),
-        changed(lambda head: head.update(content_type="image/gif")),
-        changed(lambda head: head.update(placeholder="x" * 65)),
-        changed(lambda head: head.update(placeholder=None)),
-        changed(lambda head: head["thumbnails"].pop()),
-        changed(lambda head: head["thumbnails"].reverse()),
-        changed(lambda head: first(head).update(size=100)),
-        changed(lambda head: first(head).update(width=201)),
-        changed(lambda head: first(head).update(bytes=-1)),
-        changed(lambda head: first(head).update(bytes=len(SMALL) - 1)),
-        changed(lambda head: first(head).update(bytes=1 << 40)),
-        changed(lambda head: first(head).update(content_type="image/webp")),
-        changed(lambda head: first(head).update(content_type="text/html")),
-        changed(lambda _: None, data=b"<script>" + SMALL[8:] + LARGE),
-        changed(lambda _: None, data=SMALL + LARGE + b"more"),
-        changed(lambda _: None, data=SMALL),
+        encode_error(Internal()),
+        modified(lambda metadata: metadata.update(width=0)),
+        modified(lambda metadata: metadata.update(width=16_385)),
+        modified(lambda metadata: metadata.update(height=True)),
+        modified(lambda metadata: metadata.update(height="25")),
+        modified(lambda metadata: metadata.update(content_type="text/html")),
+        modified(lambda metadata: metadata.update(content_type="image/gif")),
+        modified(lambda metadata: metadata.update(placeholder="x" * 65)),
+        modified(lambda metadata: metadata.update(placeholder=None)),
+        modified(lambda metadata: metadata["thumbnails"].pop()),
+        modified(lambda metadata: metadata["thumbnails"].reverse()),
+        modified(lambda metadata: first_thumbnail(metadata).update(size=100)),
+        modified(lambda metadata: first_thumbnail(metadata).update(width=201)),
+        modified(lambda metadata: first_thumbnail(metadata).update(bytes=-1)),
+        modified(lambda metadata: first_thumbnail(metadata).update(bytes=len(SMALL) - 1)),
+        modified(lambda metadata: first_thumbnail(metadata).update(bytes=1 << 40)),
+        modified(lambda metadata: first_thumbnail(metadata).update(content_type="image/webp")),
+        modified(lambda metadata: first_thumbnail(metadata).update(content_type="text/html")),
+        modified(lambda _: None, data=b"<script>" + SMALL[8:] + LARGE),
+        modified(lambda _: None, data=SMALL + LARGE + b"more"),
+        modified(lambda _: None, data=SMALL),
     ],
 )
-def test_answer_that_this_service_would_not_write_is_not_believed(answer: bytes):
-    with pytest.raises(AnswerInvalid):
-        read_answer(answer, OPTIONS)
+def test_invalid_response_is_rejected(response: bytes):
+    with pytest.raises(ResponseInvalid):
+        decode_response(response, OPTIONS)
 
 
-def test_unchanged_answer_is_believed():
-    assert not isinstance(read_answer(changed(lambda _: None), OPTIONS), AppError)
+def test_valid_response_is_accepted():
+    assert not isinstance(decode_response(modified(lambda _: None), OPTIONS), AppError)

@@ -1,26 +1,26 @@
-"""The time by a server's clock, whatever this machine's clock shows."""
+"""Tests of the clock that follows the `Date` headers of a server."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
-from app.adapters import server_clock
-from app.adapters.server_clock import ServerClock
+from app.common import server_clock
+from app.common.server_clock import ServerClock
+from tests.unit.clock import NOON
 
 SKEWS = [timedelta(minutes=10), -timedelta(minutes=10), timedelta(days=400), timedelta()]
-NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 class Machine:
-    """A machine whose two clocks a test can turn."""
+    """Replaces the two clocks of this machine, so that a test can set them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.wall = NOON
-        self.counted = 1000.0
+        self.monotonic = 1000.0
         machine = self
 
         class Now(datetime):
@@ -29,11 +29,11 @@ class Machine:
                 return machine.wall
 
         monkeypatch.setattr(server_clock, "datetime", Now)
-        monkeypatch.setattr(time, "monotonic", lambda: self.counted)
+        monkeypatch.setattr(time, "monotonic", lambda: self.monotonic)
 
     def pass_time(self, seconds: float) -> None:
         self.wall += timedelta(seconds=seconds)
-        self.counted += seconds
+        self.monotonic += seconds
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ def date(moment: datetime) -> str:
     return format_datetime(moment.replace(microsecond=0), usegmt=True)
 
 
-def test_before_any_response_it_is_this_machines_time(machine: Machine):
+def test_before_the_first_response_the_time_is_that_of_this_machine(machine: Machine):
     assert ServerClock()() == NOON
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-def test_it_is_the_servers_time_whatever_this_machine_shows(machine: Machine, skew: timedelta):
+def test_after_a_response_the_time_is_that_of_the_server(machine: Machine, skew: timedelta):
     clock = ServerClock()
     clock.observe(date(NOON + skew))
     assert clock() == NOON + skew
@@ -58,7 +58,7 @@ def test_it_is_the_servers_time_whatever_this_machine_shows(machine: Machine, sk
     assert clock() == NOON + skew + timedelta(hours=1)
 
 
-def test_of_dates_in_whole_seconds_the_latest_moment_counts(machine: Machine):
+def test_the_latest_of_several_dates_in_whole_seconds_is_used(machine: Machine):
     clock, server = ServerClock(), NOON + timedelta(minutes=10, milliseconds=300)
     for _ in range(9):
         clock.observe(date(server))
@@ -68,7 +68,7 @@ def test_of_dates_in_whole_seconds_the_latest_moment_counts(machine: Machine):
     assert timedelta() <= server - clock() < timedelta(seconds=0.2)
 
 
-def test_a_server_whose_clock_was_set_is_believed_at_once(machine: Machine):
+def test_a_change_of_the_servers_clock_takes_effect_immediately(machine: Machine):
     clock = ServerClock()
     clock.observe(date(NOON))
     clock.observe(date(NOON - timedelta(hours=2)))
@@ -76,7 +76,7 @@ def test_a_server_whose_clock_was_set_is_believed_at_once(machine: Machine):
 
 
 @pytest.mark.parametrize("jump", [timedelta(minutes=10), -timedelta(minutes=10)])
-def test_a_jump_of_this_machines_clock_lasts_until_the_next_response(machine: Machine, jump: timedelta):
+def test_a_change_of_this_machines_clock_has_no_effect_after_the_next_response(machine: Machine, jump: timedelta):
     clock = ServerClock()
     clock.observe(date(NOON))
     machine.wall += jump
@@ -84,7 +84,7 @@ def test_a_jump_of_this_machines_clock_lasts_until_the_next_response(machine: Ma
     assert clock() == NOON
 
 
-def test_after_a_suspension_the_time_has_gone_on(machine: Machine):
+def test_the_time_of_a_suspension_is_included(machine: Machine):
     clock = ServerClock()
     clock.observe(date(NOON))
     machine.wall += timedelta(hours=8)
@@ -92,7 +92,7 @@ def test_after_a_suspension_the_time_has_gone_on(machine: Machine):
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "Mon, 99 Nov 2026 12:00:00 GMT"])
-def test_what_is_no_date_changes_nothing(machine: Machine, text: str):
+def test_an_invalid_date_is_ignored(machine: Machine, text: str):
     clock = ServerClock()
     clock.observe(date(NOON + timedelta(minutes=5)))
     clock.observe(text)

@@ -1,87 +1,283 @@
+"""Tests of the settings: presets, endpoints and keys of AWS services, and the combinations that are refused."""
+
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings
+from app.settings import AwsServiceName, Settings, read_settings
 
 SECRET = "s" * 32
+SERVICES: tuple[AwsServiceName, ...] = get_args(AwsServiceName)
+KEYS = ("aws", *SERVICES)
+"""The prefixes of the settings that hold access keys."""
 
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch):
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    for service in SERVICES:
+        monkeypatch.delenv(f"AWS_ENDPOINT_URL_{service.upper()}", raising=False)
 
 
-def settings(**given: Any) -> Settings:
-    return Settings(_env_file=None, **given)  # type: ignore[call-arg]
+def make_settings(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg]
 
 
-def test_nothing_needs_to_be_set():
-    assert (settings().backend, settings().auth, settings().host) == ("embedded", "local", "127.0.0.1")
+def make_aws_settings(**values: Any) -> Settings:
+    return make_settings(**{"backend": "aws", "secret_key": SECRET} | values)
+
+
+def parts_of(settings: Settings) -> tuple[str, str, str]:
+    return settings.storage, settings.tables, settings.queue
+
+
+# Presets and parts
+
+
+def test_no_setting_is_required():
+    settings = make_settings()
+    assert (settings.backend, settings.auth, settings.host) == ("embedded", "local", "127.0.0.1")
+    assert parts_of(settings) == ("disk", "sqlite", "local")
+
+
+def test_the_backend_is_a_preset_for_all_parts():
+    assert parts_of(make_settings(backend="embedded")) == ("disk", "sqlite", "local")
+    assert parts_of(make_aws_settings()) == ("s3", "dynamodb", "sqs")
 
 
 @pytest.mark.parametrize(
-    "given, reason",
+    "values, expected",
     [
-        ({"backend": "aws"}, "SECRET_KEY"),
-        ({"backend": "aws", "secret_key": SECRET, "aws_access_key_id": "test"}, "AWS_ACCESS_KEY_ID"),
-        ({"secret_key": "short"}, "SECRET_KEY"),
-        ({"cors_origins": "*"}, "CORS_ORIGINS"),
-        ({"cors_origins": "app.example.com"}, "no origin"),
-        ({"cors_origins": "https://app.example.com/"}, "no origin"),
-        (
-            {"auth": "firebase", "google_cloud_project": "p", "firebase_auth_emulator_host": "127.0.0.1:9099"},
-            "EMULATOR",
-        ),
+        ({"storage": "s3"}, ("s3", "sqlite", "local")),
+        ({"tables": "dynamodb"}, ("disk", "dynamodb", "local")),
+        ({"storage": "s3", "tables": "dynamodb", "queue": "sqs"}, ("s3", "dynamodb", "sqs")),
+        ({"backend": "aws", "queue": "local"}, ("s3", "dynamodb", "local")),
+        ({"backend": "aws", "storage": "disk", "queue": "local"}, ("disk", "dynamodb", "local")),
+        ({"backend": "aws", "tables": "sqlite", "queue": "local"}, ("s3", "sqlite", "local")),
+    ],
+)
+def test_each_part_can_be_selected_on_its_own(
+    values: dict[str, str], expected: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+):
+    assert parts_of(make_settings(**values, secret_key=SECRET)) == expected
+    for name, value in values.items():
+        monkeypatch.setenv(name.upper(), value)
+    assert parts_of(make_settings(secret_key=SECRET)) == expected
+
+
+def test_only_the_services_of_selected_parts_are_used():
+    assert make_settings().aws_services == []
+    assert make_settings(storage="s3").aws_services == ["s3"]
+    assert make_settings(tables="dynamodb", secret_key=SECRET).aws_services == ["dynamodb"]
+    assert make_aws_settings().aws_services == ["s3", "dynamodb", "sqs"]
+
+
+def test_the_data_dir_is_used_by_files_and_by_sqlite():
+    assert make_settings().uses_data_dir
+    assert make_settings(storage="s3").uses_data_dir
+    assert make_settings(tables="dynamodb", secret_key=SECRET).uses_data_dir
+    assert not make_aws_settings(queue="local").uses_data_dir
+
+
+def test_logs_are_text_in_development_and_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    assert not make_settings().logs_are_text
+    assert make_settings(environment="development").logs_are_text
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert make_settings().logs_are_text
+
+
+# Endpoints and keys of AWS services
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("variable", ["{}_ENDPOINT_URL", "AWS_ENDPOINT_URL_{}"])
+def test_each_service_has_its_own_endpoint(service: AwsServiceName, variable: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(variable.format(service.upper()), "http://own:9000")
+    settings = make_aws_settings()
+    assert {name: settings.aws_service(name).endpoint_url for name in SERVICES} == {
+        name: "http://own:9000" if name == service else None for name in SERVICES
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("variable", ["{}_ENDPOINT_URL", "AWS_ENDPOINT_URL_{}"])
+def test_localstack_is_the_endpoint_of_the_services_without_their_own(
+    service: AwsServiceName, variable: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LOCALSTACK_ENDPOINT_URL", "http://localstack:4566")
+    monkeypatch.setenv(variable.format(service.upper()), "http://own:9000")
+    settings = make_aws_settings()
+    assert {name: settings.aws_service(name).endpoint_url for name in SERVICES} == {
+        name: "http://own:9000" if name == service else "http://localstack:4566" for name in SERVICES
+    }
+
+
+def test_without_endpoints_the_services_are_those_of_aws():
+    settings = make_aws_settings()
+    assert [settings.aws_service(name).endpoint_url for name in SERVICES] == [None, None, None]
+
+
+def test_the_bucket_may_be_in_another_region():
+    settings = make_aws_settings(aws_default_region="eu-west-1", s3_region="us-west-2")
+    assert [settings.aws_service(name).region for name in SERVICES] == ["us-west-2", "eu-west-1", "eu-west-1"]
+    settings = make_aws_settings(aws_default_region="eu-west-1")
+    assert [settings.aws_service(name).region for name in SERVICES] == ["eu-west-1"] * 3
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_services_own_keys_take_precedence_and_do_not_inherit_the_session_token(service: AwsServiceName):
+    own: dict[str, str] = {f"{service}_access_key_id": "own", f"{service}_secret_access_key": "own secret"}
+    settings = make_aws_settings(
+        aws_access_key_id="shared", aws_secret_access_key="shared secret", aws_session_token="token", **own
+    )
+    for name in SERVICES:
+        found = settings.aws_service(name)
+        expected = ("own", "own secret", None) if name == service else ("shared", "shared secret", "token")
+        assert (found.name, found.access_key, found.secret_key, found.session_token) == (name, *expected)
+
+
+def test_without_keys_the_sdk_searches_for_them():
+    found = make_aws_settings().aws_service("s3")
+    assert (found.access_key, found.secret_key, found.session_token) == (None, None, None)
+
+
+@pytest.mark.parametrize("prefix", KEYS)
+@pytest.mark.parametrize("suffix", ["access_key_id", "secret_access_key"])
+def test_a_key_without_its_secret_and_a_secret_without_its_key_are_refused(prefix: str, suffix: str):
+    names = f"{prefix.upper()}_ACCESS_KEY_ID and {prefix.upper()}_SECRET_ACCESS_KEY must be set together"
+    with pytest.raises(ValidationError, match=names):
+        make_aws_settings(**{f"{prefix}_{suffix}": "x"})
+
+
+@pytest.mark.parametrize("key", ["test", "TEST", "minioadmin"])
+@pytest.mark.parametrize("prefix", KEYS)
+def test_keys_of_emulators_are_refused_in_production(prefix: str, key: str):
+    keys = {f"{prefix}_access_key_id": key, f"{prefix}_secret_access_key": "x"}
+    with pytest.raises(ValidationError, match=f"{prefix.upper()}_ACCESS_KEY_ID is the default of an emulator"):
+        make_aws_settings(**keys)
+    assert make_aws_settings(**keys, environment="development").environment == "development"
+
+
+def test_keys_of_services_that_are_not_used_are_not_checked():
+    assert make_settings(aws_access_key_id="test").aws_services == []
+    assert make_settings(storage="s3", sqs_access_key_id="test").aws_services == ["s3"]
+
+
+# Refused values and combinations
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"backend": "embedde"}, "embedded"),
+        ({"secret_key": "short"}, "SECRET_KEY must have at least 32 characters"),
+        ({"cors_origins": "app.example.com"}, "is not an origin"),
+        ({"cors_origins": "https://app.example.com/"}, "is not an origin"),
         ({"auth": "firebase"}, "GOOGLE_CLOUD_PROJECT"),
-        ({"allowed_extensions": "jpg,exe"}, "exe"),
+        ({"allowed_extensions": "jpg,exe"}, "unknown: exe"),
         ({"allowed_extensions": ","}, "none given"),
-        ({"thumbnail_sizes": "5"}, "pixels"),
+        ({"thumbnail_sizes": "5"}, "sizes in pixels"),
+        ({"thumbnail_sizes": "100,101,102,103,104,105,106,107,108"}, "1 to 8 sizes"),
         ({"max_file_size": "0"}, "greater"),
         ({"port": "99999"}, "less"),
     ],
 )
-def test_the_unsafe_and_the_senseless_refuse_to_start(given: dict[str, str], reason: str):
-    with pytest.raises(ValidationError, match=reason):
-        settings(**given)
+def test_invalid_values_are_refused(values: dict[str, str], message: str):
+    for environment in ("production", "development"):
+        with pytest.raises(ValidationError, match=message):
+            make_settings(**values, environment=environment)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "values",
     [
-        {"backend": "aws", "aws_access_key_id": "test"},
-        {"cors_origins": "*"},
-        {"auth": "firebase", "google_cloud_project": "p", "firebase_auth_emulator_host": "127.0.0.1:9099"},
+        {"queue": "sqs"},
+        {"queue": "sqs", "storage": "s3"},
+        {"queue": "sqs", "tables": "dynamodb"},
+        {"backend": "aws", "storage": "disk"},
+        {"backend": "aws", "tables": "sqlite"},
     ],
 )
-def test_a_declared_development_environment_may(given: dict[str, str]):
-    assert settings(environment="development", **given).environment == "development"
+def test_a_shared_queue_is_refused_with_files_that_only_this_machine_has(values: dict[str, str]):
+    with pytest.raises(ValidationError, match="QUEUE=sqs needs STORAGE=s3 and TABLES=dynamodb"):
+        make_settings(**values, secret_key=SECRET)
 
 
-def test_aws_with_a_secret_and_a_role_is_fine_in_production():
-    assert settings(backend="aws", secret_key=SECRET).aws_access_key_id is None
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"backend": "aws"}, "TABLES=dynamodb needs SECRET_KEY"),
+        ({"tables": "dynamodb"}, "TABLES=dynamodb needs SECRET_KEY"),
+        ({"cors_origins": "*"}, "CORS_ORIGINS"),
+        (
+            {"auth": "firebase", "google_cloud_project": "p", "firebase_auth_emulator_host": "127.0.0.1:9099"},
+            "FIREBASE_AUTH_EMULATOR_HOST",
+        ),
+    ],
+)
+def test_unsafe_values_are_refused_in_production_only(values: dict[str, str], message: str):
+    with pytest.raises(ValidationError, match=message):
+        make_settings(**values)
+    assert make_settings(**values, environment="development").environment == "development"
+
+
+def test_sqlite_tables_need_no_secret_key():
+    assert make_settings(storage="s3").secret_key is None
+
+
+# Sources
 
 
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("THUMBNAIL_SIZES", "500, 100,100")
     monkeypatch.setenv("ALLOWED_EXTENSIONS", ".JPG, webp")
     monkeypatch.setenv("CORS_ORIGINS", "https://a.example,https://b.example")
-    read = settings()
-    assert read.thumbnail_sizes == (100, 500)
-    assert read.allowed_content_types == {"image/jpeg", "image/webp"}
-    assert read.cors_origins == ("https://a.example", "https://b.example")
+    settings = make_settings()
+    assert settings.thumbnail_sizes == (100, 500)
+    assert settings.allowed_content_types == {"image/jpeg", "image/webp"}
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
 
 
-def test_a_secret_is_not_shown():
-    assert SECRET not in repr(settings(secret_key=SECRET))
+def test_an_empty_variable_is_treated_as_unset(tmp_path: Path):
+    (tmp_path / "env").write_text("SECRET_KEY=\nS3_REGION=\nSTORAGE=\n")
+    settings = Settings(_env_file=tmp_path / "env")  # type: ignore[call-arg]
+    assert (settings.secret_key, settings.s3_region, settings.storage) == (None, None, "disk")
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    (tmp_path / "env").write_text("SECRET_KEY=\nS3_REGION=\n")
-    read = Settings(_env_file=tmp_path / "env")  # type: ignore[call-arg]
-    assert (read.secret_key, read.s3_region) == (None, None)
+def test_environment_variables_override_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / ".env").write_text("PORT=1\nHOST=0.0.0.0\nUNKNOWN=x\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "2")
+    settings = read_settings()
+    assert (settings.port, settings.host) == (2, "0.0.0.0")  # noqa: S104 - nothing is bound
+
+
+def test_invalid_settings_end_the_process_with_a_message_that_names_each_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "99999")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(SystemExit) as exit_:
+        read_settings()
+    assert "PORT Input should be less than or equal to 65535" in str(exit_.value)
+    assert "LOG_LEVEL" in str(exit_.value)
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    keys = {f"{prefix}_{suffix}": SECRET for prefix in KEYS for suffix in ("access_key_id", "secret_access_key")}
+    public = {f"{prefix}_access_key_id": "public" for prefix in KEYS}
+    settings = make_aws_settings(**keys | public, aws_session_token=SECRET, firebase_api_key=SECRET)
+    assert SECRET not in repr(settings)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRET_KEY", "short secret")
+    with pytest.raises(SystemExit) as exit_:
+        read_settings()
+    assert "short secret" not in str(exit_.value)

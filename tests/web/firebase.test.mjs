@@ -1,94 +1,95 @@
-/** The same page with AUTH=firebase: accounts that Firebase keeps, here its Auth emulator. */
+/** Tests the page with AUTH=firebase against the Firebase Auth emulator. */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { assertNoComplaints, launch, noChromium, openPage, register, stock } from "./browser.mjs";
+import { assertNoErrors, launch, noChromium, openPage, register, uploadAndClose } from "./browser.mjs";
 import { CORPUS, noCorpus, startService } from "./service.mjs";
 
 const EMULATOR = process.env.FIREBASE_AUTH_EMULATOR_HOST;
-const noEmulator = EMULATOR ? false : "no Firebase Auth emulator: run `make test-firebase`, which starts one";
+const noEmulator = EMULATOR ? false : "requires the Firebase Auth emulator: run `make test-firebase`";
 const PROJECT = "demo-images";
-const SETTINGS = {
+const ENVIRONMENT = {
   AUTH: "firebase",
   GOOGLE_CLOUD_PROJECT: PROJECT,
   FIREBASE_API_KEY: "any",
   FIREBASE_AUTH_EMULATOR_HOST: EMULATOR,
 };
 const PHOTO = join(CORPUS, "good", "sharp__4.webp");
-const PASSED_MS = 61 * 60 * 1000;
+const ACCESS_TOKEN_EXPIRED_MS = 61 * 60 * 1000;
 
-describe("with accounts kept by Firebase", { skip: noEmulator || noChromium || noCorpus, timeout: 60_000 }, () => {
+describe("accounts in Firebase", { skip: noEmulator || noChromium || noCorpus, timeout: 60_000 }, () => {
   let service;
   let browser;
   before(async () => {
-    [service, browser] = await Promise.all([startService("embedded", { changes: SETTINGS }), launch()]);
+    [service, browser] = await Promise.all([startService("embedded", { environment: ENVIRONMENT }), launch()]);
   });
   after(async () => {
     await browser?.close();
     await service?.stop();
   });
-  const opened = async () => {
+  const openGallery = async () => {
     const page = await openPage(browser, service.url);
-    return { page, person: await register(page) };
+    return { page, user: await register(page) };
   };
-  const tilesAre = (page, count) => page.waitForFunction((n) => document.querySelectorAll(".tile").length === n, count);
+  const waitForTiles = (page, count) =>
+    page.waitForFunction((n) => document.querySelectorAll(".tile").length === n, count);
 
-  test("who signs out and in again finds the pictures there; a wrong password is told in words", async () => {
-    const { page, person } = await opened();
-    await stock(page, [PHOTO]);
+  test("images are available after signing out and in again, and a wrong password shows an error", async () => {
+    const { page, user } = await openGallery();
+    await uploadAndClose(page, [PHOTO]);
     await signOut(page);
-    assertNoComplaints(page);
-    await signIn(page, { ...person, password: "not this passphrase" });
-    await isRefused(page);
-    await signIn(page, person);
-    await tilesAre(page, 1);
-    await page.waitForFunction(() => document.querySelector(".tile img.there"));
+    assertNoErrors(page);
+    await signIn(page, { ...user, password: "not this passphrase" });
+    await waitForRejectedSignIn(page);
+    await signIn(page, user);
+    await waitForTiles(page, 1);
+    await page.waitForFunction(() => document.querySelector(".tile img.loaded"));
     await page.getByText("1 picture").first().waitFor();
-    assertNoComplaints(page);
+    assertNoErrors(page);
     await page.context().close();
   });
 
-  test("an address that has an account is told beside it", async () => {
-    const { page, person } = await opened();
+  test("an email address that is already registered shows an error below the field", async () => {
+    const { page, user } = await openGallery();
     await signOut(page);
     await page.getByRole("button", { name: "Create one" }).click();
-    await signIn(page, person);
+    await signIn(page, user);
     await page.getByText("There is an account with this e-mail address already.").waitFor();
-    assert.equal(await page.getByLabel("E-mail").getAttribute("aria-invalid"), "true");
+    assert.equal(await page.getByLabel("Email").getAttribute("aria-invalid"), "true");
     await page.context().close();
   });
 
-  test("tokens are renewed in time, and a page that is loaded again goes on", async () => {
-    const { page } = await opened();
-    const renewed = [];
-    page.on("response", (response) => response.url().endsWith("/auth/refresh") && renewed.push(response));
+  test("an expired token is renewed, and the session continues after a reload", async () => {
+    const { page } = await openGallery();
+    const refreshResponses = [];
+    page.on("response", (response) => response.url().endsWith("/auth/refresh") && refreshResponses.push(response));
     await page.clock.install();
-    await page.clock.fastForward(PASSED_MS);
-    const sending = page.waitForRequest("**/images/upload");
-    await stock(page, [PHOTO]);
-    assert.equal(renewed.length, 1);
-    const { access_token: token } = await renewed[0].json();
-    assert.equal((await sending).headers().authorization, `Bearer ${token}`);
+    await page.clock.fastForward(ACCESS_TOKEN_EXPIRED_MS);
+    const uploadRequest = page.waitForRequest("**/images/upload");
+    await uploadAndClose(page, [PHOTO]);
+    assert.equal(refreshResponses.length, 1);
+    const { access_token: token } = await refreshResponses[0].json();
+    assert.equal((await uploadRequest).headers().authorization, `Bearer ${token}`);
     await page.reload();
-    await tilesAre(page, 1);
-    assert.equal(renewed.length, 2);
-    assertNoComplaints(page);
+    await waitForTiles(page, 1);
+    assert.equal(refreshResponses.length, 2);
+    assertNoErrors(page);
     await page.context().close();
   });
 
-  test("an account that was deleted is gone from Firebase too", async () => {
-    const { page, person } = await opened();
-    assert.equal(await isKnown(person), true);
+  test("deleting an account also deletes it in Firebase", async () => {
+    const { page, user } = await openGallery();
+    assert.equal(await existsInFirebase(user), true);
     await page.getByRole("button", { name: "Account" }).click();
     await page.getByText("Delete my account").click();
-    await page.getByLabel(`Type ${person.email} to confirm`).fill(person.email);
+    await page.getByLabel(`Type ${user.email} to confirm`).fill(user.email);
     await page.getByRole("button", { name: "Delete account and pictures" }).click();
     await page.getByText("are being deleted").waitFor();
-    assertNoComplaints(page);
-    assert.equal(await isKnown(person), false);
-    await signIn(page, person);
-    await isRefused(page);
+    assertNoErrors(page);
+    assert.equal(await existsInFirebase(user), false);
+    await signIn(page, user);
+    await waitForRejectedSignIn(page);
     await page.context().close();
   });
 });
@@ -100,20 +101,20 @@ async function signOut(page) {
 }
 
 async function signIn(page, { email, password }) {
-  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password").fill(password);
   await page.locator(".sign-in .primary").click();
 }
 
-/** The browser logs the answer 401 by itself, which is no fault of the page. */
-async function isRefused(page) {
+/** The browser logs the 401 response as an error, which is expected. */
+async function waitForRejectedSignIn(page) {
   await page.getByText("The e-mail address or the password is wrong.").waitFor();
-  assert.ok(page.complaints.every((text) => text.includes("401")));
-  page.complaints = [];
+  assert.ok(page.errors.every((text) => text.includes("401")));
+  page.errors = [];
 }
 
-/** Asks the emulator itself, as the project's owner may. */
-async function isKnown({ email }) {
+/** Looks up the user in the emulator with owner credentials. */
+async function existsInFirebase({ email }) {
   const url = `http://${EMULATOR}/identitytoolkit.googleapis.com/v1/projects/${PROJECT}/accounts:lookup`;
   const headers = { Authorization: "Bearer owner", "Content-Type": "application/json" };
   const response = await fetch(url, { method: "POST", headers, body: JSON.stringify({ email: [email] }) });

@@ -1,10 +1,10 @@
-/** The whole way through the page, as somebody new goes it, on each backend. */
+/** Tests the complete journey of a new user on each backend. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { assertNoComplaints, chooseFiles, isSettled, launch, noChromium, openPage, register } from "./browser.mjs";
+import { assertNoErrors, chooseFiles, waitForUploads, launch, noChromium, openPage, register } from "./browser.mjs";
 import { BACKENDS, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const GOOD = [
@@ -29,14 +29,14 @@ for (const { name, skip } of BACKENDS) {
     let service;
     let browser;
     let page;
-    let broken = false;
-    /** A test that goes on where the one before it ended. */
+    let hasFailed = false;
+    /** A test that continues from the state in which the previous one ended. */
     const step = (title, run) =>
       test(title, async (context) => {
-        if (broken) return context.skip("a step before this one failed");
-        broken = true;
+        if (hasFailed) return context.skip("a previous step failed");
+        hasFailed = true;
         await run();
-        broken = false;
+        hasFailed = false;
       });
     const tiles = () => page.locator(".tile");
     const toast = (text) => page.locator(".toast", { hasText: text });
@@ -51,36 +51,39 @@ for (const { name, skip } of BACKENDS) {
       await service?.stop();
     });
 
-    step("twelve files are uploaded, but for the one that is no picture", async () => {
-      const states = watchStates(page);
+    step("of twelve files, all are uploaded except the one that is not an image", async () => {
+      const samples = sampleUploads(page);
       await chooseFiles(page, [...photos(), join(CORPUS, "unsupported", "file-type__fixture-minimal.pdf")]);
-      await isSettled(page);
+      await waitForUploads(page);
       await page.getByText("1 file was not uploaded").first().waitFor();
-      await page.locator(".uploads").getByText("Not a picture that can be kept here").waitFor();
+      await page.locator(".uploads").getByText("Unsupported file type").waitFor();
       assert.equal(await tiles().count(), GOOD.length);
       await page.getByText(`${GOOD.length} pictures`).waitFor();
-      const seen = await states();
-      assert.ok(seen.most <= 3, `${seen.most} at once`);
+      const { maxRunning, meterValues } = await samples;
+      assert.ok(maxRunning <= 3, `${maxRunning} concurrent uploads`);
       assert.ok(
-        seen.values.some((value) => value > 0 && value < 1),
-        "the bar moved",
+        meterValues.some((value) => value > 0 && value < 1),
+        "the progress bar did not move",
       );
-      await page.locator(".tray").getByRole("button", { name: "Done" }).click();
-      assertNoComplaints(page);
+      await page.locator(".upload-panel").getByRole("button", { name: "Done" }).click();
+      assertNoErrors(page);
     });
 
-    step("thumbnails are there, each in a box of its own shape", async () => {
-      await page.waitForFunction((count) => document.querySelectorAll(".tile img.there").length === count, GOOD.length);
-      const boxes = await page.evaluate(() =>
+    step("each thumbnail is displayed in its own aspect ratio", async () => {
+      await page.waitForFunction(
+        (count) => document.querySelectorAll(".tile img.loaded").length === count,
+        GOOD.length,
+      );
+      const deviations = await page.evaluate(() =>
         [...document.querySelectorAll(".tile img")].map((image) => {
           const { width, height } = image.getBoundingClientRect();
           return Math.abs(width / height / (image.naturalWidth / image.naturalHeight) - 1);
         }),
       );
-      assert.ok(Math.max(...boxes) < 0.02, `off by ${Math.max(...boxes)}`);
+      assert.ok(Math.max(...deviations) < 0.02, `the aspect ratio deviates by ${Math.max(...deviations)}`);
     });
 
-    step("a large file goes straight into the store", async () => {
+    step("a large file is uploaded directly to the store", async () => {
       const big = Buffer.concat([readFileSync(photos()[0]), Buffer.alloc(9 * 1024 * 1024, 1)]);
       const posts = [];
       const listen = (request) => request.method() === "POST" && posts.push(request.url());
@@ -91,14 +94,14 @@ for (const { name, skip } of BACKENDS) {
       assert.ok(!posts.some((url) => url.endsWith("/images/upload")));
       assert.equal(posts.filter((url) => url.includes("/images/uploads")).length, 2);
       assert.equal(await tiles().count(), GOOD.length + 1);
-      assertNoComplaints(page);
+      assertNoErrors(page);
     });
 
-    step("a picture is opened, walked from, described and renamed", async () => {
+    step("an image is opened, described and renamed, and arrow keys go to the next one", async () => {
       await tiles().first().click();
       const dialog = page.locator(".viewer");
       await dialog.getByText("big.jpg").first().waitFor();
-      await page.waitForFunction(() => document.querySelector(".frame img.there"));
+      await page.waitForFunction(() => document.querySelector(".frame img.loaded"));
       await page.keyboard.press("ArrowRight");
       await page.waitForFunction(() => document.querySelector(".viewer-title").textContent !== "big.jpg");
       await page.getByLabel("Description").fill("At the sea");
@@ -108,10 +111,10 @@ for (const { name, skip } of BACKENDS) {
       await page.reload();
       await page.locator(".viewer-title", { hasText: "sea.jpg" }).waitFor();
       assert.equal(await page.getByLabel("Description").inputValue(), "At the sea");
-      assertNoComplaints(page);
+      assertNoErrors(page);
     });
 
-    step("a picture is downloaded under its name, and its link copied", async () => {
+    step("an image is downloaded under its name and its link is copied", async () => {
       await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
       await page.getByRole("button", { name: "Copy link" }).click();
       await toast("Link copied").waitFor();
@@ -125,10 +128,10 @@ for (const { name, skip } of BACKENDS) {
       ]);
       assert.equal(download.suggestedFilename(), "sea.jpg");
       assert.deepEqual(readFileSync(await download.path()), original);
-      assertNoComplaints(page);
+      assertNoErrors(page);
     });
 
-    step("a deletion can be undone, and is sent when it cannot be any more", async () => {
+    step("a deletion can be undone, and is sent when the undo message is closed", async () => {
       const sent = [];
       page.on("request", (request) => request.url().endsWith("/images/delete") && sent.push(request.url()));
       await page.getByRole("button", { name: "Delete" }).click();
@@ -148,10 +151,10 @@ for (const { name, skip } of BACKENDS) {
       await toast("3 pictures deleted").getByRole("button", { name: "Close" }).click();
       await page.getByText(`${GOOD.length - 2} pictures`).waitFor();
       assert.equal(sent.length, 1);
-      assertNoComplaints(page);
+      assertNoErrors(page);
     });
 
-    step("a deletion that could still be undone is sent when the page goes away", async () => {
+    step("a pending deletion is sent when the page is closed", async () => {
       await tiles().first().hover();
       await tiles().first().getByRole("checkbox").click();
       await page.keyboard.press("Delete");
@@ -159,63 +162,58 @@ for (const { name, skip } of BACKENDS) {
       await page.reload();
       await page.getByText(`${GOOD.length - 3} pictures`).waitFor();
       await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, GOOD.length - 3);
-      assertNoComplaints(page);
+      assertNoErrors(page);
     });
 
-    step("the picture of a product is fetched by its code, and an unknown code is explained", async () => {
+    step("the image of a product is imported by its code, and an unknown code shows an error", async () => {
       await page.getByRole("button", { name: "Picture by barcode" }).click();
       const code = page.getByLabel("Product code");
-      const get = page.getByRole("button", { name: "Get picture" });
+      const submit = page.getByRole("button", { name: "Get picture" });
       await code.fill("3017620422004");
-      await page.getByText("the last one would be 3").waitFor();
-      assert.ok(await get.isDisabled());
+      await page.getByText("last digit should be 3").waitFor();
+      assert.ok(await submit.isDisabled());
       await code.fill(WITH_IMAGE);
-      await get.click();
+      await submit.click();
       const job = page.locator(".job", { hasText: WITH_IMAGE });
       await job.getByRole("button", { name: "Show" }).waitFor({ timeout: 30_000 });
       await code.fill(UNKNOWN);
-      await get.click();
+      await submit.click();
       await page.locator('.job[data-state="failed"]', { hasText: UNKNOWN }).waitFor({ timeout: 30_000 });
       await page.locator(".job", { hasText: UNKNOWN }).getByText("does not know this code").waitFor();
       await job.getByRole("button", { name: "Show" }).click();
-      await page.locator(".facts").getByText("Hazelnut spread").waitFor();
+      await page.locator(".properties").getByText("Hazelnut spread").waitFor();
       await page.keyboard.press("Escape");
       await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, GOOD.length - 2);
-      assertNoComplaints(page);
+      assertNoErrors(page);
     });
 
-    step("signing out leaves nothing behind", async () => {
+    step("signing out removes all data from the browser", async () => {
       await page.getByRole("button", { name: "Account" }).click();
       await page.getByRole("button", { name: "Sign out" }).click();
       await page.getByText("You are signed out.").waitFor();
       assert.equal(await page.evaluate(() => localStorage.getItem("pictures.session")), null);
       assert.equal(await page.locator(".tile").count(), 0);
-      assertNoComplaints(page);
+      assertNoErrors(page);
     });
   });
 }
 
-/** Samples how many uploads are under way at once, and where the bar over all of them stands. */
-function watchStates(page) {
-  const sampling = page.evaluate(
+/** Samples the number of running uploads and the value of the progress bar until the last upload has started. */
+function sampleUploads(page) {
+  return page.evaluate(
     () =>
       new Promise((resolve) => {
-        const seen = { most: 0, values: [] };
+        const samples = { maxRunning: 0, meterValues: [] };
+        const count = (...states) =>
+          document.querySelectorAll(states.map((state) => `.uploads [data-state="${state}"]`).join()).length;
         const timer = setInterval(() => {
-          seen.most = Math.max(
-            seen.most,
-            document.querySelectorAll('.uploads [data-state="sending"], .uploads [data-state="checking"]').length,
-          );
-          seen.values.push(document.querySelector(".tray .meter")?.value);
-          if (
-            document.querySelector('.uploads [data-state="stored"]') &&
-            !document.querySelector('.uploads [data-state="waiting"]')
-          ) {
+          samples.maxRunning = Math.max(samples.maxRunning, count("sending", "processing"));
+          samples.meterValues.push(document.querySelector(".upload-panel .meter")?.value);
+          if (count("stored") && !count("waiting")) {
             clearInterval(timer);
-            resolve(seen);
+            resolve(samples);
           }
         }, 20);
       }),
   );
-  return () => sampling;
 }

@@ -1,4 +1,4 @@
-/** The service as people start it, in processes of its own, on free ports and with a folder of its own. */
+/** Starts the service as users do: in separate processes, on free ports and with a temporary data folder. */
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -11,18 +11,18 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const PYTHON = join(ROOT, ".venv/bin/python");
 const START_MS = 40_000;
 export const CORPUS = fileURLToPath(new URL("../../../shared/corpus/", import.meta.url));
-export const noCorpus = existsSync(CORPUS) ? false : "the corpus of test images is not beside this checkout";
+export const noCorpus = existsSync(CORPUS) ? false : "requires the corpus of test images in ../shared/corpus";
 
-/** The backends to test: aws needs a stand-in, which `make test-web` starts. */
+/** The backends to test. The aws backend requires an emulator, which `make test-web` starts. */
 export const BACKENDS = [
   { name: "embedded", skip: false },
-  { name: "aws", skip: process.env.LOCALSTACK_ENDPOINT_URL ? false : "no stand-in for AWS: run `make test-web`" },
+  { name: "aws", skip: process.env.LOCALSTACK_ENDPOINT_URL ? false : "requires an AWS emulator: run `make test-web`" },
 ];
 
-export async function startService(backend, { rootPath = "", changes = {} } = {}) {
+export async function startService(backend, { rootPath = "", environment = {} } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "pictures-"));
   const [port, catalogPort] = [await freePort(), await freePort()];
-  const catalog = run(["-m", "tests.fake_catalog", catalogPort], process.env);
+  const catalog = startPython(["-m", "tests.fake_catalog", catalogPort], process.env);
   const settings = {
     ...process.env,
     BACKEND: backend,
@@ -31,42 +31,43 @@ export async function startService(backend, { rootPath = "", changes = {} } = {}
     DATA_DIR: join(folder, "data"),
     PORT: port,
     PRODUCT_CATALOG_URL: `http://127.0.0.1:${catalogPort}`,
-    ...changes,
+    ...environment,
   };
   const server = ["-m", "uvicorn", "main:app", "--port", port, "--root-path", rootPath, "--log-level", "warning"];
-  const processes = [catalog, run(rootPath ? server : ["main.py"], settings)];
-  if (backend === "aws") processes.push(run(["-m", "app.worker"], { ...settings, DATA_DIR: join(folder, "worker") }));
+  const processes = [catalog, startPython(rootPath ? server : ["main.py"], settings)];
+  if (backend === "aws")
+    processes.push(startPython(["-m", "app", "worker"], { ...settings, DATA_DIR: join(folder, "worker") }));
   const url = `http://localhost:${port}/`;
-  await isReady(`${url}health/ready`);
+  await waitUntilReady(`${url}health/ready`);
   return { url, stop: () => stop(processes, folder) };
 }
 
-function run(parameters, env) {
-  return spawn(PYTHON, parameters.map(String), { cwd: ROOT, env, stdio: ["ignore", "ignore", "inherit"] });
+function startPython(args, env) {
+  return spawn(PYTHON, args.map(String), { cwd: ROOT, env, stdio: ["ignore", "ignore", "inherit"] });
 }
 
 async function stop(processes, folder) {
   await Promise.all(
     processes.map(async (process) => {
       if (process.exitCode !== null) return;
-      const gone = new Promise((resolve) => process.once("exit", resolve));
+      const exited = new Promise((resolve) => process.once("exit", resolve));
       process.kill("SIGTERM");
-      const killing = setTimeout(() => process.kill("SIGKILL"), 15_000);
-      await gone;
-      clearTimeout(killing);
+      const killTimer = setTimeout(() => process.kill("SIGKILL"), 15_000);
+      await exited;
+      clearTimeout(killTimer);
     }),
   );
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function isReady(url) {
+async function waitUntilReady(url) {
   const deadline = Date.now() + START_MS;
   while (Date.now() < deadline) {
     const response = await fetch(url).catch(() => null);
     if (response?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`not ready: ${url}`);
+  throw new Error(`The service was not ready after ${START_MS} ms: ${url}`);
 }
 
 export function freePort() {

@@ -9,14 +9,15 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI
 
-from app.api.app import _store_origin
-from app.api.web import PageConfig, add_web_page
+from app.container import backends
 from app.settings import Settings
-from tests.api.conftest import Service, embedded_settings, running
+from tests.api.conftest import Service, aws, aws_settings, embedded_settings, running
+from tests.aws_emulators import AwsEmulator
 
-STORE = "https://images.s3.eu-west-1.amazonaws.com"
+__all__ = ["aws"]
+
+STORE = "https://images.example.com"
 
 
 @pytest_asyncio.fixture
@@ -40,11 +41,14 @@ async def test_the_page_may_load_nothing_but_its_own(service: Service):
     assert page.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_images_may_come_from_the_store_that_signs_their_urls():
-    app = FastAPI()
-    add_web_page(app, config=PageConfig(1, 1, (), ()), store_origin=STORE)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service.test") as client:
-        allowed = policy(await client.get("/"))
+@pytest_asyncio.fixture
+async def service_with_s3(tmp_path: Path, aws: AwsEmulator) -> AsyncIterator[Service]:
+    async with running(aws_settings(tmp_path, aws, s3_presigned_url_endpoint=STORE)) as opened:
+        yield opened
+
+
+async def test_images_may_come_from_the_store_that_signs_their_urls(service_with_s3: Service):
+    allowed = policy(await service_with_s3.client.get("/"))
     assert STORE in allowed["img-src"]
     assert STORE in allowed["connect-src"]
     assert STORE not in allowed["script-src"]
@@ -53,22 +57,20 @@ async def test_images_may_come_from_the_store_that_signs_their_urls():
 @pytest.mark.parametrize(
     "changes,origin",
     [
-        ({"backend": "embedded"}, None),
-        ({"backend": "aws", "s3_region": "eu-west-1"}, STORE),
-        ({"backend": "aws", "localstack_endpoint_url": "http://localhost:4566"}, "http://localhost:4566"),
+        ({"s3_region": "eu-west-1"}, "https://images.s3.eu-west-1.amazonaws.com"),
+        ({"localstack_endpoint_url": "http://localhost:4566"}, "http://localhost:4566"),
+        ({"s3_endpoint_url": "http://minio:9000"}, "http://minio:9000"),
         (
-            {
-                "backend": "aws",
-                "localstack_endpoint_url": "http://localstack:4566",
-                "s3_presigned_url_endpoint": "http://localhost:4566",
-            },
-            "http://localhost:4566",
+            {"s3_endpoint_url": "http://minio:9000", "s3_presigned_url_endpoint": "http://localhost:9000"},
+            "http://localhost:9000",
         ),
     ],
 )
-def test_the_store_is_where_urls_are_signed_for(changes: dict[str, Any], origin: str | None):
-    settings = Settings(_env_file=None, environment="development", **changes)  # type: ignore[call-arg]
-    assert _store_origin(settings) == origin
+async def test_the_store_origin_is_the_endpoint_for_which_urls_are_signed(changes: dict[str, Any], origin: str):
+    keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    settings = Settings(_env_file=None, backend="aws", environment="development", **keys, **changes)  # type: ignore[call-arg]
+    async with backends.open_s3_storage(settings) as storage:
+        assert storage.origin == origin
 
 
 async def test_a_file_is_asked_for_again_and_sent_once(service: Service):

@@ -1,14 +1,14 @@
-/** Every view, light and dark, on phone and desk: nothing that axe finds fault with, and nothing cut off. */
+/** Tests every view in both color schemes and on several screens: no accessibility violations, nothing wider than the screen. */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
-  assertNoComplaints,
+  assertNoErrors,
   chooseFiles,
-  DESK,
-  faults,
-  isSettled,
+  DESKTOP,
+  accessibilityViolations,
+  waitForUploads,
   launch,
   noChromium,
   openPage,
@@ -19,22 +19,22 @@ import { CORPUS, noCorpus, startService } from "./service.mjs";
 
 const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", "Pillow__hopper.avif"];
 const NARROW = { ...PHONE, viewport: { width: 320, height: 568 } };
-const FORMS = { phone: PHONE, desk: DESK, narrow: NARROW };
-// Colours do not depend on the form: each scheme is looked at on one. The narrowest shows whether everything fits.
-const SCHEMES = { phone: ["dark"], desk: ["light"], narrow: [] };
+const SCREENS = { phone: PHONE, desktop: DESKTOP, narrow: NARROW };
+// Colors do not depend on the screen, so each color scheme is tested on one. The narrow screen only tests the width.
+const SCHEMES = { phone: ["dark"], desktop: ["light"], narrow: [] };
 
-for (const [form, options] of Object.entries(FORMS)) {
-  describe(`the views on ${form}`, { skip: noChromium || noCorpus, timeout: 120_000 }, () => {
+for (const [screen, options] of Object.entries(SCREENS)) {
+  describe(`views on a ${screen} screen`, { skip: noChromium || noCorpus, timeout: 120_000 }, () => {
     let service;
     let browser;
     let page;
     const checked = [];
 
-    /** Looks at the view as it is, in each colour scheme. */
-    const look = async (name) => {
-      for (const colorScheme of SCHEMES[form]) {
+    /** Checks the current view in each color scheme. */
+    const checkView = async (name) => {
+      for (const colorScheme of SCHEMES[screen]) {
         await page.emulateMedia({ colorScheme });
-        assert.deepEqual(await faults(page), [], `${name}, ${colorScheme}`);
+        assert.deepEqual(await accessibilityViolations(page), [], `${name}, ${colorScheme}`);
       }
       const { scrollWidth, innerWidth } = await page.evaluate(() => ({
         scrollWidth: Math.max(
@@ -42,14 +42,14 @@ for (const [form, options] of Object.entries(FORMS)) {
         ),
         innerWidth,
       }));
-      assert.ok(scrollWidth <= innerWidth, `${name} is ${scrollWidth} wide in a window of ${innerWidth}`);
+      assert.ok(scrollWidth <= innerWidth, `${name} is ${scrollWidth} px wide on a screen of ${innerWidth} px`);
       checked.push(name);
     };
     const button = (name) => page.getByRole("button", { name, exact: true });
 
     before(async () => {
       [service, browser] = await Promise.all([startService("embedded"), launch()]);
-      // axe is put into the page as text, which the page's own policy would rightly refuse.
+      // axe is injected into the page as text, which the page's content security policy forbids.
       page = await openPage(browser, service.url, { ...options, bypassCSP: true });
     });
     after(async () => {
@@ -57,84 +57,86 @@ for (const [form, options] of Object.entries(FORMS)) {
       await service?.stop();
     });
 
-    test("from welcome to account", async (context) => {
+    test("all views from the welcome page to the account dialog", async (context) => {
       await page.locator(".sign-in").waitFor();
-      await look("welcome");
-      await page.locator(".sign-in .swap button").click();
-      await look("sign in");
-      await page.locator(".sign-in .swap button").click();
+      await checkView("welcome page");
+      await page.locator(".sign-in .mode-switch button").click();
+      await checkView("sign-in form");
+      await page.locator(".sign-in .mode-switch button").click();
       await register(page);
-      await look("empty gallery");
+      await checkView("empty gallery");
       await chooseFiles(page, [
         ...PHOTOS.map((name) => join(CORPUS, "good", name)),
         join(CORPUS, "unsupported", "gen__svg_script.svg"),
       ]);
-      await isSettled(page);
+      await waitForUploads(page);
       await page.waitForFunction(
-        (count) => document.querySelectorAll(".tile img.there").length === count,
+        (count) => document.querySelectorAll(".tile img.loaded").length === count,
         PHOTOS.length,
       );
-      await look("uploads");
-      await page.locator(".tray").getByRole("button", { name: "Done" }).click();
-      await look("gallery");
+      await checkView("uploads");
+      await page.locator(".upload-panel").getByRole("button", { name: "Done" }).click();
+      await checkView("gallery");
       await button("Select").click();
       await page.locator(".tile").first().click();
-      await look("selection");
+      await checkView("selection");
       await page.locator(".selection-bar").getByRole("button", { name: "Delete" }).click();
-      await look("deleted, undo offered");
+      await checkView("deletion with undo");
       await button("Undo").click();
       await page.locator(".tile").first().click();
-      await page.waitForFunction(() => document.querySelector(".frame img.there"));
-      await look("large view");
+      await page.waitForFunction(() => document.querySelector(".frame img.loaded"));
+      await checkView("viewer");
       await page.keyboard.press("i");
-      await look("large view, details the other way");
+      await checkView("viewer with toggled details");
       await page.keyboard.press("Escape");
       await button("Picture by barcode").click();
       await page.getByLabel("Product code").fill("3017620422004");
-      await look("product with a typing error");
+      await checkView("product code with a typing error");
       await page.getByLabel("Product code").fill("3017620422003");
       await button("Get picture").click();
       await button("Show").waitFor({ timeout: 30_000 });
-      await look("product found");
+      await checkView("imported product");
       await page.keyboard.press("Escape");
       await button("Account").click();
       await page.getByText("Delete my account").click();
-      await look("account");
-      assertNoComplaints(page);
-      context.diagnostic(`no fault in: ${checked.join(", ")}`);
+      await checkView("account dialog");
+      assertNoErrors(page);
+      context.diagnostic(`no violations in: ${checked.join(", ")}`);
     });
 
-    test("where the system sets the colours, what is chosen looks different still", async () => {
+    test("selected items are recognizable in forced-colors mode", async () => {
       await page.emulateMedia({ forcedColors: "active" });
-      const background = (choice) =>
-        page.locator(".choice span", { hasText: choice }).evaluate((span) => getComputedStyle(span).backgroundColor);
+      const background = (option) =>
+        page
+          .locator(".radio-group span", { hasText: option })
+          .evaluate((span) => getComputedStyle(span).backgroundColor);
       assert.notEqual(await background("Automatic"), await background("Light"));
       await page.keyboard.press("Escape");
       await button("Select").click();
       await page.locator(".tile").first().click();
-      const isTicked = (index) => page.locator(".tile-mark .icon").nth(index).isVisible();
-      assert.deepEqual(await Promise.all([isTicked(0), isTicked(1)]), [true, false]);
+      const isChecked = (index) => page.locator(".tile-checkbox .icon").nth(index).isVisible();
+      assert.deepEqual(await Promise.all([isChecked(0), isChecked(1)]), [true, false]);
       await page.keyboard.press("Escape");
       await page.emulateMedia({ forcedColors: "none" });
     });
 
-    test("a picture that is being prepared, and one that could not be", async () => {
+    test("images with pending and failed previews", async () => {
       await page.route("**/api/v1/images?*", async (route) => {
         const body = await (await route.fetch()).json();
-        dress(body.items[0], "pending", null);
-        dress(body.items[1], "failed", "Decoding took too long.");
+        setThumbnails(body.items[0], "pending", null);
+        setThumbnails(body.items[1], "failed", "Decoding took too long.");
         await route.fulfill({ json: body });
       });
       await page.route("**/events", (route) => route.abort());
       await page.reload();
-      await page.getByText("Being prepared").waitFor();
+      await page.getByText("Creating preview").waitFor();
       await page.getByText("No preview").waitFor();
-      await look("pending and failed");
+      await checkView("pending and failed previews");
     });
   });
 }
 
-function dress(view, status, reason) {
+function setThumbnails(view, status, reason) {
   Object.assign(view, { thumbnail_url: null, placeholder: null });
   for (const thumbnail of view.thumbnails)
     Object.assign(thumbnail, { status, reason, url: null, width: null, height: null });

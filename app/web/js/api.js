@@ -1,10 +1,10 @@
-/** Calls of the API: with a token, tried again where that is safe, and with every failure a Problem. */
+/** API client: adds the access token, retries safe requests, and throws every failure as a Problem. */
 
-import { Problem, problemOf } from "./problems.js";
+import { Problem, problemFromResponse } from "./problems.js";
 
 const PREFIX = "api/v1/";
-const TRIES = 3;
-const LONGEST_WAIT_SECONDS = 30;
+const MAX_ATTEMPTS = 3;
+const MAX_RETRY_DELAY_SECONDS = 30;
 
 export class Api {
   constructor(session) {
@@ -26,17 +26,17 @@ export class Api {
     return response.status === 204 ? null : response.json();
   }
 
-  /** Like the browser's fetch, but an answer that is no success is thrown. */
+  /** Works like the browser's fetch, but throws a Problem for an error response. */
   async fetch(path, init = {}) {
-    const repeatable = ["GET", "DELETE"].includes(init.method ?? "GET") || "Idempotency-Key" in (init.headers ?? {});
+    const isIdempotent = ["GET", "DELETE"].includes(init.method ?? "GET") || "Idempotency-Key" in (init.headers ?? {});
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#attempt(path, init);
       } catch (problem) {
         const seconds = problem.retryAfter ?? attempt;
-        const mayRepeat = problem.passing && repeatable && attempt < TRIES && seconds <= LONGEST_WAIT_SECONDS;
-        if (!mayRepeat || init.signal?.aborted) throw problem;
-        await pause(seconds * 1000);
+        const canRetry = problem.isTransient && isIdempotent && attempt < MAX_ATTEMPTS;
+        if (!canRetry || seconds > MAX_RETRY_DELAY_SECONDS || init.signal?.aborted) throw problem;
+        await delay(seconds * 1000);
       }
     }
   }
@@ -46,9 +46,9 @@ export class Api {
     if (response.ok) return response;
     const problem = await readProblem(response);
     if (problem.status !== 401) throw problem;
-    const again = await this.#send(path, init, await this.session.renew());
-    if (!again.ok) throw await readProblem(again);
-    return again;
+    const secondResponse = await this.#send(path, init, await this.session.renew());
+    if (!secondResponse.ok) throw await readProblem(secondResponse);
+    return secondResponse;
   }
 
   async #send(path, init, token) {
@@ -60,21 +60,21 @@ export class Api {
     }
   }
 
-  /** Sends without waiting for an answer, while the page goes away. */
-  sendLast(path, body) {
-    const headers = { "Content-Type": "application/json", Authorization: `Bearer ${this.session.tokenAtHand}` };
+  /** Sends a request that outlives the page, without waiting for the response. */
+  postOnUnload(path, body) {
+    const headers = { "Content-Type": "application/json", Authorization: `Bearer ${this.session.currentToken}` };
     fetch(PREFIX + path, { method: "POST", headers, body: JSON.stringify(body), keepalive: true }).catch(() => {});
   }
 }
 
 async function readProblem(response) {
   const body = await response.json().catch(() => null);
-  return problemOf(response.status, body, response.headers.get("Retry-After"));
+  return problemFromResponse(response.status, body, response.headers.get("Retry-After"));
 }
 
-export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+export const delay = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** A name for a request that has to happen once. crypto.randomUUID is missing where the page came by plain http. */
-export function newKey() {
+/** Returns a random idempotency key. crypto.randomUUID is not available on pages loaded over plain HTTP. */
+export function newIdempotencyKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,77 +1,76 @@
-/** The page as a whole: somebody is signed in and sees their gallery, or is not and is asked in. */
+/** The page as a whole: shows the gallery to a user who is signed in, and the welcome page to everyone else. */
 
-import { welcome } from "./account/welcome.js";
-import { h } from "./parts/dom.js";
-import { LANGUAGES, rememberLanguage, t, useLanguage } from "./parts/i18n.js";
+import { createWelcomePage } from "./account/welcome.js";
 import { Session } from "./session.js";
+import { byId, el } from "./ui/dom.js";
+import { LANGUAGES, loadLanguage, rememberLanguage, translate } from "./ui/i18n.js";
 
-const FAREWELL = "pictures.farewell";
-const place = (id) => document.getElementById(id);
+const NOTICE_KEY = "pictures.notice";
 
 export class App {
-  desk = null;
+  shell = null;
 
   constructor(config) {
     this.config = config;
     this.session = new Session();
-    this.session.addEventListener("started", () => this.#enter());
-    this.session.addEventListener("ended", () => this.#askToSignInAgain());
-    this.session.addEventListener("leaving", () => this.desk?.leave());
-    this.session.addEventListener("left", () => this.#beginAnew());
+    this.session.addEventListener("signedIn", () => this.#showAfterSignIn());
+    this.session.addEventListener("expired", () => this.#openSessionExpiredDialog());
+    this.session.addEventListener("signingOut", () => this.shell?.prepareSignOut());
+    this.session.addEventListener("signedOut", () => this.#reload());
   }
 
   async start() {
-    place("brand-name").textContent = document.title = t("title");
-    if (!this.session.isRemembered) return this.#showWelcome();
-    const { Desk } = await import("./desk.js");
-    this.desk ??= new Desk(this);
-    this.desk.draw();
+    byId("brand-name").textContent = document.title = translate("title");
+    if (!this.session.isRemembered) return this.#showWelcomePage();
+    const { AppShell } = await import("./signed_in_app.js");
+    this.shell ??= new AppShell(this);
+    this.shell.render();
   }
 
-  async #enter() {
-    if (this.desk) return; // signed in again: all of it is still there, and goes on
+  async #showAfterSignIn() {
+    if (this.shell) return; // The user signed in again after the session expired; the page is still complete.
     await this.start();
-    place("main").focus({ preventScroll: true });
+    byId("main").focus({ preventScroll: true });
   }
 
-  async speak(code) {
+  async changeLanguage(code) {
     rememberLanguage(code);
-    await useLanguage(code);
+    await loadLanguage(code);
     await this.start();
   }
 
-  /** Signs out and says `words` on the page that follows. */
-  leave(words = t("account.signedOut")) {
-    sessionStorage.setItem(FAREWELL, words);
-    this.session.leave();
+  /** Signs out and shows `notice` on the welcome page. */
+  signOut(notice = translate("account.signedOut")) {
+    sessionStorage.setItem(NOTICE_KEY, notice);
+    this.session.signOut();
   }
 
-  #showWelcome() {
-    place("main").replaceChildren(welcome(this.session, { farewell: sessionStorage.getItem(FAREWELL) }));
-    place("tools").replaceChildren(this.#languageButton());
-    sessionStorage.removeItem(FAREWELL);
+  #showWelcomePage() {
+    byId("main").replaceChildren(createWelcomePage(this.session, { notice: sessionStorage.getItem(NOTICE_KEY) }));
+    byId("top-bar-actions").replaceChildren(this.#languageButton());
+    sessionStorage.removeItem(NOTICE_KEY);
   }
 
   #languageButton() {
     const codes = Object.keys(LANGUAGES);
     const next = codes[(codes.indexOf(document.documentElement.lang) + 1) % codes.length];
-    return h(
+    return el(
       "button",
-      { type: "button", class: "quiet", lang: next, onclick: () => this.speak(next) },
+      { type: "button", class: "text-button", lang: next, onclick: () => this.changeLanguage(next) },
       LANGUAGES[next],
     );
   }
 
-  async #askToSignInAgain() {
-    const { askToSignInAgain } = await import("./account/ended.js");
-    this.asking ??= askToSignInAgain(this.session, {
-      onOther: () => this.leave(),
-      onClose: () => (this.asking = null),
+  async #openSessionExpiredDialog() {
+    const { openSessionExpiredDialog } = await import("./account/session_expired.js");
+    this.sessionExpiredDialog ??= openSessionExpiredDialog(this.session, {
+      onOtherAccount: () => this.signOut(),
+      onClose: () => (this.sessionExpiredDialog = null),
     });
   }
 
-  // Nothing of whoever was signed in stays in memory.
-  #beginAnew() {
+  // Reloading removes all data of the signed-out user from memory.
+  #reload() {
     location.replace(location.pathname);
   }
 }

@@ -1,96 +1,93 @@
-/** Server-sent events over fetch, because EventSource cannot send the token. */
+/** Reads server-sent events with fetch, because EventSource cannot send the access token. */
 
-import { pause } from "./api.js";
+import { delay } from "./api.js";
 
-// A browser opens six connections to a host (HTTP/1.1): most of them are for images and uploads.
-const MOST_STREAMS = 2;
+// A browser opens at most six HTTP/1.1 connections per host. The others are for images and uploads.
+const MAX_STREAMS = 2;
 const RECONNECT_MS = 1500;
-let open = 0;
-const waiting = [];
+let openStreams = 0;
+const waiters = [];
 
-/** Calls `onData` with each state until it is `isOver`; comes back after every break. */
-export async function follow(api, path, { onData, isOver }) {
-  await slot();
+/** Calls `onData` with each state, up to and including the first one that `isFinal`. Reconnects after an interruption. */
+export async function subscribe(api, path, { onData, isFinal }) {
+  await acquireStream();
   let lastId = null;
   try {
     for (;;) {
-      const { over, id } = await readOnce(api, path, { onData, isOver, lastId });
-      if (over) return;
+      const { isComplete, id } = await readStream(api, path, { onData, isFinal, lastId });
+      if (isComplete) return;
       lastId = id;
-      await pause(RECONNECT_MS);
+      await delay(RECONNECT_MS);
     }
   } finally {
-    release();
+    releaseStream();
   }
 }
 
-async function readOnce(api, path, options) {
-  try {
-    return await readStream(api, path, options);
-  } catch (problem) {
-    if (!problem.passing) throw problem;
-    return { over: false, id: options.lastId };
-  }
-}
-
-async function readStream(api, path, { onData, isOver, lastId }) {
+async function readStream(api, path, { onData, isFinal, lastId }) {
   let id = lastId;
   const headers = { Accept: "text/event-stream", ...(id && { "Last-Event-ID": id }) };
-  const response = await api.fetch(path, { headers });
+  let response;
   try {
-    for await (const event of parseEvents(chunks(response.body))) {
+    response = await api.fetch(path, { headers });
+  } catch (problem) {
+    if (!problem.isTransient) throw problem;
+    return { isComplete: false, id };
+  }
+  try {
+    for await (const event of parseEvents(readChunks(response.body))) {
       id = event.id ?? id;
       const data = JSON.parse(event.data);
       onData(data);
-      if (isOver(data)) return { over: true, id };
+      if (isFinal(data)) return { isComplete: true, id };
     }
   } catch (error) {
-    // A stream that breaks off is no failure: the next one begins where it ended.
+    // An interrupted stream is not an error: the next one continues after the last event.
     if (error instanceof SyntaxError) throw error;
   }
-  return { over: false, id };
+  return { isComplete: false, id };
 }
 
-async function* chunks(body) {
+async function* readChunks(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) yield chunk.value;
   } finally {
     reader.cancel().catch(() => {});
   }
 }
 
-/** The events in a text/event-stream (HTML standard, section 9.2.6), however it was cut into pieces. */
-export async function* parseEvents(texts) {
-  let rest = "";
+/** Parses a text/event-stream (HTML standard, section 9.2.6) from chunks of any size. */
+export async function* parseEvents(chunks) {
+  let incompleteLine = "";
   let event = {};
-  for await (const text of texts) {
-    const lines = (rest + text).split(/\r?\n/);
-    rest = lines.pop();
+  for await (const chunk of chunks) {
+    const lines = (incompleteLine + chunk).split(/\r?\n/);
+    incompleteLine = lines.pop();
     for (const line of lines) {
-      if (line) addLine(event, line);
+      if (line) addField(event, line);
       else if ("data" in event) yield event;
       if (!line) event = {};
     }
   }
 }
 
-function addLine(event, line) {
+function addField(event, line) {
   const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line);
   if (name === "data") event.data = "data" in event ? `${event.data}\n${value}` : value;
   else if (name) event[name] = value;
 }
 
-function slot() {
-  if (open < MOST_STREAMS) {
-    open += 1;
+function acquireStream() {
+  if (openStreams < MAX_STREAMS) {
+    openStreams += 1;
     return null;
   }
-  return new Promise((resolve) => waiting.push(resolve));
+  return new Promise((resolve) => waiters.push(resolve));
 }
 
-function release() {
-  const next = waiting.shift();
+function releaseStream() {
+  const next = waiters.shift();
   if (next) next();
-  else open -= 1;
+  else openStreams -= 1;
 }

@@ -1,14 +1,14 @@
-/** Background jobs of the service, followed until they are over. */
+/** Background jobs of the service. */
 
-import { follow } from "./events.js";
+import { subscribe } from "./events.js";
 
-export const isOver = ({ status }) => status === "completed" || status === "failed";
+export const isFinished = ({ status }) => status === "completed" || status === "failed";
 
-/** Calls `onChange` with every state of `job`, the present one first; returns the last. */
-export async function followJob(api, job, { onChange }) {
-  let last = job;
-  const onData = (state) => onChange((last = state));
+/** Calls `onChange` with the current state of `job` and with every later one. Returns the final state. */
+export async function watchJob(api, job, { onChange }) {
+  let latest = job;
+  const onData = (state) => onChange((latest = state));
   onData(job);
-  if (!isOver(job)) await follow(api, `jobs/${job.job_id}/events`, { onData, isOver });
-  return last;
+  if (!isFinished(job)) await subscribe(api, `jobs/${job.job_id}/events`, { onData, isFinal: isFinished });
+  return latest;
 }

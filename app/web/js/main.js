@@ -1,12 +1,13 @@
 /** Starts the page. */
 
 import { App } from "./app.js";
-import { preferredLanguage, useLanguage } from "./parts/i18n.js";
+import { byId } from "./ui/dom.js";
+import { loadLanguage, preferredLanguage } from "./ui/i18n.js";
 
 try {
-  const [response] = await Promise.all([fetch("web/config.json"), useLanguage(preferredLanguage())]);
+  const [response] = await Promise.all([fetch("web/config.json"), loadLanguage(preferredLanguage())]);
   await new App(await response.json()).start();
 } catch (error) {
-  document.getElementById("broken").hidden = false;
+  byId("load-error").hidden = false;
   throw error;
 }

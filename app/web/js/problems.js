@@ -1,32 +1,30 @@
-/** What went wrong, in words for people. */
+/** Errors of the API, and their descriptions for users. */
 
-import { has, t } from "./parts/i18n.js";
+import { hasMessage, translate } from "./ui/i18n.js";
 
-/** An answer that is an error (RFC 9457), or the code `network` where there was no answer at all. */
+/** An error response (RFC 9457). The code is `network` if there was no response. */
 export class Problem extends Error {
   constructor({ code, status = 0, detail = "", retryAfter = null }) {
     super(detail || code);
     Object.assign(this, { code, status, detail, retryAfter });
   }
 
-  /** Whether the same request may well succeed later. */
-  get passing() {
+  /** Whether the same request may succeed later. */
+  get isTransient() {
     return (
-      ["network", "request_in_progress"].includes(this.code) ||
-      [408, 429].includes(this.status) ||
-      this.status >= 500
+      ["network", "request_in_progress"].includes(this.code) || [408, 429].includes(this.status) || this.status >= 500
     );
   }
 }
 
-export function problemOf(status, body, retryAfter) {
+export function problemFromResponse(status, body, retryAfter) {
   const { code = "unexpected", detail = "", errors = [] } = body ?? {};
-  const faults = errors.map((fault) => `${fault.field.split(".").at(-1)}: ${fault.message}`).join(". ");
-  return new Problem({ code, status, detail: faults || detail, retryAfter: Number(retryAfter) || null });
+  const fieldErrors = errors.map((error) => `${error.field.split(".").at(-1)}: ${error.message}`).join(". ");
+  return new Problem({ code, status, detail: fieldErrors || detail, retryAfter: Number(retryAfter) || null });
 }
 
-/** In another language than English our own words go first; in English the service's detail is more exact. */
-export function explain(problem) {
+/** Returns the page's message for the error code, or the service's English detail if the page has none. */
+export function describeProblem(problem) {
   const { code, detail } = problem instanceof Problem || problem?.code ? problem : { code: "unexpected" };
-  return has(`error.${code}`) ? t(`error.${code}`) : detail || t("error.unexpected");
+  return hasMessage(`error.${code}`) ? translate(`error.${code}`) : detail || translate("error.unexpected");
 }

@@ -1,52 +1,53 @@
-/** Who is signed in, and a token that is good now. */
+/** The signed-in user and a valid access token. */
 
-import { Problem, problemOf } from "./problems.js";
-import { oneTabAtATime } from "./tab_lock.js";
+import { Problem, problemFromResponse } from "./problems.js";
+import { withTabLock } from "./tab_lock.js";
 
 const KEY = "pictures.session";
-const RENEW_AT = 0.9;
-const SETTLE_MS = 100;
+const RENEW_AT_LIFETIME_FRACTION = 0.9;
+const STORAGE_SYNC_MS = 100;
 
 /**
- * The access token lives in memory alone. The refresh token has to outlive the tab, or people would sign in again and
- * again, so it is in localStorage; what protects it there is the content security policy: no script but the page's own
- * files runs on this origin, none can be put in as markup, and nothing can be sent to another host than the store.
+ * The access token is stored in memory only. The refresh token is stored in localStorage, because users would otherwise
+ * have to sign in again in every tab. The content security policy protects it there: only the page's own files run as
+ * scripts on this origin, markup cannot add scripts, and the page can send data to the object store but to no other host.
  *
- * Events: `started` (signed in), `ended` (ran out, or was revoked), `resumed` (signed in again), `leaving` and `left` (signed out).
+ * Events: `signedIn`; `expired` (the session ended or was revoked); `resumed` (the user signed in again after `expired`);
+ * `signingOut` (the tokens are still available) and `signedOut`.
  */
 export class Session extends EventTarget {
-  email = stored()?.email ?? null;
-  #access = null;
+  email = readStored()?.email ?? null;
+  #accessToken = null;
   #renewAt = 0;
-  #renewing = null;
-  #waiting = [];
+  #renewal = null;
+  #waiters = [];
   #channel = new BroadcastChannel(KEY);
 
   constructor() {
     super();
     this.#channel.onmessage = ({ data }) => data.email === this.email && this.#resume(data);
-    addEventListener("storage", (event) => event.key === KEY && this.#noticeOtherTab());
+    addEventListener("storage", (event) => event.key === KEY && this.#checkStoredUser());
   }
 
   get isRemembered() {
     return Boolean(this.email);
   }
 
-  /** The token as it is, for what cannot wait: the page is going away. */
-  get tokenAtHand() {
-    return this.#access;
+  /** The current access token, even if it has expired, for requests that are sent while the page is closed. */
+  get currentToken() {
+    return this.#accessToken;
   }
 
-  /** A token that is good for a while yet. Where the session has ended this waits until somebody signs in again. */
+  /** Returns a valid access token. If the session has expired, waits until the user has signed in again. */
   async token() {
-    if (this.#access && Date.now() < this.#renewAt) return this.#access;
+    if (this.#accessToken && Date.now() < this.#renewAt) return this.#accessToken;
     return this.renew();
   }
 
   async renew() {
-    this.#renewing ??= this.#renew().finally(() => (this.#renewing = null));
-    const renewed = await this.#renewing;
-    return renewed ?? new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    this.#renewal ??= this.#renew().finally(() => (this.#renewal = null));
+    const token = await this.#renewal;
+    return token ?? new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
   }
 
   async signIn(email, password) {
@@ -59,92 +60,93 @@ export class Session extends EventTarget {
     this.#start(email, await post("api/v1/auth/register", body, { "Content-Type": "application/json" }));
   }
 
-  leave() {
+  signOut() {
     localStorage.removeItem(KEY);
-    this.#part();
+    this.#end();
   }
 
-  #part() {
-    this.dispatchEvent(new Event("leaving"));
+  #end() {
+    this.dispatchEvent(new Event("signingOut"));
     this.email = null;
-    this.#forget();
-    for (const { reject } of this.#waiting.splice(0)) reject(new Problem({ code: "signed_out" }));
-    this.dispatchEvent(new Event("left"));
+    this.#clearToken();
+    for (const { reject } of this.#waiters.splice(0)) reject(new Problem({ code: "signed_out" }));
+    this.dispatchEvent(new Event("signedOut"));
   }
 
   #start(email, tokens) {
     this.email = email;
-    this.#keep(tokens);
-    this.dispatchEvent(new Event("started"));
+    this.#store(tokens);
+    this.dispatchEvent(new Event("signedIn"));
   }
 
-  #keep(tokens) {
+  #store(tokens) {
     localStorage.setItem(KEY, JSON.stringify({ email: this.email, refresh_token: tokens.refresh_token }));
-    const renewAt = Date.now() + tokens.expires_in * 1000 * RENEW_AT;
-    const message = { email: this.email, access: tokens.access_token, renewAt };
+    const renewAt = Date.now() + tokens.expires_in * 1000 * RENEW_AT_LIFETIME_FRACTION;
+    const message = { email: this.email, accessToken: tokens.access_token, renewAt };
     this.#resume(message);
     this.#channel.postMessage(message);
   }
 
   #resume(message) {
-    const hadEnded = this.#waiting.length > 0;
-    this.#take(message);
-    for (const { resolve } of this.#waiting.splice(0)) resolve(this.#access);
-    if (hadEnded) this.dispatchEvent(new Event("resumed"));
+    const hadExpired = this.#waiters.length > 0;
+    this.#setToken(message);
+    for (const { resolve } of this.#waiters.splice(0)) resolve(this.#accessToken);
+    if (hadExpired) this.dispatchEvent(new Event("resumed"));
   }
 
-  #take({ access, renewAt }) {
-    this.#access = access;
+  #setToken({ accessToken, renewAt }) {
+    this.#accessToken = accessToken;
     this.#renewAt = renewAt;
   }
 
-  #forget() {
-    this.#take({ access: null, renewAt: 0 });
+  #clearToken() {
+    this.#setToken({ accessToken: null, renewAt: 0 });
   }
 
-  /** Returns the new token, or null when the session has ended. */
+  /** Returns the new access token, or null if the session has expired. */
   async #renew() {
-    const before = this.#access;
-    return oneTabAtATime(`${KEY}.lock`, async () => {
-      // Another tab may have been faster, and a refresh token that comes twice ends the session.
-      if (this.#access !== before && Date.now() < this.#renewAt) return this.#access;
-      const { email, refresh_token } = stored() ?? {};
-      if (email !== this.email) return this.#end(); // with somebody else's token this page would act for them
+    const previousToken = this.#accessToken;
+    return withTabLock(`${KEY}.lock`, async () => {
+      // Another tab may have renewed the token meanwhile. Sending a refresh token twice would end the session.
+      if (this.#accessToken !== previousToken && Date.now() < this.#renewAt) return this.#accessToken;
+      const { email, refresh_token } = readStored() ?? {};
+      if (email !== this.email) return this.#expire(); // The stored token belongs to another user.
       try {
-        this.#keep(await post("api/v1/auth/refresh", new URLSearchParams({ refresh_token })));
+        this.#store(await post("api/v1/auth/refresh", new URLSearchParams({ refresh_token })));
       } catch (problem) {
-        if ([401, 403].includes(problem.status)) return this.#end();
+        if ([401, 403].includes(problem.status)) return this.#expire();
         throw problem;
       }
-      // Other tabs are other processes: the storage takes a moment to be the same for all of them.
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-      return this.#access;
+      // Other tabs may be separate processes, in which a change of localStorage appears with a delay.
+      await new Promise((resolve) => setTimeout(resolve, STORAGE_SYNC_MS));
+      return this.#accessToken;
     });
   }
 
-  #end() {
-    this.#forget();
-    this.dispatchEvent(new Event("ended"));
+  #expire() {
+    this.#clearToken();
+    this.dispatchEvent(new Event("expired"));
     return null;
   }
 
-  // A tab that slept hears late: what is kept by now counts.
-  #noticeOtherTab() {
-    if ((stored()?.email ?? null) !== this.email) this.#part();
+  // A suspended tab receives storage events late, so this compares the current value, not the value in the event.
+  #checkStoredUser() {
+    if ((readStored()?.email ?? null) !== this.email) this.#end();
   }
 }
 
-const stored = () => JSON.parse(localStorage.getItem(KEY) ?? "null");
+const readStored = () => JSON.parse(localStorage.getItem(KEY) ?? "null");
 
 async function post(path, body, headers = {}) {
   let response;
   try {
-    // Kept alive: a refresh that is cut off by the page going away has used its token up all the same.
+    // With `keepalive`, the request completes even if the user leaves the page. Otherwise the refresh token would be used
+    // up and the new one lost.
     response = await fetch(path, { method: "POST", body, headers, keepalive: true });
   } catch {
     throw new Problem({ code: "network" });
   }
-  const answer = await response.json().catch(() => null);
-  if (!response.ok) throw problemOf(response.status, answer, response.headers.get("Retry-After"));
-  return answer;
+  const responseBody = await response.json().catch(() => null);
+  if (!response.ok) throw problemFromResponse(response.status, responseBody, response.headers.get("Retry-After"));
+  return responseBody;
 }

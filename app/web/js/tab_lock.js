@@ -1,22 +1,22 @@
-/** Lets one tab at a time through. */
+/** Lock that only one tab of the browser holds at a time. */
 
 const LEASE_MS = 15_000;
-const SETTLE_MS = 60;
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const POLL_MS = 60;
+const delay = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-export async function oneTabAtATime(name, action) {
+export async function withTabLock(name, action) {
   if (navigator.locks) return navigator.locks.request(name, action);
   return withLease(name, action);
 }
 
-// Web Locks exist in secure contexts only. Over plain http in a local network a lease in the storage does the same.
+// The Web Locks API exists only in secure contexts. On pages loaded over plain HTTP, a lease in localStorage replaces it.
 async function withLease(name, action) {
-  const mine = `${Math.random()}`;
+  const ownId = `${Math.random()}`;
   for (;;) {
-    const [holder, until] = (localStorage.getItem(name) ?? " 0").split(" ");
-    if (holder === mine) break;
-    if (Number(until) < Date.now()) localStorage.setItem(name, `${mine} ${Date.now() + LEASE_MS}`);
-    await pause(SETTLE_MS);
+    const [holder, expiresAt] = (localStorage.getItem(name) ?? " 0").split(" ");
+    if (holder === ownId) break;
+    if (Number(expiresAt) < Date.now()) localStorage.setItem(name, `${ownId} ${Date.now() + LEASE_MS}`);
+    await delay(POLL_MS);
   }
   try {
     return await action();

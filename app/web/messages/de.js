@@ -1,4 +1,4 @@
-/** Deutsch. */
+/** German messages. */
 
 export default {
   title: "Bilder",
@@ -13,10 +13,10 @@ export default {
 
   "welcome.headline": "Jedes Bild sicher verwahrt und schnell gezeigt.",
   "welcome.private": "Nur für dich, bis du einen Link teilst",
-  "welcome.quick": "Vorschaubilder sofort, auf jedem Bildschirm",
-  "welcome.safe": "Originale bis aufs letzte Byte erhalten",
-  "welcome.title": "Willkommen zurück",
-  "welcome.newTitle": "Konto anlegen",
+  "welcome.fast": "Vorschaubilder sofort, auf jedem Bildschirm",
+  "welcome.unchanged": "Originale bis aufs letzte Byte erhalten",
+  "welcome.signInTitle": "Willkommen zurück",
+  "welcome.registerTitle": "Konto anlegen",
 
   "account.title": "Konto",
   "account.email": "E-Mail",
@@ -24,8 +24,8 @@ export default {
   "account.passwordHint": "Mindestens 8 Zeichen.",
   "account.signIn": "Anmelden",
   "account.register": "Konto anlegen",
-  "account.haveOne": "Du hast schon ein Konto?",
-  "account.haveNone": "Noch kein Konto?",
+  "account.haveAccount": "Du hast schon ein Konto?",
+  "account.noAccount": "Noch kein Konto?",
   "account.signInInstead": "Anmelden",
   "account.registerInstead": "Konto anlegen",
   "account.signOut": "Abmelden",
@@ -40,26 +40,27 @@ export default {
   "theme.light": "Hell",
   "theme.dark": "Dunkel",
 
-  "ended.title": "Bitte noch einmal anmelden",
-  "ended.text": "Deine Sitzung ist zu Ende. Nichts ist verloren: Sobald du angemeldet bist, geht alles weiter.",
-  "ended.other": "Anderes Konto verwenden",
+  "sessionExpired.title": "Deine Sitzung ist abgelaufen",
+  "sessionExpired.text":
+    "Melde dich noch einmal an. Deine Uploads und Änderungen gehen nicht verloren und werden nach der Anmeldung fortgesetzt.",
+  "sessionExpired.otherAccount": "Anderes Konto verwenden",
 
   "usage.label": "Belegter Speicher",
   "usage.images": { one: "{count} Bild", other: "{count} Bilder" },
   "usage.bytesOf": "{used} von {limit}",
-  "usage.share": "{share} von {count} Bildern",
+  "usage.percentOfImages": "{percent} von {count} Bildern",
 
   "export.title": "Alles mitnehmen",
   "export.text": "Alle Originale und was über sie bekannt ist, in einer ZIP-Datei.",
   "export.start": "Exportieren",
   "export.ready": "Dein Export ist fertig; der Download hat begonnen.",
 
-  "leave.title": "Mein Konto löschen",
-  "leave.text":
+  "deleteAccount.title": "Mein Konto löschen",
+  "deleteAccount.text":
     "Alle deine Bilder werden mit ihm gelöscht, sofort und endgültig. Exportiere sie vorher, wenn du sie behalten willst.",
-  "leave.confirm": "Zur Bestätigung {email} eingeben",
-  "leave.do": "Konto und Bilder löschen",
-  "leave.done": "Dein Konto und alle seine Bilder werden gelöscht. Mach’s gut.",
+  "deleteAccount.confirm": "Zur Bestätigung {email} eingeben",
+  "deleteAccount.submit": "Konto und Bilder löschen",
+  "deleteAccount.done": "Dein Konto und alle seine Bilder werden gelöscht. Mach’s gut.",
 
   "gallery.title": "Bilder",
   "gallery.label": "Deine Bilder, die neuesten zuerst",
@@ -97,22 +98,22 @@ export default {
     one: "{count} Datei wurde nicht hochgeladen",
     other: "{count} Dateien wurden nicht hochgeladen",
   },
-  "upload.extent": "{sent} von {total}",
+  "upload.sentBytes": "{sent} von {total}",
   "upload.offline": "Warten auf das Netz",
   "upload.offlineDetail": "Es geht von selbst weiter, sobald du wieder online bist.",
   "upload.waiting": "Wartet",
   "upload.waitingForNetwork": "Wartet auf das Netz",
-  "upload.checking": "Wird geprüft und vorbereitet",
-  "upload.cancelled": "Abgebrochen",
+  "upload.processing": "Wird geprüft und vorbereitet",
+  "upload.canceled": "Abgebrochen",
   "upload.cancelOne": "{name} abbrechen",
   "upload.retryOne": "{name} noch einmal hochladen",
   "upload.cancelAll": "Alle abbrechen",
   "upload.retryAll": "Alle noch einmal versuchen",
   "upload.more": { one: "und {count} weitere", other: "und {count} weitere" },
 
-  "refused.empty": "Die Datei ist leer.",
-  "refused.type": "Kein Bild, das hier verwahrt werden kann. Möglich sind {types}.",
-  "refused.size": "{size} sind zu viel: Bis {limit} geht es.",
+  "rejected.empty": "Die Datei ist leer.",
+  "rejected.type": "Kein Bild, das hier verwahrt werden kann. Möglich sind {types}.",
+  "rejected.size": "{size} sind zu viel: Bis {limit} geht es.",
 
   "viewer.label": "Bild",
   "viewer.previous": "Vorheriges",
@@ -125,7 +126,7 @@ export default {
 
   "details.filename": "Name",
   "details.description": "Beschreibung",
-  "details.describe": "Beschreibung hinzufügen",
+  "details.addDescription": "Beschreibung hinzufügen",
   "details.saving": "Wird gespeichert …",
   "details.saved": "Gespeichert",
   "details.notSaved": "Nicht gespeichert: {reason}",
@@ -144,19 +145,19 @@ export default {
     "Tippe oder füge die Nummer unter dem Strichcode eines Produkts ein: Sein Bild wird gesucht und bei deinen verwahrt.",
   "ean.code": "Produktcode",
   "ean.hint": "EAN oder UPC: 8, 12, 13 oder 14 Ziffern.",
-  "ean.good": "Das ist ein gültiger Code.",
-  "ean.fault.letters": "Ein Produktcode hat nur Ziffern.",
-  "ean.fault.long": "Zu lang: Ein Produktcode hat höchstens 14 Ziffern.",
-  "ean.fault.short": {
+  "ean.valid": "Das ist ein gültiger Code.",
+  "ean.error.letters": "Ein Produktcode hat nur Ziffern.",
+  "ean.error.long": "Zu lang: Ein Produktcode hat höchstens 14 Ziffern.",
+  "ean.error.short": {
     one: "Bisher {count} Ziffer: Es sind 8, 12, 13 oder 14.",
     other: "Bisher {count} Ziffern: Es sind 8, 12, 13 oder 14.",
   },
-  "ean.fault.digit": "Bitte auf Tippfehler prüfen: Mit diesen Ziffern wäre die letzte eine {expected}.",
+  "ean.error.digit": "Bitte auf Tippfehler prüfen: Mit diesen Ziffern wäre die letzte eine {expected}.",
   "ean.fetch": "Bild holen",
   "ean.recent": "Letzte Codes",
   "ean.progress": "Fortschritt von {code}",
   "ean.open": "Zeigen",
-  "ean.deletedSince": "Sein Bild wurde inzwischen gelöscht.",
+  "ean.deleted": "Sein Bild wurde inzwischen gelöscht.",
 
   "job.queued": "Wartet, bis es an der Reihe ist",
   "job.running": "Wird gesucht und geholt",
@@ -164,7 +165,8 @@ export default {
   "job.completed": "Bild geholt",
 
   "error.network": "Es besteht keine Verbindung zum Dienst.",
-  "error.file_unreadable": "Die Datei wurde geändert oder entfernt, seit du sie ausgewählt hast. Bitte wähle sie noch einmal aus.",
+  "error.file_unreadable":
+    "Die Datei wurde geändert oder entfernt, seit du sie ausgewählt hast. Bitte wähle sie noch einmal aus.",
   "error.unexpected": "Etwas ist schiefgegangen. Bitte noch einmal versuchen.",
   "error.image_missing": "Dieses Bild gibt es nicht mehr.",
   "error.not_found": "Das bietet dieser Dienst nicht an.",

@@ -1,56 +1,65 @@
-/** The account: what it uses, how the page looks and speaks, taking everything along, and leaving. */
+/** Account dialog: storage usage, appearance and language, data export, sign-out and account deletion. */
 
-import { busy, h } from "../parts/dom.js";
-import { openDialog } from "../parts/dialogs.js";
-import { field } from "../parts/forms.js";
-import { icon } from "../parts/icons.js";
-import { LANGUAGES, language, t } from "../parts/i18n.js";
-import { explain } from "../problems.js";
-import { followJob } from "../jobs.js";
-import { usageWords, usedFraction } from "../gallery/page.js";
+import { describeUsage, usedFraction } from "../gallery/page.js";
+import { watchJob } from "../jobs.js";
+import { describeProblem } from "../problems.js";
+import { openDialog } from "../ui/dialogs.js";
+import { el, whileBusy } from "../ui/dom.js";
+import { createField } from "../ui/forms.js";
+import { icon } from "../ui/icons.js";
+import { LANGUAGES, language, translate } from "../ui/i18n.js";
 
 const THEMES = ["auto", "light", "dark"];
 
-export function openAccount({ app, api, session, usage }) {
-  const chosen = document.documentElement.dataset.theme ?? "auto";
+export function openAccountDialog({ app, api, session, usage }) {
+  const closeAnd = (action) => (value) => (dialog.close(), action(value));
+  const theme = document.documentElement.dataset.theme ?? "auto";
+  const themeNames = Object.fromEntries(THEMES.map((name) => [name, translate(`theme.${name}`)]));
+  const signOut = closeAnd(() => app.signOut());
   const content = [
-    h("p", { class: "account-name" }, icon("person"), session.email),
-    usage && usageBlock(usage),
-    choice(
-      t("account.theme"),
-      Object.fromEntries(THEMES.map((theme) => [theme, t(`theme.${theme}`)])),
-      chosen,
-      chooseTheme,
+    el("p", { class: "account-name" }, icon("person"), session.email),
+    usage && createUsageSection(usage),
+    createRadioGroup(translate("account.theme"), themeNames, theme, applyTheme),
+    createRadioGroup(
+      translate("account.language"),
+      LANGUAGES,
+      language,
+      closeAnd((code) => app.changeLanguage(code)),
     ),
-    choice(t("account.language"), LANGUAGES, language, (code) => (dialog.close(), app.speak(code))),
-    exportBlock(api),
-    deleteBlock(api, session, { onGone: (words) => (dialog.close(), app.leave(words)) }),
-    h("button", { type: "button", class: "wide", onclick: () => (dialog.close(), app.leave()) }, t("account.signOut")),
+    createExportSection(api),
+    createDeletionSection(api, session, { onDeleted: closeAnd((notice) => app.signOut(notice)) }),
+    el("button", { type: "button", class: "full-width", onclick: signOut }, translate("account.signOut")),
   ];
-  const dialog = openDialog(t("account.title"), content.filter(Boolean), { kind: "sheet account" });
+  const dialog = openDialog(translate("account.title"), content.filter(Boolean), { className: "sheet account" });
 }
 
-function usageBlock(usage) {
+function createUsageSection(usage) {
   const fraction = usedFraction(usage);
-  const meter = fraction !== null && h("meter", { class: "quota", value: fraction, "aria-label": t("usage.label") });
-  return h("div", { class: "block" }, h("h3", {}, t("usage.label")), h("p", {}, usageWords(usage)), meter);
+  const attributes = { class: "usage-meter", value: fraction, "aria-label": translate("usage.label") };
+  return el(
+    "div",
+    { class: "account-section" },
+    el("h3", {}, translate("usage.label")),
+    el("p", {}, describeUsage(usage)),
+    fraction !== null && el("meter", attributes),
+  );
 }
 
-function choice(label, options, chosen, onChoose) {
-  const buttons = Object.entries(options).map(([value, words]) => {
-    const input = h("input", {
+function createRadioGroup(label, options, selected, onSelect) {
+  const choices = Object.entries(options).map(([value, text]) => {
+    const input = el("input", {
       type: "radio",
       name: label,
       value,
-      checked: value === chosen,
-      onchange: () => onChoose(value),
+      checked: value === selected,
+      onchange: () => onSelect(value),
     });
-    return h("label", {}, input, h("span", {}, words));
+    return el("label", {}, input, el("span", {}, text));
   });
-  return h("fieldset", { class: "choice" }, h("legend", {}, label), ...buttons);
+  return el("fieldset", { class: "radio-group" }, el("legend", {}, label), ...choices);
 }
 
-function chooseTheme(theme) {
+function applyTheme(theme) {
   const root = document.documentElement;
   if (theme === "auto") {
     delete root.dataset.theme;
@@ -61,50 +70,52 @@ function chooseTheme(theme) {
   }
 }
 
-function exportBlock(api) {
-  const words = h("p", { class: "muted", role: "status" }, t("export.text"));
-  const button = h("button", { type: "button" }, icon("download"), t("export.start"));
-  const meter = h("progress", { class: "meter", max: 100, hidden: true, "aria-label": t("export.title") });
+function createExportSection(api) {
+  const status = el("p", { class: "muted", role: "status" }, translate("export.text"));
+  const button = el("button", { type: "button" }, icon("download"), translate("export.start"));
+  const meter = el("progress", { class: "meter", max: 100, hidden: true, "aria-label": translate("export.title") });
   button.addEventListener("click", () =>
-    busy(button, async () => {
+    whileBusy(button, async () => {
       meter.hidden = false;
       try {
-        words.textContent = await exportAll(api, (progress) => (meter.value = progress));
+        status.textContent = await exportData(api, (progress) => (meter.value = progress));
       } catch (problem) {
-        words.textContent = explain(problem);
+        status.textContent = describeProblem(problem);
       }
       meter.hidden = true;
     }),
   );
-  return h("div", { class: "block" }, h("h3", {}, t("export.title")), words, meter, button);
+  return el("div", { class: "account-section" }, el("h3", {}, translate("export.title")), status, meter, button);
 }
 
-async function exportAll(api, onProgress) {
+/** Creates and downloads an export. Returns a message for the user. */
+async function exportData(api, onProgress) {
   const job = await api.get("auth/me/export");
-  const { status, error, result } = await followJob(api, job, { onChange: ({ progress }) => onProgress(progress) });
-  if (status === "failed") return explain(error);
-  const link = h("a", { href: result.url, download: "" });
+  const { status, error, result } = await watchJob(api, job, { onChange: ({ progress }) => onProgress(progress) });
+  if (status === "failed") return describeProblem(error);
+  const link = el("a", { href: result.url, download: "" });
   link.click();
-  return t("export.ready");
+  return translate("export.ready");
 }
 
-function deleteBlock(api, session, { onGone }) {
-  const typed = field(t("leave.confirm", { email: session.email }), {
+function createDeletionSection(api, session, { onDeleted }) {
+  const confirmation = createField(translate("deleteAccount.confirm", { email: session.email }), {
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "false",
   });
-  const button = h("button", { class: "danger", disabled: true }, icon("trash"), t("leave.do"));
-  typed.input.addEventListener("input", () => (button.disabled = typed.input.value.trim() !== session.email));
-  const form = h("form", {}, h("p", { class: "muted" }, t("leave.text")), typed.element, button);
+  const { element, input, showMessage } = confirmation;
+  const button = el("button", { class: "danger", disabled: true }, icon("trash"), translate("deleteAccount.submit"));
+  input.addEventListener("input", () => (button.disabled = input.value.trim() !== session.email));
+  const form = el("form", {}, el("p", { class: "muted" }, translate("deleteAccount.text")), element, button);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      await busy(button, () => api.delete("auth/me"));
-      onGone(t("leave.done"));
+      await whileBusy(button, () => api.delete("auth/me"));
+      onDeleted(translate("deleteAccount.done"));
     } catch (problem) {
-      typed.say(explain(problem));
+      showMessage(describeProblem(problem));
     }
   });
-  return h("details", { class: "block" }, h("summary", {}, t("leave.title")), form);
+  return el("details", { class: "account-section" }, el("summary", {}, translate("deleteAccount.title")), form);
 }

@@ -1,72 +1,75 @@
-/** The form that signs in or registers. */
+/** Form for signing in and for creating an account. */
 
-import { busy, h } from "../parts/dom.js";
-import { field } from "../parts/forms.js";
-import { t } from "../parts/i18n.js";
-import { explain } from "../problems.js";
+import { describeProblem } from "../problems.js";
+import { el, whileBusy } from "../ui/dom.js";
+import { createField } from "../ui/forms.js";
+import { translate } from "../ui/i18n.js";
 
-const BESIDE_PASSWORD = ["password_weak", "credentials_invalid"];
+const PASSWORD_ERRORS = ["password_weak", "credentials_invalid"];
 
-/** `email` given: a session has ended, and only that account can go on with it. */
-export function signInForm(session, { email = null, startsNew = false } = {}) {
-  let isNew = startsNew;
-  const address = field(t("account.email"), {
+/**
+ * Returns the form. With `fixedEmail`, the user can sign in to that account only. The form dispatches `modechange`
+ * (detail: whether it creates an account) and `done`.
+ */
+export function createSignInForm(session, { fixedEmail = null, startWithRegistration = false } = {}) {
+  let isRegistration = startWithRegistration;
+  const email = createField(translate("account.email"), {
     type: "email",
     name: "username",
     autocomplete: "username",
     required: true,
     maxlength: 254,
-    value: email ?? "",
-    readonly: Boolean(email),
+    value: fixedEmail ?? "",
+    readonly: Boolean(fixedEmail),
   });
-  const password = field(t("account.password"), { type: "password", name: "password", required: true, maxlength: 128 });
-  const submit = h("button", { class: "primary wide" });
-  const swap = h("button", { type: "button", class: "quiet" });
-  const question = h("p", { class: "muted swap" });
-  const fault = h("p", { class: "fault", role: "alert" });
-  const form = h(
-    "form",
-    { class: "sign-in" },
-    address.element,
-    password.element,
-    fault,
-    submit,
-    email ? null : question,
-  );
+  const passwordAttributes = { type: "password", name: "password", required: true, maxlength: 128 };
+  const password = createField(translate("account.password"), passwordAttributes);
+  const submit = el("button", { class: "primary full-width" });
+  const modeButton = el("button", { type: "button", class: "text-button" });
+  const modeSwitch = el("p", { class: "muted mode-switch" });
+  const formError = el("p", { class: "form-error", role: "alert" });
+  const children = [email.element, password.element, formError, submit, fixedEmail ? null : modeSwitch];
+  const form = el("form", { class: "sign-in" }, ...children);
 
-  const dress = () => {
-    submit.textContent = t(isNew ? "account.register" : "account.signIn");
-    swap.textContent = t(isNew ? "account.signInInstead" : "account.registerInstead");
-    question.replaceChildren(t(isNew ? "account.haveOne" : "account.haveNone"), " ", swap);
-    password.input.autocomplete = isNew ? "new-password" : "current-password";
-    password.input.minLength = isNew ? 8 : 0;
-    password.say(isNew ? t("account.passwordHint") : "", false);
-    fault.textContent = "";
-    form.dispatchEvent(new CustomEvent("swapped", { detail: isNew }));
+  const showMode = () => {
+    submit.textContent = translate(isRegistration ? "account.register" : "account.signIn");
+    modeButton.textContent = translate(isRegistration ? "account.signInInstead" : "account.registerInstead");
+    const question = translate(isRegistration ? "account.haveAccount" : "account.noAccount");
+    modeSwitch.replaceChildren(question, " ", modeButton);
+    password.input.autocomplete = isRegistration ? "new-password" : "current-password";
+    password.input.minLength = isRegistration ? 8 : 0;
+    password.showMessage(isRegistration ? translate("account.passwordHint") : "", false);
+    formError.textContent = "";
+    form.dispatchEvent(new CustomEvent("modechange", { detail: isRegistration }));
   };
-  swap.addEventListener("click", () => ((isNew = !isNew), dress(), address.input.focus()));
+  modeButton.addEventListener("click", () => {
+    isRegistration = !isRegistration;
+    showMode();
+    email.input.focus();
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    fault.textContent = "";
-    for (const { say } of [address, password]) say("");
+    formError.textContent = "";
+    for (const { showMessage } of [email, password]) showMessage("");
     try {
-      const act = isNew ? "register" : "signIn";
-      await busy(submit, () => session[act](address.input.value.trim(), password.input.value));
+      const method = isRegistration ? "register" : "signIn";
+      await whileBusy(submit, () => session[method](email.input.value.trim(), password.input.value));
       form.dispatchEvent(new Event("done"));
     } catch (problem) {
-      sayWhere(problem, { address, password, fault });
+      showProblem(problem, { email, password, formError });
     }
   });
-  dress();
+  showMode();
   return form;
 }
 
-function sayWhere(problem, { address, password, fault }) {
-  const words =
+/** Shows the problem below the field that caused it, or else below the form. */
+function showProblem(problem, { email, password, formError }) {
+  const message =
     problem.code === "too_many_attempts" && problem.retryAfter
-      ? t("account.waitFor", { count: problem.retryAfter })
-      : explain(problem);
-  if (BESIDE_PASSWORD.includes(problem.code)) (password.say(words), password.input.select());
-  else if (problem.code.startsWith("email_")) (address.say(words), address.input.select());
-  else fault.textContent = words;
+      ? translate("account.waitFor", { count: problem.retryAfter })
+      : describeProblem(problem);
+  if (PASSWORD_ERRORS.includes(problem.code)) (password.showMessage(message), password.input.select());
+  else if (problem.code.startsWith("email_")) (email.showMessage(message), email.input.select());
+  else formError.textContent = message;
 }

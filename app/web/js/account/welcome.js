@@ -1,35 +1,36 @@
-/** What somebody sees who is not signed in. */
+/** Page for users who are not signed in. */
 
-import { h } from "../parts/dom.js";
-import { icon } from "../parts/icons.js";
-import { t } from "../parts/i18n.js";
-import { signInForm } from "./sign_in_form.js";
+import { el } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { translate } from "../ui/i18n.js";
+import { createSignInForm } from "./sign_in_form.js";
 
-export function welcome(session, { farewell = null } = {}) {
-  const title = h("h2", {});
-  const form = signInForm(session, { startsNew: !localStorage.getItem("pictures.known") });
-  const dress = (isNew) => (title.textContent = t(isNew ? "welcome.newTitle" : "welcome.title"));
-  form.addEventListener("swapped", ({ detail }) => dress(detail));
-  form.addEventListener("done", () => localStorage.setItem("pictures.known", "yes"));
-  dress(!localStorage.getItem("pictures.known"));
-  return h(
+// Stored once a user has signed in with this browser, in which case the page starts with the sign-in form.
+const HAS_ACCOUNT_KEY = "pictures.known";
+
+export function createWelcomePage(session, { notice = null } = {}) {
+  const startWithRegistration = !localStorage.getItem(HAS_ACCOUNT_KEY);
+  const title = el("h2", {});
+  const form = createSignInForm(session, { startWithRegistration });
+  const showTitle = (isRegistration) =>
+    (title.textContent = translate(isRegistration ? "welcome.registerTitle" : "welcome.signInTitle"));
+  form.addEventListener("modechange", ({ detail }) => showTitle(detail));
+  form.addEventListener("done", () => localStorage.setItem(HAS_ACCOUNT_KEY, "yes"));
+  showTitle(startWithRegistration);
+  const tiles = Array.from({ length: 7 }, () => el("span"));
+  const features = ["private", "fast", "unchanged"].map((feature) =>
+    el("li", {}, icon("check"), translate(`welcome.${feature}`)),
+  );
+  return el(
     "div",
     { class: "welcome" },
-    h(
+    el(
       "section",
-      { class: "pitch" },
-      h(
-        "div",
-        { class: "mosaic", "aria-hidden": "true" },
-        Array.from({ length: 7 }, () => h("span")),
-      ),
-      h("h1", {}, t("welcome.headline")),
-      h(
-        "ul",
-        { class: "points" },
-        ["private", "quick", "safe"].map((point) => h("li", {}, icon("check"), t(`welcome.${point}`))),
-      ),
+      { class: "intro" },
+      el("div", { class: "mosaic", "aria-hidden": "true" }, tiles),
+      el("h1", {}, translate("welcome.headline")),
+      el("ul", { class: "features" }, features),
     ),
-    h("section", { class: "card" }, farewell && h("p", { class: "farewell", role: "status" }, farewell), title, form),
+    el("section", { class: "card" }, notice && el("p", { class: "notice", role: "status" }, notice), title, form),
   );
 }

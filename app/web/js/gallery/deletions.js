@@ -1,31 +1,31 @@
-/** Deletes after a while in which it can be undone: until then the images are only hidden. */
+/** Deletes images after a delay in which the user can undo the deletion. Until then, the images are only hidden. */
 
-import { explain } from "../problems.js";
-import { t } from "../parts/i18n.js";
-import { toast } from "../parts/toasts.js";
+import { describeProblem } from "../problems.js";
+import { translate } from "../ui/i18n.js";
+import { showToast } from "../ui/toasts.js";
 
 const UNDO_SECONDS = 8;
-const MOST_AT_ONCE = 100;
+const MAX_IDS_PER_REQUEST = 100;
 
-export class Deletions {
+export class UndoableDeletions {
   #pending = new Set();
 
   constructor(api, library, { onDeleted }) {
     Object.assign(this, { api, library, onDeleted });
-    addEventListener("pagehide", () => this.sendLast());
-    addEventListener("keydown", (event) => isUndo(event) && this.#undoLast(event));
+    addEventListener("pagehide", () => this.flush());
+    addEventListener("keydown", (event) => isUndoKey(event) && this.#undoLast(event));
   }
 
-  async start(ids) {
+  async delete(ids) {
     this.library.hide(ids);
     const deletion = { ids };
     this.#pending.add(deletion);
-    deletion.toast = toast(t("deleted", { count: ids.length }), {
+    deletion.toast = showToast(translate("deleted", { count: ids.length }), {
       seconds: UNDO_SECONDS,
-      action: { label: t("undo"), run: () => this.#undo(deletion) },
-      onGone: () => this.#send(deletion),
+      action: { label: translate("undo"), run: () => this.#undo(deletion) },
+      onDismiss: () => this.#send(deletion),
     });
-    // When the page goes away there is no time left to fetch a token.
+    // `flush` needs a valid token and cannot request one while the page is being closed.
     await this.api.session.token().catch(() => {});
   }
 
@@ -38,46 +38,46 @@ export class Deletions {
     const last = [...this.#pending].at(-1);
     if (!last) return;
     event.preventDefault();
-    last.toast.act();
+    last.toast.runAction();
   }
 
   async #send(deletion) {
     if (!this.#pending.delete(deletion)) return;
-    const left = [...deletion.ids];
+    const remaining = [...deletion.ids];
     try {
-      while (left.length) {
-        const ids = left.slice(0, MOST_AT_ONCE);
+      while (remaining.length) {
+        const ids = remaining.slice(0, MAX_IDS_PER_REQUEST);
         const { results } = await this.api.post("images/delete", { ids });
-        this.library.remove(left.splice(0, ids.length).filter((id) => isGone(results[id])));
-        const kept = ids.filter((id) => !isGone(results[id]));
-        if (kept.length) this.#giveBack(kept, t("deleteFailed", { count: kept.length }));
+        this.library.remove(remaining.splice(0, ids.length).filter((id) => isDeleted(results[id])));
+        const failed = ids.filter((id) => !isDeleted(results[id]));
+        if (failed.length) this.#restore(failed, translate("deleteFailed", { count: failed.length }));
       }
     } catch (problem) {
-      this.#giveBack(left, explain(problem));
+      this.#restore(remaining, describeProblem(problem));
     }
     this.onDeleted();
   }
 
-  #giveBack(ids, words) {
+  #restore(ids, message) {
     this.library.unhide(ids);
-    toast(words, { kind: "bad" });
+    showToast(message, { kind: "error" });
   }
 
-  /** Sends what could still have been undone, without waiting for an answer. */
-  sendLast() {
-    const last = [...this.#pending];
+  /** Sends all pending deletions without waiting for the responses. */
+  flush() {
+    const deletions = [...this.#pending];
     this.#pending.clear();
-    for (const { ids, toast: offer } of last) {
-      offer.leave(); // the back key may bring the page back, when it is too late
-      for (let i = 0; i < ids.length; i += MOST_AT_ONCE)
-        this.api.sendLast("images/delete", { ids: ids.slice(i, i + MOST_AT_ONCE) });
+    for (const { ids, toast } of deletions) {
+      toast.dismiss(); // The back button may restore the page, and these deletions cannot be undone any more.
+      for (let i = 0; i < ids.length; i += MAX_IDS_PER_REQUEST)
+        this.api.postOnUnload("images/delete", { ids: ids.slice(i, i + MAX_IDS_PER_REQUEST) });
     }
   }
 }
 
-const isGone = (result) => result === "deleted" || result === "image_missing";
+const isDeleted = (result) => result === "deleted" || result === "image_missing";
 
-const isUndo = (event) =>
+const isUndoKey = (event) =>
   event.key === "z" &&
   (event.ctrlKey || event.metaKey) &&
   !event.shiftKey &&

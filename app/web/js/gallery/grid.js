@@ -1,39 +1,39 @@
-/** The gallery's pictures: only those near the window are in the document, however many there are. */
+/** The grid of images. Only the tiles near the visible part of the page are in the document. */
 
-import { h, style } from "../parts/dom.js";
-import { t } from "../parts/i18n.js";
-import { toast } from "../parts/toasts.js";
-import { explain } from "../problems.js";
-import { justify, suitableRowHeight } from "./layout.js";
-import { makeTile } from "./tile.js";
+import { describeProblem } from "../problems.js";
+import { byId, el, setStyle } from "../ui/dom.js";
+import { translate } from "../ui/i18n.js";
+import { showToast } from "../ui/toasts.js";
+import { layOutRows, rowHeightFor } from "./layout.js";
+import { createTile } from "./tile.js";
 
-const SCREENS_AROUND = 1.2;
-const GLIDE_MS = 400;
-const RENEW_EVERY_MS = 20_000;
+const RENDERED_SCREENS_AROUND = 1.2;
+const ANIMATION_MS = 400;
+const REFRESH_URLS_EVERY_MS = 20_000;
 
 export class Grid {
   #tiles = new Map();
   #layout = { tiles: [], height: 0 };
   #images = [];
   #width = 0;
-  #frame = 0;
-  #isStale = false;
-  #brokenBefore = new Set();
+  #frameRequest = 0;
+  #isLayoutStale = false;
+  #idsWithLoadError = new Set();
 
   constructor(library, selection, { onOpen }) {
     Object.assign(this, { library, selection, onOpen });
-    this.element = h("ul", { class: "grid", "aria-label": t("gallery.label") });
+    this.element = el("ul", { class: "grid", "aria-label": translate("gallery.label") });
     this.#listen();
   }
 
   remove() {
     this.controller.abort();
     this.observer.disconnect();
-    clearInterval(this.renewing);
-    clearTimeout(this.gliding);
+    clearInterval(this.refreshTimer);
+    clearTimeout(this.animationTimer);
   }
 
-  /** Puts the focus on a picture, which may first have to be put into the document. */
+  /** Scrolls to an image if necessary, and focuses it. */
   focus(id) {
     const index = this.#images.findIndex((image) => image.id === id);
     if (index < 0) return;
@@ -47,80 +47,81 @@ export class Grid {
   #listen() {
     this.controller = new AbortController();
     const { signal } = this.controller;
-    this.library.addEventListener("changed", () => this.#soon({ arrange: true }), { signal });
-    this.selection.addEventListener("changed", () => this.#markSelected(), { signal });
-    addEventListener("scroll", () => this.#soon({}), { signal, passive: true });
-    this.element.addEventListener("keydown", (event) => this.#walk(event));
-    this.observer = new ResizeObserver(() => this.#arrange());
+    this.library.addEventListener("changed", () => this.#scheduleUpdate({ layOut: true }), { signal });
+    this.selection.addEventListener("changed", () => this.#updateSelection(), { signal });
+    addEventListener("scroll", () => this.#scheduleUpdate({}), { signal, passive: true });
+    this.element.addEventListener("keydown", (event) => this.#handleKey(event));
+    this.observer = new ResizeObserver(() => this.#layOut());
     this.observer.observe(this.element);
-    this.renewing = setInterval(() => this.#renew(), RENEW_EVERY_MS);
-    document.addEventListener("visibilitychange", () => document.hidden || this.#renew(), { signal });
+    this.refreshTimer = setInterval(() => this.#refreshUrls(), REFRESH_URLS_EVERY_MS);
+    document.addEventListener("visibilitychange", () => document.hidden || this.#refreshUrls(), { signal });
   }
 
-  #soon({ arrange = false }) {
-    this.#isStale ||= arrange;
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      if (this.#isStale) this.#arrange({ glide: true });
+  #scheduleUpdate({ layOut = false }) {
+    this.#isLayoutStale ||= layOut;
+    this.#frameRequest ||= requestAnimationFrame(() => {
+      this.#frameRequest = 0;
+      if (this.#isLayoutStale) this.#layOut({ animate: true });
       else this.#render();
     });
   }
 
-  #arrange({ glide = false } = {}) {
+  #layOut({ animate = false } = {}) {
     const width = this.element.clientWidth;
     if (!width) return;
-    this.#isStale = false;
+    this.#isLayoutStale = false;
     this.#images = this.library.images;
     const ratios = this.#images.map((image) => (image.width || 1) / (image.height || 1));
-    this.#layout = justify(ratios, { width, rowHeight: suitableRowHeight(width), gap: width < 600 ? 4 : 8 });
-    style(this.element, { height: `${this.#layout.height}px` });
-    if (glide && width === this.#width) this.#glide();
+    this.#layout = layOutRows(ratios, { width, rowHeight: rowHeightFor(width), gap: width < 600 ? 4 : 8 });
+    setStyle(this.element, { height: `${this.#layout.height}px` });
+    if (animate && width === this.#width) this.#animate();
     this.#width = width;
     this.#render();
   }
 
-  #glide() {
-    this.element.classList.add("gliding");
-    clearTimeout(this.gliding);
-    this.gliding = setTimeout(() => this.element.classList.remove("gliding"), GLIDE_MS);
+  #animate() {
+    this.element.classList.add("animated");
+    clearTimeout(this.animationTimer);
+    this.animationTimer = setTimeout(() => this.element.classList.remove("animated"), ANIMATION_MS);
   }
 
   #render() {
-    const wanted = this.#near();
-    const ids = new Set(wanted.map((index) => this.#images[index].id));
-    let lost = null;
+    const indices = this.#nearbyIndices();
+    const ids = new Set(indices.map((index) => this.#images[index].id));
+    let lostFocusIndex = null;
     for (const [id, tile] of this.#tiles) {
       const hasFocus = tile.element.contains(document.activeElement);
       if (ids.has(id) || (hasFocus && this.library.find(id))) continue;
-      if (hasFocus) lost = tile.index;
+      if (hasFocus) lostFocusIndex = tile.index;
       tile.element.remove();
       this.#tiles.delete(id);
     }
     let before = this.element.firstElementChild;
-    for (const index of wanted) {
-      const tile = this.#tile(this.#images[index].id);
-      tile.place(this.#layout.tiles[index], index, this.#images.length);
+    for (const index of indices) {
+      const tile = this.#getOrCreateTile(this.#images[index].id);
+      tile.moveTo(this.#layout.tiles[index], index, this.#images.length);
       tile.show(this.#images[index]);
       if (tile.element === before) before = before.nextElementSibling;
       else this.element.insertBefore(tile.element, before);
     }
-    if (lost !== null) this.#focusNear(lost);
+    if (lostFocusIndex !== null) this.#focusNear(lostFocusIndex);
   }
 
   #focusNear(index) {
-    const heir = this.#images[Math.min(index, this.#images.length - 1)];
-    if (heir) this.focus(heir.id);
-    else document.getElementById("main").focus();
+    const image = this.#images[Math.min(index, this.#images.length - 1)];
+    if (image) this.focus(image.id);
+    else byId("main").focus();
   }
 
-  /** Indices of the pictures within a screen or so of the window. */
-  #near() {
+  /** Returns the indices of the images within about one screen of the visible part of the page. */
+  #nearbyIndices() {
     const top = -this.element.getBoundingClientRect().top;
-    const [from, to] = [top - innerHeight * SCREENS_AROUND, top + innerHeight * (1 + SCREENS_AROUND)];
-    const near = [];
+    const from = top - innerHeight * RENDERED_SCREENS_AROUND;
+    const to = top + innerHeight * (1 + RENDERED_SCREENS_AROUND);
+    const indices = [];
     for (let i = this.#firstEndingAfter(from); i < this.#layout.tiles.length && this.#layout.tiles[i].top < to; i++)
-      near.push(i);
-    return near;
+      indices.push(i);
+    return indices;
   }
 
   #firstEndingAfter(y) {
@@ -134,25 +135,25 @@ export class Grid {
     return low;
   }
 
-  #tile(id) {
+  #getOrCreateTile(id) {
     if (!this.#tiles.has(id)) {
-      const tile = makeTile(id, {
-        onOpen: (event) => this.#press(event, id),
+      const tile = createTile(id, {
+        onOpen: (event) => this.#handleClick(event, id),
         onSelect: (event) => this.#select(event, id),
-        onBroken: () => this.#repair(id),
-        onRetry: () => this.#renderAgain(id),
+        onLoadError: () => this.#handleLoadError(id),
+        onRetry: () => this.#retryThumbnails(id),
       });
-      tile.mark(this.selection.ids.has(id));
+      tile.setSelected(this.selection.ids.has(id));
       this.#tiles.set(id, tile);
     }
     return this.#tiles.get(id);
   }
 
-  #renderAgain(id) {
-    this.library.renderAgain(id).catch((problem) => toast(explain(problem), { kind: "bad" }));
+  #retryThumbnails(id) {
+    this.library.retryThumbnails(id).catch((problem) => showToast(describeProblem(problem), { kind: "error" }));
   }
 
-  #press(event, id) {
+  #handleClick(event, id) {
     if (event.metaKey || event.ctrlKey) return;
     event.preventDefault();
     if (this.selection.isOpen) this.#select(event, id);
@@ -161,52 +162,52 @@ export class Grid {
 
   #select(event, id) {
     if (event.shiftKey)
-      this.selection.extend(
+      this.selection.extendTo(
         id,
         this.#images.map((image) => image.id),
       );
     else this.selection.toggle(id);
   }
 
-  #markSelected() {
+  #updateSelection() {
     this.element.classList.toggle("selecting", this.selection.isOpen);
-    for (const [id, tile] of this.#tiles) tile.mark(this.selection.ids.has(id));
+    for (const [id, tile] of this.#tiles) tile.setSelected(this.selection.ids.has(id));
   }
 
-  /** Arrow keys go from picture to picture; up and down to the one nearest in the next row. */
-  #walk(event) {
+  /** Moves the focus with the arrow keys. Up and down go to the nearest image in the adjacent row. */
+  #handleKey(event) {
     const id = event.target.closest?.(".tile")?.dataset.id;
     const index = this.#images.findIndex((image) => image.id === id);
     const last = this.#images.length - 1;
     const next =
       { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: last }[event.key] ??
-      this.#vertical(event.key, index);
+      this.#indexInAdjacentRow(event.key, index);
     if (index < 0 || next === null || next < 0 || next > last) return;
     event.preventDefault();
     this.focus(this.#images[next].id);
   }
 
-  #vertical(key, index) {
+  #indexInAdjacentRow(key, index) {
     const step = { ArrowUp: -1, ArrowDown: 1 }[key];
     if (!step) return null;
     const { tiles } = this.#layout;
-    const here = tiles[index];
+    const current = tiles[index];
     let next = index;
-    while (tiles[next]?.top === here.top) next += step;
+    while (tiles[next]?.top === current.top) next += step;
     if (!tiles[next]) return null;
     const row = tiles.map((box, i) => ({ box, i })).filter(({ box }) => box.top === tiles[next].top);
-    const distance = ({ box }) => Math.abs(box.left + box.width / 2 - here.left - here.width / 2);
+    const distance = ({ box }) => Math.abs(box.left + box.width / 2 - current.left - current.width / 2);
     return row.sort((a, b) => distance(a) - distance(b))[0].i;
   }
 
-  #renew() {
-    if (!document.hidden) this.library.renew([...this.#tiles.keys()]).catch(() => {});
+  #refreshUrls() {
+    if (!document.hidden) this.library.refreshUrls([...this.#tiles.keys()]).catch(() => {});
   }
 
-  // A URL that does not load may have expired while the machine slept; once is enough to find out.
-  #repair(id) {
-    if (this.#brokenBefore.has(id)) return;
-    this.#brokenBefore.add(id);
-    this.library.renew([id], { force: true }).catch(() => {});
+  // The URL may have expired while the device was suspended. The second error of an image has another cause.
+  #handleLoadError(id) {
+    if (this.#idsWithLoadError.has(id)) return;
+    this.#idsWithLoadError.add(id);
+    this.library.refreshUrls([id], { force: true }).catch(() => {});
   }
 }

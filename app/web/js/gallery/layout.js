@@ -1,10 +1,10 @@
-/** Sets pictures in rows of equal width without cutting them, as a newspaper sets its columns. */
+/** Justified layout: arranges images in rows of equal width without cropping them. */
 
-const NARROWEST = 0.5;
-const WIDEST = 3;
+const MIN_RATIO = 0.5;
+const MAX_RATIO = 3;
 
-/** Returns {tiles: [{left, top, width, height}], height} for pictures of `ratios` (width over height). */
-export function justify(ratios, { width, rowHeight, gap }) {
+/** Returns {tiles: [{left, top, width, height}], height} for images with these aspect ratios (width / height). */
+export function layOutRows(ratios, { width, rowHeight, gap }) {
   const tiles = [];
   let top = 0;
   for (let start = 0; start < ratios.length;) {
@@ -24,15 +24,15 @@ function nextRow(all, start, { width, rowHeight, gap }) {
   const ratios = [];
   let sum = 0;
   for (let i = start; i < all.length; i++) {
-    const ratio = Math.min(WIDEST, Math.max(NARROWEST, all[i]));
+    const ratio = Math.min(MAX_RATIO, Math.max(MIN_RATIO, all[i]));
     ratios.push(ratio);
     sum += ratio;
     const height = (width - gap * (ratios.length - 1)) / sum;
     if (height <= rowHeight) return { ratios, height };
   }
-  // What is left over does not fill a row: it keeps the usual height rather than growing to fill the page.
+  // The last images do not fill a row. They keep the usual height, because full-width images would be too large.
   return { ratios, height: Math.min(rowHeight, (width - gap * (ratios.length - 1)) / sum) };
 }
 
-/** A row's height that suits a page of `width`: two or three pictures across a phone, six or so across a desk. */
-export const suitableRowHeight = (width) => Math.round(Math.min(420, Math.max(120, 90 + width / 9)));
+/** Returns a row height that results in two or three images per row on a phone, and about six on a desktop. */
+export const rowHeightFor = (width) => Math.round(Math.min(420, Math.max(120, 90 + width / 9)));

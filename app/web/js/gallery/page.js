@@ -1,202 +1,212 @@
-/** The gallery's page: its line of figures and actions, the pictures, and what is shown while there are none. */
+/** The gallery page: storage usage, selection bar, image grid, empty state and loading indicator. */
 
-import { h, passFocus } from "../parts/dom.js";
-import { bytes, percent } from "../parts/format.js";
-import { icon } from "../parts/icons.js";
-import { t } from "../parts/i18n.js";
-import { explain } from "../problems.js";
-import { acceptDropsAndPastes, chooseFiles } from "../uploads/sources.js";
-import { typeNames } from "../uploads/checks.js";
+import { describeProblem } from "../problems.js";
+import { el, moveFocusIfHidden } from "../ui/dom.js";
+import { formatBytes, formatPercent } from "../ui/format.js";
+import { icon } from "../ui/icons.js";
+import { translate } from "../ui/i18n.js";
+import { acceptDropsAndPastes, openFileChooser } from "../uploads/sources.js";
+import { typeNames } from "../uploads/validation.js";
 import { Grid } from "./grid.js";
 
-const AHEAD = "1500px";
+const LOAD_AHEAD = "1500px";
 
 export class GalleryPage {
-  constructor(desk, { onOpen }) {
-    this.desk = desk;
-    this.grid = new Grid(desk.library, desk.selection, { onOpen });
+  constructor(shell, { onOpen }) {
+    this.shell = shell;
+    this.grid = new Grid(shell.library, shell.selection, { onOpen });
     this.#build();
     this.#listen();
-    this.#refresh();
+    this.#update();
   }
 
   remove() {
     this.controller.abort();
     this.observer.disconnect();
     this.grid.remove();
-    this.stopDrops();
+    this.stopDropsAndPastes();
     this.element.remove();
   }
 
   #build() {
-    const { selection } = this.desk;
-    this.figures = h("p", { class: "figures" });
-    this.quota = h("meter", { class: "quota", "aria-label": t("usage.label"), hidden: true });
-    this.select = h("button", { type: "button", class: "quiet", onclick: () => selection.open() }, t("select.start"));
-    this.line = h("div", { class: "gallery-line" }, this.figures, this.quota, this.select);
-    this.bar = selectionBar(this.desk);
-    this.empty = emptyState(this.desk);
-    this.foot = h("div", { class: "foot" });
-    this.element = h(
+    const { selection } = this.shell;
+    this.usageText = el("p", { class: "usage" });
+    this.usageMeter = el("meter", { class: "usage-meter", "aria-label": translate("usage.label"), hidden: true });
+    const attributes = { type: "button", class: "text-button", onclick: () => selection.open() };
+    this.selectButton = el("button", attributes, translate("select.start"));
+    this.header = el("div", { class: "gallery-header" }, this.usageText, this.usageMeter, this.selectButton);
+    this.selectionBar = createSelectionBar(this.shell);
+    this.emptyState = createEmptyState(this.shell);
+    this.footer = el("div", { class: "gallery-footer" });
+    this.element = el(
       "div",
       { class: "gallery" },
-      h("h1", { class: "spoken" }, t("gallery.title")),
-      this.line,
-      this.bar.element,
+      el("h1", { class: "visually-hidden" }, translate("gallery.title")),
+      this.header,
+      this.selectionBar.element,
       this.grid.element,
-      this.empty,
-      this.foot,
+      this.emptyState,
+      this.footer,
     );
   }
 
   #listen() {
-    const { library, selection, queue } = this.desk;
+    const { library, selection, queue } = this.shell;
     this.controller = new AbortController();
     const { signal } = this.controller;
-    library.addEventListener("changed", () => this.#refresh(), { signal });
-    this.desk.addEventListener("usage", () => this.#refresh(), { signal });
-    addEventListener("keydown", (event) => this.#key(event), { signal });
-    selection.addEventListener("changed", () => this.#refresh(), { signal });
-    // Fetched well before the end comes into sight.
+    library.addEventListener("changed", () => this.#update(), { signal });
+    this.shell.addEventListener("usage", () => this.#update(), { signal });
+    addEventListener("keydown", (event) => this.#handleKey(event), { signal });
+    selection.addEventListener("changed", () => this.#update(), { signal });
+    // The margin starts loading before the user reaches the end of the page.
     this.observer = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && this.#loadMore(), {
-      rootMargin: AHEAD,
+      rootMargin: LOAD_AHEAD,
     });
-    this.observer.observe(this.foot);
-    this.stopDrops = acceptDropsAndPastes(queue);
+    this.observer.observe(this.footer);
+    this.stopDropsAndPastes = acceptDropsAndPastes(queue);
   }
 
   async #loadMore() {
-    const { library } = this.desk;
+    const { library } = this.shell;
     await library.loadMore();
-    // The observer tells of changes only, and a page that is too short leaves the foot where it was.
-    this.observer.unobserve(this.foot);
-    if (!library.problem && !library.isComplete) this.observer.observe(this.foot);
+    // The observer reports changes only. If the new images do not move the footer out of the margin, observing it again
+    // triggers the next call.
+    this.observer.unobserve(this.footer);
+    if (!library.problem && !library.isComplete) this.observer.observe(this.footer);
   }
 
-  #refresh() {
-    const { library, usage, selection } = this.desk;
+  #update() {
+    const { library, usage, selection } = this.shell;
     const focused = document.activeElement;
     const isEmpty = library.isComplete && library.images.length === 0;
-    this.empty.hidden = !isEmpty;
-    this.line.hidden = isEmpty || selection.isOpen;
-    this.bar.refresh();
-    passFocus(focused, this.line, this.bar.close);
-    passFocus(focused, this.bar.element, isEmpty ? this.empty.querySelector("button") : this.select);
+    this.emptyState.hidden = !isEmpty;
+    this.header.hidden = isEmpty || selection.isOpen;
+    this.selectionBar.update();
+    moveFocusIfHidden(focused, this.header, this.selectionBar.closeButton);
+    const successor = isEmpty ? this.emptyState.querySelector("button") : this.selectButton;
+    moveFocusIfHidden(focused, this.selectionBar.element, successor);
     this.#showUsage(usage);
-    this.#showFoot(library);
+    this.#updateFooter(library);
   }
 
   #showUsage(usage) {
     if (!usage) return;
     const fraction = usedFraction(usage);
-    this.figures.textContent = usageWords(usage);
-    this.quota.hidden = fraction === null;
-    if (fraction !== null) this.quota.value = fraction;
+    this.usageText.textContent = describeUsage(usage);
+    this.usageMeter.hidden = fraction === null;
+    if (fraction !== null) this.usageMeter.value = fraction;
   }
 
-  #showFoot({ isLoading, problem }) {
+  #updateFooter({ isLoading, problem }) {
     if (problem) {
-      const again = h("button", { type: "button", onclick: () => this.#loadMore() }, t("retry"));
-      this.foot.replaceChildren(h("p", {}, explain(problem)), again);
+      const retry = el("button", { type: "button", onclick: () => this.#loadMore() }, translate("retry"));
+      this.footer.replaceChildren(el("p", {}, describeProblem(problem)), retry);
     } else if (isLoading) {
-      this.foot.replaceChildren(h("span", { class: "spinner", role: "img", "aria-label": t("gallery.loading") }));
+      const attributes = { class: "spinner", role: "img", "aria-label": translate("gallery.loading") };
+      this.footer.replaceChildren(el("span", attributes));
     } else {
-      this.foot.replaceChildren();
+      this.footer.replaceChildren();
     }
   }
 
-  #key(event) {
-    const { selection, library } = this.desk;
+  #handleKey(event) {
+    const { selection, library } = this.shell;
     if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea")) return;
     if (event.key === "Escape" && selection.isOpen) selection.close();
     if (event.key === "a" && (event.ctrlKey || event.metaKey) && selection.isOpen) {
       event.preventDefault();
       selection.add(library.images.map(({ id }) => id));
     }
-    if (event.key === "Delete" && selection.ids.size) deleteSelected(this.desk);
+    if (event.key === "Delete" && selection.ids.size) deleteSelected(this.shell);
   }
 }
 
-/** The larger of both shares of the quota, or null without one. */
-export function usedFraction({ images, bytes: used, limit }) {
-  const shares = [limit.images && images / limit.images, limit.bytes && used / limit.bytes].filter(
-    (share) => share !== null,
+/** Returns the used fraction of the image quota or of the storage quota, whichever is larger; null without a quota. */
+export function usedFraction({ images, bytes, limit }) {
+  const fractions = [limit.images && images / limit.images, limit.bytes && bytes / limit.bytes].filter(
+    (fraction) => fraction !== null,
   );
-  return shares.length ? Math.max(...shares) : null;
+  return fractions.length ? Math.max(...fractions) : null;
 }
 
-export function usageWords({ images, bytes: used, limit }) {
-  const parts = [t("usage.images", { count: images })];
-  parts.push(limit.bytes ? t("usage.bytesOf", { used: bytes(used), limit: bytes(limit.bytes) }) : bytes(used));
-  if (limit.images) parts.push(t("usage.share", { share: percent(images / limit.images), count: limit.images }));
+export function describeUsage({ images, bytes, limit }) {
+  const used = formatBytes(bytes);
+  const parts = [
+    translate("usage.images", { count: images }),
+    limit.bytes ? translate("usage.bytesOf", { used, limit: formatBytes(limit.bytes) }) : used,
+  ];
+  if (limit.images) {
+    const percent = formatPercent(images / limit.images);
+    parts.push(translate("usage.percentOfImages", { percent, count: limit.images }));
+  }
   return parts.join(" · ");
 }
 
-function emptyState({ queue, config }) {
-  const limit = bytes(Math.max(config.max_file_size, config.max_direct_file_size));
-  return h(
+function createEmptyState({ queue, config }) {
+  const limit = formatBytes(Math.max(config.max_file_size, config.max_direct_file_size));
+  return el(
     "section",
-    { class: "empty", hidden: true },
-    h("div", { class: "empty-art", "aria-hidden": "true" }, h("span"), h("span"), h("span")),
-    h("h2", {}, t("empty.title")),
-    h("p", {}, t("empty.text")),
-    h(
+    { class: "empty-state", hidden: true },
+    el("div", { class: "empty-state-art", "aria-hidden": "true" }, el("span"), el("span"), el("span")),
+    el("h2", {}, translate("empty.title")),
+    el("p", {}, translate("empty.text")),
+    el(
       "div",
       { class: "actions" },
-      h(
+      el(
         "button",
-        { type: "button", class: "primary", onclick: () => chooseFiles(queue) },
+        { type: "button", class: "primary", onclick: () => openFileChooser(queue) },
         icon("upload"),
-        t("empty.choose"),
+        translate("empty.choose"),
       ),
-      h(
+      el(
         "button",
-        { type: "button", class: "touch-only", onclick: () => chooseFiles(queue, { camera: true }) },
+        { type: "button", class: "touch-only", onclick: () => openFileChooser(queue, { camera: true }) },
         icon("camera"),
-        t("upload.camera"),
+        translate("upload.camera"),
       ),
     ),
-    h("p", { class: "muted small" }, t("empty.types", { types: typeNames(config), limit })),
+    el("p", { class: "muted small" }, translate("empty.types", { types: typeNames(config), limit })),
   );
 }
 
-function selectionBar(desk) {
-  const { selection, library } = desk;
-  const count = h("p", { class: "grow", role: "status" });
-  const label = t("viewer.delete");
-  const remove = h(
+function createSelectionBar(shell) {
+  const { selection, library } = shell;
+  const count = el("p", { class: "grow", role: "status" });
+  const deleteLabel = translate("viewer.delete");
+  const deleteButton = el(
     "button",
-    { type: "button", class: "danger", "aria-label": label, onclick: () => deleteSelected(desk) },
+    { type: "button", class: "danger", "aria-label": deleteLabel, onclick: () => deleteSelected(shell) },
     icon("trash"),
-    h("span", {}, label),
+    el("span", {}, deleteLabel),
   );
-  const all = h(
+  const selectAllButton = el(
     "button",
-    { type: "button", class: "quiet", onclick: () => selection.add(library.images.map(({ id }) => id)) },
-    t("select.all"),
+    { type: "button", class: "text-button", onclick: () => selection.add(library.images.map(({ id }) => id)) },
+    translate("select.all"),
   );
-  const close = h(
+  const closeButton = el(
     "button",
-    { type: "button", class: "round", "aria-label": t("select.end"), onclick: () => selection.close() },
+    { type: "button", class: "icon-button", "aria-label": translate("select.end"), onclick: () => selection.close() },
     icon("cross"),
   );
-  const bar = h(
+  const bar = el(
     "div",
-    { class: "selection-bar", role: "toolbar", "aria-label": t("select.label"), hidden: true },
-    close,
+    { class: "selection-bar", role: "toolbar", "aria-label": translate("select.label"), hidden: true },
+    closeButton,
     count,
-    all,
-    remove,
+    selectAllButton,
+    deleteButton,
   );
-  const refresh = () => {
+  const update = () => {
     bar.hidden = !selection.isOpen;
-    count.textContent = t("select.count", { count: selection.ids.size });
-    remove.disabled = selection.ids.size === 0;
+    count.textContent = translate("select.count", { count: selection.ids.size });
+    deleteButton.disabled = selection.ids.size === 0;
   };
-  return { element: bar, close, refresh };
+  return { element: bar, closeButton, update };
 }
 
 function deleteSelected({ selection, deletions }) {
-  deletions.start([...selection.ids]);
+  deletions.delete([...selection.ids]);
   selection.close();
 }

@@ -1,45 +1,45 @@
-/** Which images are selected. A selection that is open shows the marks on every picture. */
+/** The selected images. While the selection is open, every tile shows a checkbox. */
 
-/** Events: `changed`. */
+/** Dispatches `changed`. */
 export class Selection extends EventTarget {
   isOpen = false;
   ids = new Set();
-  #last = null;
+  #lastId = null;
 
   open() {
     this.isOpen = true;
-    this.#changed();
+    this.#dispatchChanged();
   }
 
   close() {
     this.isOpen = false;
     this.ids.clear();
-    this.#last = null;
-    this.#changed();
+    this.#lastId = null;
+    this.#dispatchChanged();
   }
 
   toggle(id) {
     this.isOpen = true;
     if (!this.ids.delete(id)) this.ids.add(id);
-    this.#last = id;
-    this.#changed();
+    this.#lastId = id;
+    this.#dispatchChanged();
   }
 
-  /** Selects all from the one chosen last to `id`, in the order of `all`. */
-  extend(id, all) {
-    const [from, to] = [all.indexOf(this.#last), all.indexOf(id)].sort((a, b) => a - b);
+  /** Selects all images from the last one selected to `id`. `allIds` are the ids in their displayed order. */
+  extendTo(id, allIds) {
+    const [from, to] = [allIds.indexOf(this.#lastId), allIds.indexOf(id)].sort((a, b) => a - b);
     if (from < 0) return this.toggle(id);
-    for (const between of all.slice(from, to + 1)) this.ids.add(between);
-    this.#last = id;
-    this.#changed();
+    for (const selectedId of allIds.slice(from, to + 1)) this.ids.add(selectedId);
+    this.#lastId = id;
+    this.#dispatchChanged();
   }
 
   add(ids) {
     for (const id of ids) this.ids.add(id);
-    this.#changed();
+    this.#dispatchChanged();
   }
 
-  #changed() {
+  #dispatchChanged() {
     this.dispatchEvent(new Event("changed"));
   }
 }

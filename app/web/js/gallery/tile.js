@@ -1,47 +1,47 @@
-/** One picture in the gallery. */
+/** One image in the gallery. */
 
-import { h, style } from "../parts/dom.js";
-import { icon } from "../parts/icons.js";
-import { t } from "../parts/i18n.js";
-import { paint } from "../thumbhash.js";
-import { failure, isPending } from "./library.js";
+import { drawPlaceholder } from "../thumbhash.js";
+import { el, setStyle } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { translate } from "../ui/i18n.js";
+import { failedThumbnail, isPending } from "./library.js";
 
-/** A list item that `show(view)` fills and `place(box, index, count)` puts where it belongs. */
-export function makeTile(id, { onOpen, onSelect, onBroken, onRetry }) {
-  const picture = h("span", { class: "picture" });
-  const link = h("a", { class: "tile-link", href: `#${id}` }, picture);
-  const mark = h(
+/** Returns a tile with the methods `show(view)`, `moveTo(box, index, count)` and `setSelected(isSelected)`. */
+export function createTile(id, { onOpen, onSelect, onLoadError, onRetry }) {
+  const picture = el("span", { class: "tile-image" });
+  const link = el("a", { class: "tile-link", href: `#${id}` }, picture);
+  const checkbox = el(
     "button",
-    { type: "button", class: "tile-mark", role: "checkbox", "aria-checked": "false" },
+    { type: "button", class: "tile-checkbox", role: "checkbox", "aria-checked": "false" },
     icon("check"),
   );
-  const retry = h("button", { type: "button", class: "tile-retry", hidden: true, onclick: () => onRetry(id) });
-  const element = h("li", { class: "tile" }, link, mark, retry);
+  const retry = el("button", { type: "button", class: "tile-retry", hidden: true, onclick: () => onRetry(id) });
+  const element = el("li", { class: "tile" }, link, checkbox, retry);
   element.dataset.id = id;
   link.addEventListener("click", (event) => onOpen(event, id));
-  mark.addEventListener("click", (event) => onSelect(event, id));
-  let shown = null;
+  checkbox.addEventListener("click", (event) => onSelect(event, id));
+  let shownView = null;
   let width = 0;
   let top = null;
   const tile = { id, element, link };
 
   tile.show = (view) => {
-    if (view === shown) return;
-    const isNew = !shown || signature(view) !== signature(shown);
-    shown = view;
-    mark.setAttribute("aria-label", t("select.one", { name: nameOf(view) }));
-    if (isNew) fill(picture, view, { width, onBroken });
-    else picture.querySelector("img")?.setAttribute("alt", nameOf(view));
-    retry.hidden = !failure(view) || Boolean(sources(view));
-    retry.replaceChildren(icon("redo"), t("retry"));
+    if (view === shownView) return;
+    const hasChanged = !shownView || appearance(view) !== appearance(shownView);
+    shownView = view;
+    checkbox.setAttribute("aria-label", translate("select.one", { name: displayName(view) }));
+    if (hasChanged) drawPicture(picture, view, { width, onLoadError });
+    else picture.querySelector("img")?.setAttribute("alt", displayName(view));
+    retry.hidden = !failedThumbnail(view) || Boolean(srcsetOf(view));
+    retry.replaceChildren(icon("retry"), translate("retry"));
   };
-  tile.place = (box, index, count) => {
-    // Within its row a picture glides; into another row it would cross all the others.
-    if (top !== null && Math.abs(top - box.top) > box.height / 2) reappear(element);
+  tile.moveTo = (box, index, count) => {
+    // A tile slides within its row. It fades into another row, because it would otherwise slide across other tiles.
+    if (top !== null && Math.abs(top - box.top) > box.height / 2) fadeIn(element);
     top = box.top;
     tile.index = index;
     width = Math.ceil(box.width);
-    style(element, {
+    setStyle(element, {
       transform: `translate(${box.left}px, ${box.top}px)`,
       width: `${box.width}px`,
       height: `${box.height}px`,
@@ -51,49 +51,53 @@ export function makeTile(id, { onOpen, onSelect, onBroken, onRetry }) {
     const image = picture.querySelector("img");
     if (image) image.sizes = `${width}px`;
   };
-  tile.mark = (isSelected) => {
+  tile.setSelected = (isSelected) => {
     element.classList.toggle("selected", isSelected);
-    mark.setAttribute("aria-checked", String(isSelected));
+    checkbox.setAttribute("aria-checked", String(isSelected));
   };
   return tile;
 }
 
-function reappear(element) {
-  element.classList.add("elsewhere");
-  requestAnimationFrame(() => requestAnimationFrame(() => element.classList.remove("elsewhere")));
+function fadeIn(element) {
+  element.classList.add("changing-row");
+  requestAnimationFrame(() => requestAnimationFrame(() => element.classList.remove("changing-row")));
 }
 
-export const nameOf = (view) => view.description || view.filename;
+export const displayName = (view) => view.description || view.filename;
 
-/** What has to change for the picture to be drawn anew. */
-const signature = (view) => JSON.stringify([view.placeholder, view.thumbnails.map(({ url, status }) => [url, status])]);
+/** The values that determine how the picture of a tile is drawn. */
+const appearance = (view) =>
+  JSON.stringify([view.placeholder, view.thumbnails.map(({ url, status }) => [url, status])]);
 
-/** `srcset` of the thumbnails that are ready. */
-export const sources = (view) =>
+/** Returns the `srcset` of the thumbnails that are ready. */
+export const srcsetOf = (view) =>
   view.thumbnails
     .filter(({ status, url }) => status === "ready" && url)
     .map(({ url, width }) => `${url} ${width}w`)
     .join();
 
-function fill(picture, view, { width, onBroken }) {
-  const wasThere = picture.querySelector("img.there");
-  const srcset = sources(view);
-  const parts = [view.placeholder && paint(view.placeholder)];
-  if (srcset) parts.push(thumbnail(view, { srcset, width, onBroken, isAtOnce: Boolean(wasThere) }));
-  else parts.push(h("span", { class: "spoken" }, nameOf(view)));
-  if (!srcset) parts.push(isPending(view) ? pendingNote() : failureNote(failure(view)));
+function drawPicture(picture, view, { width, onLoadError }) {
+  const wasLoaded = Boolean(picture.querySelector("img.loaded"));
+  const srcset = srcsetOf(view);
+  const parts = [view.placeholder && drawPlaceholder(view.placeholder)];
+  if (srcset) parts.push(createThumbnail(view, { srcset, width, onLoadError, wasLoaded }));
+  else parts.push(el("span", { class: "visually-hidden" }, displayName(view)));
+  if (!srcset) parts.push(isPending(view) ? pendingNote() : failureNote(failedThumbnail(view)));
   picture.replaceChildren(...parts.filter(Boolean));
 }
 
-function thumbnail(view, { srcset, width, onBroken, isAtOnce }) {
-  const image = h("img", { alt: nameOf(view), decoding: "async", draggable: "false", class: isAtOnce ? "there" : "" });
-  image.addEventListener("load", () => image.classList.add("there"));
-  image.addEventListener("error", () => onBroken(view.id), { once: true });
+/** With `wasLoaded`, the image replaces an earlier one and appears without a transition. */
+function createThumbnail(view, { srcset, width, onLoadError, wasLoaded }) {
+  const className = wasLoaded ? "loaded" : "";
+  const image = el("img", { alt: displayName(view), decoding: "async", draggable: "false", class: className });
+  image.addEventListener("load", () => image.classList.add("loaded"));
+  image.addEventListener("error", () => onLoadError(view.id), { once: true });
   Object.assign(image, { sizes: `${width || 200}px`, srcset, src: view.thumbnail_url });
   return image;
 }
 
-const pendingNote = () => h("span", { class: "tile-note" }, h("span", { class: "spinner" }), t("tile.pending"));
+const pendingNote = () =>
+  el("span", { class: "tile-note" }, el("span", { class: "spinner" }), translate("tile.pending"));
 
-const failureNote = (fault) =>
-  h("span", { class: "tile-note", title: fault?.reason ?? "" }, icon("alert"), t("tile.failed"));
+const failureNote = (thumbnail) =>
+  el("span", { class: "tile-note", title: thumbnail?.reason ?? "" }, icon("alert"), translate("tile.failed"));

@@ -1,49 +1,49 @@
-/** Fetches the picture of a product by the code under its barcode, and shows how that goes. */
+/** Dialog that imports the picture of a product by its barcode and shows the progress of recent imports. */
 
-import { newKey } from "../api.js";
-import { busy, h } from "../parts/dom.js";
-import { openDialog } from "../parts/dialogs.js";
-import { field } from "../parts/forms.js";
-import { t } from "../parts/i18n.js";
-import { explain } from "../problems.js";
-import { check, normalise } from "./ean.js";
-import { jobCard } from "./job_card.js";
+import { newIdempotencyKey } from "../api.js";
+import { describeProblem } from "../problems.js";
+import { openDialog } from "../ui/dialogs.js";
+import { el, whileBusy } from "../ui/dom.js";
+import { createField } from "../ui/forms.js";
+import { translate } from "../ui/i18n.js";
+import { normalize, validate } from "./ean.js";
+import { createJobCard } from "./job_card.js";
 
-const RECENT = 5;
+const RECENT_JOBS = 5;
 
-/** `onImage(id)` opens what came of it. */
-export function openProducts(desk, { onImage }) {
-  const { api } = desk;
-  const cards = h("ul", { class: "jobs", "aria-label": t("ean.recent") }, [...desk.imports.values()].reverse());
-  const code = codeField();
-  const submit = h("button", { class: "primary", disabled: true }, t("ean.fetch"));
-  const form = h("form", { class: "ean-form" }, code.element, submit);
-  openDialog(t("ean.title"), [h("p", { class: "muted" }, t("ean.text")), form, cards]);
+/** `onOpenImage(id)` opens an imported image. */
+export function openProductDialog(shell, { onOpenImage }) {
+  const { api, importCards } = shell;
+  const cards = el("ul", { class: "jobs", "aria-label": translate("ean.recent") }, [...importCards.values()].reverse());
+  const code = createCodeField();
+  const submit = el("button", { class: "primary", disabled: true }, translate("ean.fetch"));
+  const form = el("form", { class: "ean-form" }, code.element, submit);
+  openDialog(translate("ean.title"), [el("p", { class: "muted" }, translate("ean.text")), form, cards]);
 
-  code.input.addEventListener("input", () => (submit.disabled = !say(code)));
+  code.input.addEventListener("input", () => (submit.disabled = !showValidation(code)));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const { isGood, code: ean } = check(code.input.value);
-    if (!isGood) return;
-    await busy(submit, async () => {
+    const { isValid, code: ean } = validate(code.input.value);
+    if (!isValid) return;
+    await whileBusy(submit, async () => {
       try {
-        cards.prepend(jobCard(desk, await requestImage(api, ean), { onImage }));
+        cards.prepend(createJobCard(shell, await requestImage(api, ean), { onOpenImage }));
         code.input.value = "";
-        code.say("");
+        code.showMessage("");
       } catch (problem) {
-        code.say(explain(problem));
+        code.showMessage(describeProblem(problem));
       }
     });
     if (document.activeElement === submit) code.input.focus();
-    submit.disabled = !check(code.input.value).isGood;
+    submit.disabled = !validate(code.input.value).isValid;
   });
-  showRecent(desk, (job) => cards.append(jobCard(desk, job, { onImage })));
+  addRecentJobs(shell, (job) => cards.append(createJobCard(shell, job, { onOpenImage })));
 }
 
 const requestImage = (api, ean) =>
-  api.post("fetch-image", { ean_code: ean }, { headers: { "Idempotency-Key": newKey() } });
+  api.post("fetch-image", { ean_code: ean }, { headers: { "Idempotency-Key": newIdempotencyKey() } });
 
-function codeField() {
+function createCodeField() {
   const attributes = {
     inputmode: "numeric",
     autocomplete: "off",
@@ -51,21 +51,21 @@ function codeField() {
     maxlength: 20,
     autofocus: true,
   };
-  return field(t("ean.code"), attributes, { hint: t("ean.hint") });
+  return createField(translate("ean.code"), attributes, { hint: translate("ean.hint") });
 }
 
-/** Says beside the field what is missing or wrong; returns whether the code is good. */
-function say({ input, say: sayBeside }) {
-  const { isGood, fault, expected } = check(input.value);
-  const count = normalise(input.value).length;
-  if (!count) sayBeside("");
-  else if (isGood) sayBeside(t("ean.good"), false);
-  else sayBeside(t(`ean.fault.${fault}`, { count, expected }), fault !== "short");
-  return isGood;
+/** Shows below the field whether the code is valid, and returns that. */
+function showValidation({ input, showMessage }) {
+  const { isValid, error, expected } = validate(input.value);
+  const count = normalize(input.value).length;
+  if (!count) showMessage("");
+  else if (isValid) showMessage(translate("ean.valid"), false);
+  else showMessage(translate(`ean.error.${error}`, { count, expected }), error !== "short");
+  return isValid;
 }
 
-async function showRecent({ api, imports }, show) {
+async function addRecentJobs({ api, importCards }, add) {
   const { items } = await api.get("jobs?limit=20").catch(() => ({ items: [] }));
-  const recent = items.filter(({ kind }) => kind === "fetch").slice(0, RECENT);
-  for (const job of recent) if (!imports.has(job.job_id)) show(job);
+  const recent = items.filter(({ kind }) => kind === "fetch").slice(0, RECENT_JOBS);
+  for (const job of recent) if (!importCards.has(job.job_id)) add(job);
 }

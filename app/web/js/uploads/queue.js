@@ -1,163 +1,173 @@
-/** The files that are on their way: three at a time, again after a passing failure, waiting while there is no network. */
+/** The upload queue: uploads a few files at a time, retries transient failures, and waits while the browser is offline. */
 
-import { newKey, pause } from "../api.js";
-import { explain } from "../problems.js";
-import { refusal } from "./checks.js";
-import { Rate } from "./rate.js";
-import { sendFile } from "./transfer.js";
+import { delay, newIdempotencyKey } from "../api.js";
+import { describeProblem } from "../problems.js";
+import { uploadFile } from "./transfer.js";
+import { TransferRate } from "./transfer_rate.js";
+import { rejectionReason } from "./validation.js";
 
-const AT_ONCE = 3;
-const TRIES = 6;
-const LONGEST_WAIT_SECONDS = 30;
+const MAX_CONCURRENT = 3;
+const MAX_ATTEMPTS = 6;
+const MAX_RETRY_DELAY_SECONDS = 30;
 
-/** States of an upload. `checking` is sent whole, and not answered yet. */
-export const OPEN = ["waiting", "sending", "checking"];
+/** `processing` means that all bytes were sent and the response is pending. */
+export const UNFINISHED_STATES = ["waiting", "sending", "processing"];
 
 /**
- * Events: `changed` (something about any upload), `stored` (detail: the image view), `settled` (none is open any more).
- * An upload is {key, file, state, progress, words, image, tries, abort, mayRetry}.
+ * Events: `changed` (any property of any upload), `stored` (detail: the image view), `finished` (no unfinished upload is
+ * left). An upload is {idempotencyKey, file, state, progress, message, image, attempts, abortController, isDelayed,
+ * canRetry, isInStore}. Its state is one of UNFINISHED_STATES, `stored`, `failed`, `rejected` or `canceled`.
  */
 export class UploadQueue extends EventTarget {
   uploads = [];
   isOffline = !navigator.onLine;
-  rate = new Rate();
-  #running = 0;
+  transferRate = new TransferRate();
+  #runningCount = 0;
 
   constructor(api, config) {
     super();
     Object.assign(this, { api, config });
     addEventListener("offline", () => this.#setOffline(true));
     addEventListener("online", () => this.#setOffline(false));
-    addEventListener("beforeunload", (event) => this.isOpen && event.preventDefault());
+    addEventListener("beforeunload", (event) => this.hasUnfinished && event.preventDefault());
   }
 
-  get isOpen() {
-    return this.uploads.some((upload) => OPEN.includes(upload.state));
+  get hasUnfinished() {
+    return this.uploads.some(isUnfinished);
   }
 
   add(files) {
-    for (const file of files) this.uploads.push(this.#upload(file));
-    this.#changed();
-    this.#fill();
+    for (const file of files) this.uploads.push(this.#createUpload(file));
+    this.#dispatchChanged();
+    this.#startWaiting();
   }
 
   cancel(upload) {
-    const isUnderWay = upload.state !== "waiting";
-    upload.state = "cancelled";
-    if (isUnderWay) upload.abort.abort();
-    this.#changed();
+    const isRunning = upload.state !== "waiting";
+    upload.state = "canceled";
+    if (isRunning) upload.abortController.abort();
+    this.#dispatchChanged();
   }
 
   cancelAll() {
-    for (const upload of this.uploads) if (OPEN.includes(upload.state)) this.cancel(upload);
+    for (const upload of this.uploads) if (isUnfinished(upload)) this.cancel(upload);
   }
 
   retry(...uploads) {
-    const anew = { state: "waiting", isResting: false, progress: 0, words: null, tries: 0, abort: null };
-    for (const upload of uploads) Object.assign(upload, anew);
-    this.#changed();
-    this.#fill();
+    const initial = {
+      state: "waiting",
+      isDelayed: false,
+      progress: 0,
+      message: null,
+      attempts: 0,
+      abortController: null,
+    };
+    for (const upload of uploads) Object.assign(upload, initial);
+    this.#dispatchChanged();
+    this.#startWaiting();
   }
 
-  /** Those that failed and may yet succeed. */
+  /** The failed uploads that can succeed if they are retried. */
   get retryable() {
-    return this.uploads.filter(({ state, mayRetry }) => state === "failed" && mayRetry);
+    return this.uploads.filter(({ state, canRetry }) => state === "failed" && canRetry);
   }
 
-  /** Forgets what is over, and leaves what is still open. */
-  clear() {
-    this.uploads = this.uploads.filter((upload) => OPEN.includes(upload.state));
-    this.rate.reset();
-    this.#changed();
+  removeFinished() {
+    this.uploads = this.uploads.filter(isUnfinished);
+    this.transferRate.reset();
+    this.#dispatchChanged();
   }
 
-  /** Over all files that have a chance: {sent, total} in bytes. */
-  get extent() {
-    const counted = this.uploads.filter((upload) => [...OPEN, "stored"].includes(upload.state));
+  /** Returns {sent, total} in bytes over all uploads that are unfinished or stored. */
+  get byteProgress() {
+    const counted = this.uploads.filter((upload) => isUnfinished(upload) || upload.state === "stored");
     const sent = counted.reduce((sum, { file, progress }) => sum + file.size * progress, 0);
     return { sent, total: counted.reduce((sum, { file }) => sum + file.size, 0) };
   }
 
-  #upload(file) {
-    const words = refusal(file, this.config);
-    const state = words ? "refused" : "waiting";
-    return { key: newKey(), file, state, words, progress: 0, tries: 0, image: null, abort: null };
+  #createUpload(file) {
+    const message = rejectionReason(file, this.config);
+    const state = message ? "rejected" : "waiting";
+    const idempotencyKey = newIdempotencyKey();
+    return { idempotencyKey, file, state, message, progress: 0, attempts: 0, image: null, abortController: null };
   }
 
-  #fill() {
-    while (this.#running < AT_ONCE && !this.isOffline) {
-      const next = this.uploads.find((upload) => upload.state === "waiting" && !upload.isResting);
+  #startWaiting() {
+    while (this.#runningCount < MAX_CONCURRENT && !this.isOffline) {
+      const next = this.uploads.find((upload) => upload.state === "waiting" && !upload.isDelayed);
       if (!next) break;
-      this.#running += 1;
+      this.#runningCount += 1;
       this.#run(next).finally(() => {
-        this.#running -= 1;
-        this.#fill();
-        if (!this.isOpen) this.dispatchEvent(new Event("settled"));
+        this.#runningCount -= 1;
+        this.#startWaiting();
+        if (!this.hasUnfinished) this.dispatchEvent(new Event("finished"));
       });
     }
   }
 
   async #run(upload) {
-    const abort = (upload.abort = new AbortController());
-    Object.assign(upload, { state: "sending", progress: 0, tries: upload.tries + 1 });
-    this.#changed();
+    const abortController = (upload.abortController = new AbortController());
+    Object.assign(upload, { state: "sending", progress: 0, attempts: upload.attempts + 1 });
+    this.#dispatchChanged();
     try {
-      const options = {
-        signal: abort.signal,
+      upload.image = await uploadFile(this.api, upload, {
+        signal: abortController.signal,
         config: this.config,
-        onProgress: (p) => this.#progress(upload, p),
-      };
-      upload.image = await sendFile(this.api, upload, options);
-      Object.assign(upload, { state: "stored", progress: 1, words: null });
+        onProgress: (progress) => this.#setProgress(upload, progress),
+      });
+      Object.assign(upload, { state: "stored", progress: 1, message: null });
       this.dispatchEvent(new CustomEvent("stored", { detail: upload.image }));
     } catch (problem) {
-      // Cancelled and begun again meanwhile: what became of the first try says nothing of the second.
-      if (upload.abort === abort) this.#judge(upload, problem);
+      // If the upload was canceled and restarted, the failure of the first run does not affect the second.
+      if (upload.abortController === abortController) this.#handleProblem(upload, problem);
     }
-    this.#changed();
+    this.#dispatchChanged();
   }
 
-  #judge(upload, problem) {
-    if (upload.state === "cancelled") return;
+  #handleProblem(upload, problem) {
+    if (upload.state === "canceled") return;
     upload.progress = 0;
-    upload.words = explain(problem);
-    // While there is no network it is not the upload's fault, and costs it none of its tries. It may be back by now.
-    const isNetwork = upload.abort.signal.aborted || this.isOffline || !navigator.onLine;
-    if (isNetwork) Object.assign(upload, { state: "waiting", tries: 0 });
-    else if (problem.passing && upload.tries < TRIES) this.#rest(upload, problem.retryAfter ?? 2 ** (upload.tries - 1));
-    else Object.assign(upload, { state: "failed", mayRetry: mayRetry(problem) });
+    upload.message = describeProblem(problem);
+    // A failure without a network does not count as an attempt. The network may be available again by now.
+    const wasOffline = upload.abortController.signal.aborted || this.isOffline || !navigator.onLine;
+    if (wasOffline) Object.assign(upload, { state: "waiting", attempts: 0 });
+    else if (problem.isTransient && upload.attempts < MAX_ATTEMPTS) {
+      this.#retryLater(upload, problem.retryAfter ?? 2 ** (upload.attempts - 1));
+    } else Object.assign(upload, { state: "failed", canRetry: canRetry(problem) });
   }
 
-  async #rest(upload, seconds) {
-    Object.assign(upload, { state: "waiting", isResting: true });
-    await pause(Math.min(seconds, LONGEST_WAIT_SECONDS) * 1000);
-    upload.isResting = false;
-    this.#fill();
+  async #retryLater(upload, seconds) {
+    Object.assign(upload, { state: "waiting", isDelayed: true });
+    await delay(Math.min(seconds, MAX_RETRY_DELAY_SECONDS) * 1000);
+    upload.isDelayed = false;
+    this.#startWaiting();
   }
 
-  #progress(upload, progress) {
-    if (upload.state !== "sending" && upload.state !== "checking") return;
-    Object.assign(upload, { progress, state: progress < 1 ? "sending" : "checking" });
-    this.rate.add(this.extent.sent);
-    this.#changed();
+  #setProgress(upload, progress) {
+    if (upload.state !== "sending" && upload.state !== "processing") return;
+    Object.assign(upload, { progress, state: progress < 1 ? "sending" : "processing" });
+    this.transferRate.add(this.byteProgress.sent);
+    this.#dispatchChanged();
   }
 
   #setOffline(isOffline) {
     this.isOffline = isOffline;
-    this.rate.reset();
+    this.transferRate.reset();
     for (const upload of this.uploads) {
-      // The connections are dead, but it may take minutes until they say so.
-      if (isOffline && upload.state === "sending") upload.abort.abort();
-      if (!isOffline) upload.isResting = false;
+      // The connections no longer work, but the browser may need minutes to report that.
+      if (isOffline && upload.state === "sending") upload.abortController.abort();
+      if (!isOffline) upload.isDelayed = false;
     }
-    this.#changed();
-    this.#fill();
+    this.#dispatchChanged();
+    this.#startWaiting();
   }
 
-  #changed() {
+  #dispatchChanged() {
     this.dispatchEvent(new Event("changed"));
   }
 }
 
-// Something can be deleted where the quota is used up.
-const mayRetry = ({ passing, status, code }) => passing || status < 400 || code === "quota_exceeded";
+export const isUnfinished = ({ state }) => UNFINISHED_STATES.includes(state);
+
+// A quota error can be retried after the user has deleted images.
+const canRetry = ({ isTransient, status, code }) => isTransient || status < 400 || code === "quota_exceeded";

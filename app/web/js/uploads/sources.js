@@ -1,49 +1,49 @@
-/** Where files come from: dropped (folders too), pasted, chosen, or taken with the camera. */
+/** Adds files to the upload queue: dropped files and folders, pasted files, chosen files and photos from the camera. */
 
-import { h } from "../parts/dom.js";
-import { t } from "../parts/i18n.js";
-import { acceptable } from "./checks.js";
+import { el } from "../ui/dom.js";
+import { translate } from "../ui/i18n.js";
+import { acceptAttribute } from "./validation.js";
 
-/** Opens the browser's chooser, or the camera of a phone. */
-export function chooseFiles(queue, { camera = false } = {}) {
-  const input = h("input", {
+/** Opens the browser's file chooser, or the camera of a phone. */
+export function openFileChooser(queue, { camera = false } = {}) {
+  const input = el("input", {
     type: "file",
     class: "hidden",
     multiple: !camera,
-    accept: camera ? "image/*" : acceptable(queue.config),
+    accept: camera ? "image/*" : acceptAttribute(queue.config),
     capture: camera && "environment",
   });
   input.addEventListener("change", () => (queue.add([...input.files]), input.remove()));
   input.addEventListener("cancel", () => input.remove());
-  document.body.append(input); // Safari forgets inputs that are not in the page
+  document.body.append(input); // Safari discards inputs that are not in the document.
   input.click();
 }
 
-/** Takes what is dropped anywhere on the page or pasted into it. Returns a function that stops that. */
+/** Adds files that are dropped or pasted anywhere on the page. Returns a function that stops this. */
 export function acceptDropsAndPastes(queue) {
-  const veil = h("div", { class: "veil", hidden: true }, h("p", {}, t("upload.dropHere")));
-  document.body.append(veil);
+  const overlay = el("div", { class: "drop-overlay", hidden: true }, el("p", {}, translate("upload.dropHere")));
+  document.body.append(overlay);
   const controller = new AbortController();
   const listen = (name, handler) => addEventListener(name, handler, { signal: controller.signal });
-  listen("dragover", (event) => hasFiles(event) && (event.preventDefault(), (veil.hidden = false)));
-  listen("dragleave", (event) => event.relatedTarget === null && (veil.hidden = true));
+  listen("dragover", (event) => hasFiles(event) && (event.preventDefault(), (overlay.hidden = false)));
+  listen("dragleave", (event) => event.relatedTarget === null && (overlay.hidden = true));
   listen("drop", async (event) => {
-    veil.hidden = true;
+    overlay.hidden = true;
     if (!hasFiles(event)) return;
     event.preventDefault();
     queue.add(await droppedFiles(event.dataTransfer));
   });
   listen("paste", ({ clipboardData: { files }, target }) => {
-    // What is copied from a spreadsheet is text and a picture of it: in a field the text is meant.
+    // Spreadsheets copy cells both as text and as a picture. In a text field, the user wants the text.
     if (files.length && !target.closest?.("input, textarea")) queue.add([...files]);
   });
-  return () => (controller.abort(), veil.remove());
+  return () => (controller.abort(), overlay.remove());
 }
 
 const hasFiles = (event) => event.dataTransfer.types.includes("Files");
 
 async function droppedFiles(transfer) {
-  // The list of items is emptied as soon as this event is over: the entries have to be taken out at once.
+  // The browser clears the items after the event handler's first `await`, so all entries are read before it.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files];
   return (await Promise.all(entries.map(filesIn))).flat();
@@ -52,11 +52,11 @@ async function droppedFiles(transfer) {
 async function filesIn(entry) {
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader();
-  const found = [];
+  const files = [];
   for (;;) {
-    // A directory is read in batches of a hundred, until an empty one comes.
+    // The browser returns the entries of a directory in batches of up to 100. An empty batch is the last one.
     const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!batch.length) return found;
-    found.push(...(await Promise.all(batch.map(filesIn))).flat());
+    if (!batch.length) return files;
+    files.push(...(await Promise.all(batch.map(filesIn))).flat());
   }
 }

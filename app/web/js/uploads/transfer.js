@@ -1,24 +1,24 @@
-/** Sends one file: through the service, or straight into the store where it is large. */
+/** Uploads one file: through the service, or directly to the object store if the file is large. */
 
-import { Problem, problemOf } from "../problems.js";
+import { Problem, problemFromResponse } from "../problems.js";
 
-const DIRECT_FROM_BYTES = 8 * 1024 * 1024;
+const DIRECT_UPLOAD_FROM_BYTES = 8 * 1024 * 1024;
 
 /**
- * Returns the image view. The same `upload.key` goes with every try, so that an answer that was lost on the way makes
- * no second image.
+ * Returns the image view. Every attempt sends `upload.idempotencyKey`, so that a retry after a lost response does not
+ * create a second image.
  */
-export async function sendFile(api, upload, options) {
-  const isLarge = upload.file.size > Math.min(DIRECT_FROM_BYTES, options.config.max_file_size);
+export async function uploadFile(api, upload, options) {
+  const isLarge = upload.file.size > Math.min(DIRECT_UPLOAD_FROM_BYTES, options.config.max_file_size);
   try {
-    return await (isLarge ? sendIntoStore : sendThroughService)(api, upload, options);
+    return await (isLarge ? uploadToStore : uploadToService)(api, upload, options);
   } catch (problem) {
     if (problem.code === "network") await assertReadable(upload.file);
     throw problem;
   }
 }
 
-/** To the browser a file that was changed or removed since it was chosen looks like a network that is gone. */
+/** The browser reports a network error for a file that was changed or removed after it was chosen. */
 async function assertReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
@@ -27,11 +27,11 @@ async function assertReadable(file) {
   }
 }
 
-async function sendThroughService(api, { file, key }, { signal, onProgress }) {
+async function uploadToService(api, { file, idempotencyKey }, { signal, onProgress }) {
   const form = new FormData();
   form.append("file", file, file.name);
   const post = async (token) => {
-    const headers = { Authorization: `Bearer ${token}`, "Idempotency-Key": key };
+    const headers = { Authorization: `Bearer ${token}`, "Idempotency-Key": idempotencyKey };
     return postForm("api/v1/images/upload", form, { headers, signal, onProgress });
   };
   try {
@@ -42,57 +42,58 @@ async function sendThroughService(api, { file, key }, { signal, onProgress }) {
   }
 }
 
-async function sendIntoStore(api, upload, { signal, onProgress, config }) {
-  const { file, key } = upload;
-  const content_type = file.type || contentType(file.name, config);
-  const announced = { filename: file.name, content_type, size: file.size };
-  const options = { headers: { "Idempotency-Key": key }, signal };
-  const { upload_id: id, url, fields } = await api.post("images/uploads", announced, options);
-  if (!upload.hasArrived) await postForm(url, formOf(fields, file), { signal, onProgress });
-  upload.hasArrived = true;
+async function uploadToStore(api, upload, { signal, onProgress, config }) {
+  const { file, idempotencyKey } = upload;
+  const content_type = file.type || contentTypeFor(file.name, config);
+  const intent = { filename: file.name, content_type, size: file.size };
+  const options = { headers: { "Idempotency-Key": idempotencyKey }, signal };
+  const { upload_id: id, url, fields } = await api.post("images/uploads", intent, options);
+  if (!upload.isInStore) await postForm(url, createForm(fields, file), { signal, onProgress });
+  upload.isInStore = true;
   try {
     return await api.post(`images/uploads/${id}/complete`, undefined, { signal });
   } catch (problem) {
-    upload.hasArrived = problem.code !== "upload_incomplete";
+    upload.isInStore = problem.code !== "upload_incomplete";
     throw problem;
   }
 }
 
-function formOf(fields, file) {
+function createForm(fields, file) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
-  form.append("file", file, file.name); // last: what comes after the file is ignored
+  form.append("file", file, file.name); // The file must be last: S3 ignores all fields after it.
   return form;
 }
 
-function contentType(name, { extensions, content_types: types }) {
+function contentTypeFor(name, { extensions, content_types: types }) {
   const extension = name.split(".").at(-1).toLowerCase().replace("jpg", "jpeg");
   return types.find((type) => type.endsWith(`/${extension}`)) ?? (extensions.includes("jpg") ? "image/jpeg" : types[0]);
 }
 
-/** XMLHttpRequest, because fetch tells nothing of how far an upload has come. */
+/** Uses XMLHttpRequest, because fetch does not report upload progress. */
 function postForm(url, form, { headers = {}, signal, onProgress }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    if (signal.aborted) return reject(new Problem({ code: "cancelled" }));
+    if (signal.aborted) return reject(new Problem({ code: "canceled" }));
     request.open("POST", url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () => {
-      if (request.status < 300) resolve(parse(request.responseText));
-      else reject(problemOf(request.status, parse(request.responseText), request.getResponseHeader("Retry-After")));
+      const body = parseJson(request.responseText);
+      if (request.status < 300) resolve(body);
+      else reject(problemFromResponse(request.status, body, request.getResponseHeader("Retry-After")));
     };
     request.onerror = () => reject(new Problem({ code: "network" }));
-    request.onabort = () => reject(new Problem({ code: "cancelled" }));
+    request.onabort = () => reject(new Problem({ code: "canceled" }));
     signal.addEventListener("abort", () => request.abort(), { once: true });
     request.send(form);
   });
 }
 
-function parse(text) {
+function parseJson(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return null; // S3 answers in XML, or with nothing at all
+    return null; // S3 sends XML or an empty body.
   }
 }

@@ -1,72 +1,78 @@
-/** What is known of an image: name and description, which are edited where they stand, and the facts. */
+/** Details of an image: its name and description, which can be edited, and its properties. */
 
-import { h, uniqueId } from "../parts/dom.js";
-import { bytes, date, typeName } from "../parts/format.js";
-import { icon } from "../parts/icons.js";
-import { t } from "../parts/i18n.js";
-import { toast } from "../parts/toasts.js";
-import { explain } from "../problems.js";
-import { failure, isPending } from "../gallery/library.js";
+import { failedThumbnail, isPending } from "../gallery/library.js";
+import { describeProblem } from "../problems.js";
+import { el, uniqueId } from "../ui/dom.js";
+import { formatBytes, formatDateTime, typeName } from "../ui/format.js";
+import { icon } from "../ui/icons.js";
+import { translate } from "../ui/i18n.js";
+import { showToast } from "../ui/toasts.js";
 
-const MOST_LETTERS = 2000;
-const SAID_MS = 2500;
-const UNSAVED_SECONDS = 30;
+const MAX_DESCRIPTION_LENGTH = 2000;
+const SAVED_MESSAGE_MS = 2500;
+const UNSAVED_TOAST_SECONDS = 30;
 
 export class Details {
   #view = null;
 
-  /** `save(id, changes)` and `renderAgain(id)` do what their names say, and throw Problems. */
-  constructor({ save, renderAgain }) {
-    Object.assign(this, { save, renderAgain });
-    this.name = this.#editor("input", "filename", { maxlength: 255, enterkeyhint: "done", autocomplete: "off" });
-    this.description = this.#editor("textarea", "description", {
-      maxlength: MOST_LETTERS,
-      rows: 1,
-      placeholder: t("details.describe"),
+  /** `save(id, changes)` and `retryThumbnails(id)` throw a Problem if they fail. */
+  constructor({ save, retryThumbnails }) {
+    Object.assign(this, { save, retryThumbnails });
+    this.name = this.#createEditor("input", "filename", {
+      maxlength: 255,
+      enterkeyhint: "done",
+      autocomplete: "off",
     });
-    this.said = h("p", { class: "note said", role: "status" });
-    this.facts = h("dl", { class: "facts" });
-    const fields = [this.name, this.description].map(({ label, input }) => h("div", { class: "editor" }, label, input));
-    this.element = h(
+    this.description = this.#createEditor("textarea", "description", {
+      maxlength: MAX_DESCRIPTION_LENGTH,
+      rows: 1,
+      placeholder: translate("details.addDescription"),
+    });
+    this.status = el("p", { class: "field-message save-status", role: "status" });
+    this.properties = el("dl", { class: "properties" });
+    const editors = [this.name, this.description].map(({ label, input }) =>
+      el("div", { class: "editor" }, label, input),
+    );
+    this.element = el(
       "aside",
-      { class: "details", "aria-label": t("viewer.details") },
-      ...fields,
-      this.said,
-      this.facts,
+      { class: "details", "aria-label": translate("viewer.details") },
+      ...editors,
+      this.status,
+      this.properties,
     );
   }
 
   show(view) {
-    const isOther = view.id !== this.#view?.id;
-    if (isOther) this.saveChanges();
+    const isOtherImage = view.id !== this.#view?.id;
+    if (isOtherImage) this.saveChanges();
     this.#view = view;
     for (const { input, key } of [this.name, this.description]) {
-      if (isOther || document.activeElement !== input) input.value = view[key] ?? "";
+      if (isOtherImage || document.activeElement !== input) input.value = view[key] ?? "";
     }
-    if (isOther) this.said.textContent = "";
-    this.facts.replaceChildren(...facts(view), ...this.#thumbnailFact(view));
+    if (isOtherImage) this.status.textContent = "";
+    this.properties.replaceChildren(...propertiesOf(view), ...this.#thumbnailProperty(view));
   }
 
-  #editor(tag, key, attributes) {
-    const id = uniqueId("edit");
-    const label = h("label", { for: id }, t(`details.${key}`));
-    const input = h(tag, { id, class: `edit-${key}`, ...attributes });
+  #createEditor(tag, key, attributes) {
+    const id = uniqueId("editor");
+    const label = el("label", { for: id }, translate(`details.${key}`));
+    const input = el(tag, { id, class: `edit-${key}`, ...attributes });
     input.addEventListener("change", () => this.saveChanges());
-    input.addEventListener("keydown", (event) => this.#key(event, { input, key }));
+    input.addEventListener("keydown", (event) => this.#handleKey(event, { input, key }));
     return { label, input, key };
   }
 
-  #key(event, { input, key }) {
-    const isDone = event.key === "Enter" && (key === "filename" || event.ctrlKey || event.metaKey);
-    if (isDone) input.blur();
+  #handleKey(event, { input, key }) {
+    const isSubmit = event.key === "Enter" && (key === "filename" || event.ctrlKey || event.metaKey);
+    if (isSubmit) input.blur();
     if (event.key !== "Escape") return;
-    event.preventDefault(); // Escape takes the edit back; only the next one closes the dialog
+    event.preventDefault(); // Escape discards the edit. Only Escape outside a field closes the dialog.
     event.stopPropagation();
     input.value = this.#view[key] ?? "";
     input.blur();
   }
 
-  /** Saves what was typed and not left yet; nothing where nothing was. */
+  /** Saves the fields whose values differ from those of the image. */
   async saveChanges() {
     const view = this.#view;
     const changes = {};
@@ -80,60 +86,61 @@ export class Details {
 
   async #send(id, changes) {
     const isShown = () => this.#view.id === id && this.element.checkVisibility();
-    if (isShown()) this.#say(t("details.saving"));
+    if (isShown()) this.#showStatus(translate("details.saving"));
     try {
       await this.save(id, changes);
-      if (isShown()) this.#say(t("details.saved"));
-      setTimeout(() => this.said.textContent === t("details.saved") && this.#say(""), SAID_MS);
+      const saved = translate("details.saved");
+      if (isShown()) this.#showStatus(saved);
+      setTimeout(() => this.status.textContent === saved && this.#showStatus(""), SAVED_MESSAGE_MS);
     } catch (problem) {
-      const words = t("details.notSaved", { reason: explain(problem) });
-      // What was typed stands in its field; once that is gone, only the message still has it.
-      const again = { label: t("retry"), run: () => this.#send(id, changes) };
-      if (isShown()) this.#say(words);
-      else toast(words, { kind: "bad", action: again, seconds: UNSAVED_SECONDS });
+      const message = translate("details.notSaved", { reason: describeProblem(problem) });
+      // The field still contains the input while the image is shown. After that, only the toast can retry.
+      const retry = { label: translate("retry"), run: () => this.#send(id, changes) };
+      if (isShown()) this.#showStatus(message);
+      else showToast(message, { kind: "error", action: retry, seconds: UNSAVED_TOAST_SECONDS });
     }
   }
 
-  #say(text) {
-    this.said.textContent = text;
+  #showStatus(text) {
+    this.status.textContent = text;
   }
 
-  #thumbnailFact(view) {
-    const fault = failure(view);
-    if (!fault) return isPending(view) ? fact("details.thumbnails", t("tile.pending")) : [];
-    const again = h(
+  #thumbnailProperty(view) {
+    const failed = failedThumbnail(view);
+    if (!failed) return isPending(view) ? property("details.thumbnails", translate("tile.pending")) : [];
+    const retry = el(
       "button",
-      { type: "button", class: "quiet", onclick: () => this.#renderAgain() },
-      icon("redo"),
-      t("retry"),
+      { type: "button", class: "text-button", onclick: () => this.#retryThumbnails() },
+      icon("retry"),
+      translate("retry"),
     );
-    return fact("details.thumbnails", t("details.failed", { reason: fault.reason ?? "" }), again);
+    return property("details.thumbnails", translate("details.failed", { reason: failed.reason ?? "" }), retry);
   }
 
-  #renderAgain() {
-    this.renderAgain(this.#view.id).catch((problem) => this.#say(explain(problem)));
+  #retryThumbnails() {
+    this.retryThumbnails(this.#view.id).catch((problem) => this.#showStatus(describeProblem(problem)));
   }
 }
 
-function facts(view) {
+function propertiesOf(view) {
   return [
-    fact("details.dimensions", `${view.width} × ${view.height}`),
-    fact("details.file", `${typeName(view.content_type)} · ${bytes(view.size)}`),
-    fact("details.uploaded", date(view.uploaded_at)),
-    view.source ? sourceFacts(view.source) : [],
+    property("details.dimensions", `${view.width} × ${view.height}`),
+    property("details.file", `${typeName(view.content_type)} · ${formatBytes(view.size)}`),
+    property("details.uploaded", formatDateTime(view.uploaded_at)),
+    view.source ? sourceProperties(view.source) : [],
   ].flat();
 }
 
-function sourceFacts({ ean, url, product_name, brand, licence, attribution }) {
-  const link = url && h("a", { href: url, target: "_blank", rel: "noreferrer" }, new URL(url).host, icon("external"));
+function sourceProperties({ ean, url, product_name, brand, licence, attribution }) {
+  const link = url && el("a", { href: url, target: "_blank", rel: "noreferrer" }, new URL(url).host, icon("external"));
   return [
-    fact("details.product", [product_name, brand].filter(Boolean).join(", ") || ean),
-    ean && fact("details.ean", ean),
-    link && fact("details.source", link),
-    (attribution || licence) && fact("details.attribution", [attribution, licence].filter(Boolean).join(" · ")),
+    property("details.product", [product_name, brand].filter(Boolean).join(", ") || ean),
+    ean && property("details.ean", ean),
+    link && property("details.source", link),
+    (attribution || licence) && property("details.attribution", [attribution, licence].filter(Boolean).join(" · ")),
   ]
     .filter(Boolean)
     .flat();
 }
 
-const fact = (key, ...value) => [h("dt", {}, t(key)), h("dd", {}, ...value)];
+const property = (key, ...value) => [el("dt", {}, translate(key)), el("dd", {}, ...value)];

@@ -1,22 +1,22 @@
-/** Getting an image out of the page: its link, its file. */
+/** Copies the link of an image and downloads its original. */
 
-/** Copies `text`; `host` is an element that may hold the focus for a moment. */
-export async function copyText(text, host) {
+/** Copies `text` to the clipboard. `parent` is an element in which a temporary text area can have the focus. */
+export async function copyText(text, parent) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  // Over plain http the clipboard is out of reach, except for what is selected.
+  // Pages loaded over plain HTTP have no clipboard API and can copy only a selection.
   const area = document.createElement("textarea");
   area.value = text;
-  host.append(area);
+  parent.append(area);
   area.select();
   document.execCommand("copy");
   area.remove();
 }
 
 /**
- * Saves the original under its name. The route that knows the name wants the token, which a link cannot send: so one
- * byte of it is fetched, and where that fetch was redirected to is a link that works without.
+ * Downloads the original under its current name. The route that returns this name requires the access token, which a
+ * link cannot send. This therefore requests one byte and uses the URL of the redirect, which requires no token.
  */
-export async function download(api, view) {
+export async function downloadOriginal(api, view) {
   const response = await api.fetch(`images/${view.id}/file`, { headers: { Range: "bytes=0-0" } });
   await response.body?.cancel();
   const link = document.createElement("a");

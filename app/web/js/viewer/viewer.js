@@ -1,32 +1,32 @@
-/** One image, large: from picture to picture by key, button or swipe; its details beside it. */
+/** Dialog that shows one image large, with its details. Keys, buttons and swipes go to the next and previous image. */
 
-import { h, passFocus } from "../parts/dom.js";
-import { clock } from "../parts/format.js";
-import { icon } from "../parts/icons.js";
-import { t } from "../parts/i18n.js";
-import { toast } from "../parts/toasts.js";
-import { explain } from "../problems.js";
+import { describeProblem } from "../problems.js";
+import { el, moveFocusIfHidden } from "../ui/dom.js";
+import { formatTime } from "../ui/format.js";
+import { icon } from "../ui/icons.js";
+import { translate } from "../ui/i18n.js";
+import { showToast } from "../ui/toasts.js";
 import { Details } from "./details.js";
-import { copyText, download } from "./sharing.js";
-import { Stage } from "./stage.js";
+import { ImagePane } from "./image_pane.js";
+import { copyText, downloadOriginal } from "./sharing.js";
 import { onSwipe } from "./swipe.js";
 
-const WIDE = matchMedia("(min-width: 900px)");
+const WIDE_SCREEN = matchMedia("(min-width: 900px)");
 
 export class Viewer {
   controller = new AbortController();
   #view = null;
 
-  /** `onMove(id)` is told which image is shown, `onClose(id)` which was the last. */
-  constructor({ api, library, deletions, onMove, onClose }) {
-    Object.assign(this, { api, library, deletions, onMove, onClose });
-    this.stage = new Stage();
+  /** Calls `onShow(id)` when an image is shown, and `onClose(id)` with the last image when the dialog is closed. */
+  constructor({ api, library, deletions, onShow, onClose }) {
+    Object.assign(this, { api, library, deletions, onShow, onClose });
+    this.imagePane = new ImagePane();
     this.details = new Details({
       save: (id, changes) => this.#save(id, changes),
-      renderAgain: (id) => library.renderAgain(id),
+      retryThumbnails: (id) => library.retryThumbnails(id),
     });
     this.#build();
-    library.addEventListener("changed", () => this.#refresh(), { signal: this.controller.signal });
+    library.addEventListener("changed", () => this.#update(), { signal: this.controller.signal });
   }
 
   get isOpen() {
@@ -37,9 +37,9 @@ export class Viewer {
     if (!this.isOpen) this.#open();
     try {
       this.#display(await this.library.fetch(id));
-      await this.library.renew([id]);
+      await this.library.refreshUrls([id]);
     } catch (problem) {
-      toast(explain(problem), { kind: "bad" });
+      showToast(describeProblem(problem), { kind: "error" });
       this.dialog.close();
     }
   }
@@ -55,15 +55,17 @@ export class Viewer {
   }
 
   #build() {
-    const button = (name, symbol, onclick) =>
-      h("button", { type: "button", class: "round", "aria-label": t(name), title: t(name), onclick }, icon(symbol));
+    const button = (name, iconName, onclick) => {
+      const label = { "aria-label": translate(name), title: translate(name) };
+      return el("button", { type: "button", class: "icon-button", ...label, onclick }, icon(iconName));
+    };
     this.previous = button("viewer.previous", "left", () => this.#step(-1));
     this.next = button("viewer.next", "right", () => this.#step(1));
-    this.previous.classList.add("step", "step-back");
-    this.next.classList.add("step", "step-on");
+    this.previous.classList.add("step-button", "step-previous");
+    this.next.classList.add("step-button", "step-next");
     this.info = button("viewer.details", "info", () => this.#toggleDetails());
-    this.title = h("h2", { class: "viewer-title" });
-    const bar = h(
+    this.title = el("h2", { class: "viewer-title" });
+    const bar = el(
       "header",
       { class: "viewer-bar" },
       button("close", "cross", () => this.dialog.close()),
@@ -73,74 +75,75 @@ export class Viewer {
       button("viewer.delete", "trash", () => this.#delete()),
       this.info,
     );
-    const picture = h("div", { class: "viewer-picture" }, this.stage.element, this.previous, this.next);
-    this.dialog = h("dialog", { class: "viewer", "aria-label": t("viewer.label") }, bar, picture, this.details.element);
-    // The dialog itself would hear nothing where an edit that is over has left the focus nowhere.
-    addEventListener("keydown", (event) => this.#key(event), { signal: this.controller.signal });
-    this.dialog.addEventListener("close", () => this.#closed());
-    onSwipe(this.stage.element, { onStep: (step) => this.#step(step), onDown: () => this.dialog.close() });
+    const image = el("div", { class: "viewer-image" }, this.imagePane.element, this.previous, this.next);
+    const attributes = { class: "viewer", "aria-label": translate("viewer.label") };
+    this.dialog = el("dialog", attributes, bar, image, this.details.element);
+    // The listener is on the window because after an edit no element of the dialog may have the focus.
+    addEventListener("keydown", (event) => this.#handleKey(event), { signal: this.controller.signal });
+    this.dialog.addEventListener("close", () => this.#handleClose());
+    onSwipe(this.imagePane.element, { onStep: (step) => this.#step(step), onDown: () => this.dialog.close() });
     document.body.append(this.dialog);
   }
 
   #open() {
-    this.#showDetails(WIDE.matches);
+    this.#showDetails(WIDE_SCREEN.matches);
     this.dialog.showModal();
   }
 
-  #closed() {
-    const last = this.#view?.id;
+  #handleClose() {
+    const lastId = this.#view?.id;
     this.details.saveChanges();
     this.#view = null;
-    this.stage.clear();
-    this.onClose(last);
+    this.imagePane.clear();
+    this.onClose(lastId);
   }
 
   #display(view) {
     this.#view = view;
     this.title.textContent = view.filename;
-    this.stage.show(view);
+    this.imagePane.show(view);
     this.details.show(view);
-    const { before, after } = this.#showSteps();
-    this.stage.prepare([after, before].filter(Boolean));
-    this.onMove(view.id);
+    const { before, after } = this.#updateStepButtons();
+    this.imagePane.preload([after, before].filter(Boolean));
+    this.onShow(view.id);
     if (!after) this.library.loadMore();
   }
 
-  #refresh() {
+  #update() {
     const view = this.#view && this.library.find(this.#view.id);
     if (!view) return;
-    this.#showSteps();
+    this.#updateStepButtons();
     if (view === this.#view) return;
     this.#view = view;
     this.title.textContent = view.filename;
-    this.stage.show(view);
+    this.imagePane.show(view);
     this.details.show(view);
   }
 
-  #showSteps() {
+  #updateStepButtons() {
     const focused = document.activeElement;
-    const { before, after } = this.#neighbours();
+    const { before, after } = this.#neighbors();
     this.previous.hidden = !before;
     this.next.hidden = !after;
-    for (const button of [this.previous, this.next]) passFocus(focused, button, this.stage.element);
+    for (const button of [this.previous, this.next]) moveFocusIfHidden(focused, button, this.imagePane.element);
     return { before, after };
   }
 
-  #neighbours() {
+  #neighbors() {
     const images = this.library.images;
     const index = images.findIndex(({ id }) => id === this.#view.id);
     return { before: images[index - 1], after: index < 0 ? undefined : images[index + 1] };
   }
 
   #step(step) {
-    const { before, after } = this.#neighbours();
+    const { before, after } = this.#neighbors();
     const next = step < 0 ? before : after;
     if (next) this.show(next.id);
   }
 
-  #key(event) {
-    const onTop = [...document.querySelectorAll("dialog[open]")].at(-1);
-    if (onTop !== this.dialog || event.target.closest?.("input, textarea")) return;
+  #handleKey(event) {
+    const topDialog = [...document.querySelectorAll("dialog[open]")].at(-1);
+    if (topDialog !== this.dialog || event.target.closest?.("input, textarea")) return;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step) this.#step(step);
     else if (event.key === "Delete" && !event.repeat) this.#delete();
@@ -151,29 +154,29 @@ export class Viewer {
     this.#showDetails(!this.dialog.classList.contains("with-details"));
   }
 
-  #showDetails(areShown) {
-    this.dialog.classList.toggle("with-details", areShown);
-    this.info.setAttribute("aria-pressed", String(areShown));
+  #showDetails(isVisible) {
+    this.dialog.classList.toggle("with-details", isVisible);
+    this.info.setAttribute("aria-pressed", String(isVisible));
   }
 
   async #copyLink() {
-    await this.library.renew([this.#view.id]).catch(() => {});
-    const { original_url: url, urls_expire_at: until } = this.#view;
+    await this.library.refreshUrls([this.#view.id]).catch(() => {});
+    const { original_url: url, urls_expire_at: expiresAt } = this.#view;
     await copyText(url, this.dialog);
-    toast(t("viewer.linkCopied", { time: clock(until) }));
+    showToast(translate("viewer.linkCopied", { time: formatTime(expiresAt) }));
   }
 
   #download() {
-    download(this.api, this.#view).catch((problem) => toast(explain(problem), { kind: "bad" }));
+    downloadOriginal(this.api, this.#view).catch((problem) => showToast(describeProblem(problem), { kind: "error" }));
   }
 
   #delete() {
     const { id } = this.#view;
-    const { before, after } = this.#neighbours();
+    const { before, after } = this.#neighbors();
     const next = after ?? before;
     if (next) this.show(next.id);
     else this.dialog.close();
-    this.deletions.start([id]);
+    this.deletions.delete([id]);
   }
 
   async #save(id, changes) {

@@ -1,0 +1,94 @@
+"""Dependencies of the routes: the services, the authenticated user, and values of request headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import structlog
+from fastapi import Depends, Header, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from fastapi.security import OAuth2PasswordBearer
+
+from app.api.services import Services
+from app.api.upload_form import UploadForm
+from app.domain.accounts import User
+from app.domain.errors import IdempotencyKeyInvalid, TokenMissing
+
+_bearer = OAuth2PasswordBearer(
+    tokenUrl="api/v1/auth/token",
+    auto_error=False,
+    description="An access token from `POST /auth/token`, or a Firebase ID token if `AUTH=firebase`.",
+)
+
+_IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def _upload_form(request: Request) -> UploadForm:
+    form: UploadForm = request.app.state.upload_form
+    return form
+
+
+class AuthenticatedRoute(APIRoute):
+    """Authenticates before the body is read. FastAPI reads the body before it runs dependencies."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_authenticated(request: Request) -> Response:
+            token = await _bearer(request)
+            if not token:
+                raise TokenMissing
+            services = await _services(request)
+            user = await services.accounts.authenticate(token)
+            await services.account_deletion.require_open(user)
+            structlog.contextvars.bind_contextvars(user_id=user.id)
+            request.state.access_token, request.state.user = token, user
+            return await handle(request)
+
+        return handle_authenticated
+
+
+async def _access_token(request: Request, _: Annotated[str | None, Depends(_bearer)]) -> str:
+    """The token of a request to an AuthenticatedRoute. The unused dependency declares the scheme in OpenAPI."""
+    token: str = request.state.access_token
+    return token
+
+
+async def _current_user(request: Request, _: Annotated[str, Depends(_access_token)]) -> User:
+    user: User = request.state.user
+    return user
+
+
+async def _client_address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+async def _idempotency_key(
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="A unique name that the client gives this request. A retry with the same key within 24 hours "
+            "returns the same result.",
+        ),
+    ] = None,
+) -> str | None:
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise IdempotencyKeyInvalid
+    return key
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+CurrentUser = Annotated[User, Depends(_current_user)]
+AccessToken = Annotated[str, Depends(_access_token)]
+IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
+ClientAddress = Annotated[str, Depends(_client_address)]
+UploadFormDep = Annotated[UploadForm, Depends(_upload_form)]

@@ -1,0 +1,128 @@
+"""Accounts: register, sign in, refresh tokens, show, export and delete the account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Form, Request
+from pydantic import ValidationError
+
+from app.api.dependencies import AccessToken, AuthenticatedRoute, ClientAddress, CurrentUser, ServicesDep
+from app.api.errors import TOKEN_ERRORS, problems
+from app.api.schemas.accounts import MeView, RefreshBody, RegisterBody, RegisteredView, TokenForm, TokenView
+from app.api.schemas.jobs import JobView
+from app.api.services import Services
+from app.api.views import job_view
+from app.domain.accounts import Tokens
+from app.domain.errors import (
+    AccountDisabled,
+    AppError,
+    CredentialsInvalid,
+    EmailInvalid,
+    EmailTaken,
+    FieldError,
+    JsonInvalid,
+    OwnerClosed,
+    PasswordWeak,
+    RefreshTokenInvalid,
+    RegistrationClosed,
+    RequestInvalid,
+    SignInAgain,
+    TooManyAttempts,
+)
+
+public_router = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
+
+_REFRESH_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            media_type: {"schema": {"$ref": "#/components/schemas/RefreshBody"}}
+            for media_type in ("application/json", "application/x-www-form-urlencoded")
+        },
+    }
+}
+
+
+@public_router.post(
+    "/register",
+    status_code=201,
+    responses=problems(JsonInvalid, EmailTaken, EmailInvalid, PasswordWeak, RegistrationClosed, TooManyAttempts),
+)
+async def register(body: RegisterBody, services: ServicesDep, client: ClientAddress) -> RegisteredView:
+    """Create an account and sign in."""
+    profile, tokens = await services.accounts.register(
+        email=body.email, password=body.password, display_name=body.display_name, client=client
+    )
+    return RegisteredView.of_new(profile, tokens)
+
+
+@public_router.post("/token", responses=problems(CredentialsInvalid, AccountDisabled, TooManyAttempts))
+async def sign_in(form: Annotated[TokenForm, Form()], services: ServicesDep, client: ClientAddress) -> TokenView:
+    """Exchange an email address and a password for an access token and a refresh token."""
+    tokens = await services.accounts.sign_in(email=form.username, password=form.password, client=client)
+    await _require_open(services, tokens, refusal=CredentialsInvalid)
+    return TokenView.of(tokens)
+
+
+@public_router.post(
+    "/refresh",
+    openapi_extra=_REFRESH_BODY,
+    responses=problems(JsonInvalid, RefreshTokenInvalid, AccountDisabled),
+)
+async def refresh(request: Request, services: ServicesDep) -> TokenView:
+    """Exchange a refresh token, sent as a form or as JSON, for new tokens.
+
+    A refresh token is valid once. Using it again ends the session, because it may have been stolen.
+    """
+    tokens = await services.accounts.refresh(await _refresh_token(request))
+    await _require_open(services, tokens, refusal=RefreshTokenInvalid)
+    return TokenView.of(tokens)
+
+
+async def _require_open(services: Services, tokens: Tokens, *, refusal: type[AppError]) -> None:
+    """Refuse tokens for an account that is being deleted, which may still exist for a while."""
+    user = await services.accounts.authenticate(tokens.access_token)
+    try:
+        await services.account_deletion.require_open(user)
+    except OwnerClosed:
+        raise refusal from None
+
+
+async def _refresh_token(request: Request) -> str:
+    body = await request.body()
+    is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    try:
+        if is_json:
+            return RefreshBody.model_validate_json(body).refresh_token
+        return RefreshBody.model_validate(dict(parse_qsl(body.decode("ascii", "replace")))).refresh_token
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise JsonInvalid from None
+        raise RequestInvalid(errors=[FieldError("body.refresh_token", "Field required")]) from None
+
+
+@router.get("/me", responses=problems(*TOKEN_ERRORS))
+async def read_me(user: CurrentUser, token: AccessToken, services: ServicesDep) -> MeView:
+    """Show the account of the token, and how much of its quota is used."""
+    profile = await services.accounts.profile(token)
+    usage = await services.library.usage(user)
+    return MeView.of(profile, usage, services.library.quota)
+
+
+@router.delete("/me", status_code=202, responses=problems(*TOKEN_ERRORS, SignInAgain))
+async def delete_me(request: Request, user: CurrentUser, token: AccessToken, services: ServicesDep) -> JobView:
+    """Delete the account. Its tokens are refused from now on, while a job deletes all of its data."""
+    return await job_view(request, services, await services.account_deletion.request(user, token))
+
+
+@router.get("/me/export", status_code=202, responses=problems(*TOKEN_ERRORS, TooManyAttempts))
+async def export_me(request: Request, user: CurrentUser, services: ServicesDep) -> JobView:
+    """Export all your images and their metadata as a ZIP file, in the background.
+
+    Returns the job that does it, or the one that is already in progress. When it is completed, its result contains the
+    URL of the file. The file is kept for a week, or until the next export.
+    """
+    return await job_view(request, services, await services.exports.request(user))

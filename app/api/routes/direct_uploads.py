@@ -1,0 +1,87 @@
+"""Direct uploads: initiate an upload, send the file straight to the object store, complete the upload."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from urllib.parse import urljoin
+
+from fastapi import APIRouter, Request
+
+from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep
+from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
+from app.api.schemas.direct_uploads import DirectUploadBody, DirectUploadView
+from app.api.schemas.images import ImageView
+from app.api.views import image_view
+from app.domain.errors import (
+    FormatUnsupported,
+    ImageCorrupt,
+    ImageTooExpensive,
+    ImageTooLarge,
+    JsonInvalid,
+    QuotaExceeded,
+    RequestInProgress,
+    UploadIncomplete,
+    UploadMismatch,
+    UploadMissing,
+    UploadTooLarge,
+)
+from app.domain.uploads import UploadIntent
+
+router = APIRouter(prefix="/images/uploads", tags=["direct uploads"], route_class=AuthenticatedRoute)
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=problems(
+        *TOKEN_ERRORS, *IDEMPOTENCY_ERRORS, JsonInvalid, UploadTooLarge, FormatUnsupported, QuotaExceeded
+    ),
+)
+async def initiate_upload(
+    request: Request, body: DirectUploadBody, user: CurrentUser, services: ServicesDep, key: IdempotencyKey
+) -> DirectUploadView:
+    """Initiate a direct upload. The form in the response needs no token and is valid for an hour.
+
+    It stores a file of exactly the declared size, and with exactly the declared SHA-256 if there is one.
+    """
+    intent = UploadIntent(**body.model_dump())
+    uploads = services.direct_uploads
+    if key is None:
+        upload = await uploads.initiate(user, intent)
+    else:
+        upload = await services.idempotency.run(
+            user.id,
+            f"key {key}",
+            fingerprint=f"announce {hashlib.sha256(body.model_dump_json().encode()).hexdigest()}",
+            find=partial(uploads.find, user),
+            create=lambda claim: uploads.initiate(user, intent, claim=claim),
+        )
+    form = await uploads.presign(upload)
+    return DirectUploadView(
+        upload_id=upload.id,
+        url=urljoin(str(request.base_url), form.url),
+        fields=dict(form.fields),
+        expires_at=form.expires_at,
+    )
+
+
+@router.post(
+    "/{upload_id}/complete",
+    responses=problems(
+        *TOKEN_ERRORS,
+        RequestInProgress,
+        UploadMissing,
+        UploadIncomplete,
+        UploadMismatch,
+        FormatUnsupported,
+        ImageCorrupt,
+        ImageTooLarge,
+        ImageTooExpensive,
+        QuotaExceeded,
+    ),
+)
+async def complete_upload(request: Request, upload_id: str, user: CurrentUser, services: ServicesDep) -> ImageView:
+    """Validate the file that arrived and create its image. Repeated calls return the same image."""
+    image = await services.direct_uploads.complete(user, upload_id)
+    return await image_view(request, services, image)

@@ -1,0 +1,49 @@
+"""Liveness and readiness probes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from fastapi import APIRouter
+
+from app.api.dependencies import ServicesDep
+from app.api.errors import problems
+from app.api.schemas.operations import HealthView
+from app.domain.errors import NotReady
+
+router = APIRouter(prefix="/health", tags=["operations"])
+
+_CHECK_SECONDS = 3
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@router.head("/live", include_in_schema=False)
+@router.get("/live")
+async def live() -> HealthView:
+    """Report that the process responds."""
+    return HealthView()
+
+
+@router.head("/ready", include_in_schema=False)
+@router.get("/ready", responses=problems(NotReady))
+async def ready(services: ServicesDep) -> HealthView:
+    """Report that all dependencies respond. Otherwise the 503 names those that do not."""
+    names = list(services.health_checks)
+    results = await asyncio.gather(*(_responds(name, services.health_checks[name]) for name in names))
+    down = [name for name, responds in zip(names, results, strict=True) if not responds]
+    if down:
+        raise NotReady(f"Not responding: {', '.join(down)}.", retry_after=5)
+    return HealthView()
+
+
+async def _responds(name: str, check: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await check()
+    except Exception as error:  # noqa: BLE001 - any error means that the dependency cannot be used
+        _log.warning("dependency.not_ready", dependency=name, cause=repr(error))
+        return False
+    return True

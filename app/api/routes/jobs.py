@@ -1,0 +1,110 @@
+"""Background jobs: fetch product images, and show the status of all jobs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep
+from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
+from app.api.events import EventStreamDep, WatchersDep
+from app.api.schemas.jobs import FetchImageBody, JobPageView, JobView
+from app.api.views import job_view
+from app.domain.ean import normalize
+from app.domain.errors import CursorInvalid, EanInvalid, JobMissing, JsonInvalid, TooManyAttempts
+from app.domain.jobs import Job, JobStatus
+from app.jobs.polling import poll_changes
+
+router = APIRouter(tags=["background jobs"], route_class=AuthenticatedRoute)
+
+
+@router.post(
+    "/fetch-image",
+    status_code=202,
+    responses=problems(*TOKEN_ERRORS, *IDEMPOTENCY_ERRORS, JsonInvalid, EanInvalid, TooManyAttempts),
+)
+async def fetch_image(
+    request: Request, body: FetchImageBody, user: CurrentUser, services: ServicesDep, key: IdempotencyKey
+) -> JobView:
+    """Fetch the image of a product by its EAN, in the background. Returns the job that does it."""
+    ean = normalize(body.ean_code)
+    fetch = partial(services.product_images.request, user, ean, description=body.description or None)
+    if key is None:
+        job = await fetch()
+    else:
+        job = await services.idempotency.run(
+            user.id,
+            f"key {key}",
+            fingerprint=f"fetch {hashlib.sha256(body.model_dump_json().encode()).hexdigest()}",
+            find=partial(services.jobs.find, user),
+            create=lambda claim: fetch(claim=claim),
+        )
+    return await job_view(request, services, job)
+
+
+@router.get("/jobs", responses=problems(*TOKEN_ERRORS, CursorInvalid))
+async def list_jobs(
+    request: Request,
+    user: CurrentUser,
+    services: ServicesDep,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.")] = None,
+    status: JobStatus | None = None,
+) -> JobPageView:
+    """List your jobs, newest first. Finished jobs are kept for 30 days."""
+    page = await services.jobs.page(user, cursor=cursor, limit=limit, status=status)
+    return JobPageView(
+        items=[await job_view(request, services, job) for job in page.items],
+        next_cursor=page.next_cursor,
+    )
+
+
+@router.get("/jobs/{job_id}", responses=problems(*TOKEN_ERRORS, JobMissing))
+async def read_job(
+    request: Request,
+    job_id: str,
+    user: CurrentUser,
+    services: ServicesDep,
+    watchers: WatchersDep,
+    wait: Annotated[int, Query(ge=0, le=20, description="How many seconds to wait for the job to finish.")] = 0,
+) -> JobView:
+    """Show the status of a job. With `wait`, the response is sent when the job has finished or the time has passed."""
+    job = await services.jobs.get(user, job_id)
+    if wait and not job.is_finished:
+        with watchers.slot(user.id):
+            read = partial(services.jobs.get, user, job_id)
+            async for current in poll_changes(
+                read, is_final=lambda job: job.is_finished or watchers.stopping, seconds=wait
+            ):
+                job = current
+    return await job_view(request, services, job)
+
+
+async def _job(job_id: str, user: CurrentUser, services: ServicesDep) -> Job:
+    """A dependency, so that a missing job is reported before the stream starts."""
+    return await services.jobs.get(user, job_id)
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=problems(*TOKEN_ERRORS, JobMissing))
+async def watch_job(
+    request: Request,
+    job: Annotated[Job, Depends(_job)],
+    user: CurrentUser,
+    services: ServicesDep,
+    stream: EventStreamDep,
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream server-sent events named `job`, one per change, until the job has finished.
+
+    A stream may end earlier. Reconnect with `Last-Event-ID`, so that the event you already have is not sent again.
+    """
+
+    async def read() -> JobView:
+        return await job_view(request, services, await services.jobs.get(user, job.id))
+
+    async for event in stream.follow("job", read, is_final=lambda view: view.finished_at is not None):
+        yield event

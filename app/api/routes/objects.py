@@ -1,0 +1,171 @@
+"""Serves the objects of a local store under their signed URLs. Not used if S3 serves them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import Receive, Scope, Send
+
+from app.api.dependencies import ServicesDep
+from app.api.errors import problem_response, problems
+from app.api.multipart import read_form
+from app.api.upload_sink import UploadSink
+from app.common.content_disposition import attachment
+from app.domain.errors import (
+    FileEmpty,
+    FileMissing,
+    FileRepeated,
+    FormExpired,
+    FormInvalid,
+    MultipartInvalid,
+    MultipartRequired,
+    ObjectMissing,
+    RangeUnsatisfiable,
+    UploadTooLarge,
+    UrlExpired,
+    UrlInvalid,
+)
+from app.domain.objects import LocalObject, PresignedPostClaims
+from app.ports.storage import LocalObjects
+
+router = APIRouter(prefix="/objects", tags=["objects"])
+
+_FORM_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "additionalProperties": {"type": "string"},
+                }
+            }
+        },
+    }
+}
+_TIME = re.compile(r"[0-9]{1,12}")
+_SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
+
+
+async def _local_objects(services: ServicesDep) -> LocalObjects:
+    if services.local_objects is None:
+        raise UrlInvalid
+    return services.local_objects
+
+
+@router.head("/{key:path}", include_in_schema=False)
+@router.get(
+    "/{key:path}",
+    response_class=FileResponse,
+    responses={
+        206: {"description": "The requested range."},
+        304: {"description": "The ETag in the request is current."},
+        **problems(UrlInvalid, UrlExpired, ObjectMissing, RangeUnsatisfiable),
+    },
+)
+async def read_object(
+    request: Request,
+    key: str,
+    objects: Annotated[LocalObjects, Depends(_local_objects)],
+    expires: str = "",
+    signature: str = "",
+    filename: Annotated[str | None, Query()] = None,
+) -> Response:
+    """Read an original or a thumbnail by a signed URL of an earlier response."""
+    if not _TIME.fullmatch(expires):
+        raise UrlInvalid
+    found = await objects.open_signed(
+        key, expires=int(expires), filename=filename, signature=signature, now=datetime.now(UTC)
+    )
+    headers = _headers(found, filename)
+    if not {found.etag, "*"}.isdisjoint(_etags(request)):
+        return Response(status_code=304, headers=headers)
+    if not _range_is_satisfiable(request, found):
+        response = problem_response(RangeUnsatisfiable(), request.state.request_id)
+        response.headers["Content-Range"] = f"bytes */{found.size}"
+        return response
+    return _ObjectResponse(found.path, media_type=found.content_type, headers=headers)
+
+
+@router.post(
+    "",
+    status_code=204,
+    openapi_extra=_FORM_BODY,
+    responses=problems(
+        MultipartRequired,
+        MultipartInvalid,
+        FileMissing,
+        FileRepeated,
+        FileEmpty,
+        UploadTooLarge,
+        FormInvalid,
+        FormExpired,
+    ),
+)
+async def store_object(
+    request: Request, objects: Annotated[LocalObjects, Depends(_local_objects)], services: ServicesDep
+) -> Response:
+    """Store the file of a direct upload, with the form that its initiation returned."""
+    async with services.temp_files.file() as file:
+        started: list[tuple[PresignedPostClaims, UploadSink]] = []
+
+        def begin_file(fields: dict[str, str]) -> UploadSink:
+            claims = objects.verify_post(fields, now=datetime.now(UTC))
+            sink = UploadSink(file, max_bytes=claims.size)
+            started.append((claims, sink))
+            return sink
+
+        await read_form(request, begin_file, max_bytes=services.direct_uploads.max_bytes)
+        ((claims, sink),) = started
+        await services.direct_uploads.store_posted(claims, file, size=sink.size, sha256=sink.sha256)
+    return Response(status_code=204)
+
+
+class _ObjectResponse(FileResponse):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except (RuntimeError, FileNotFoundError) as error:
+            if Path(self.path).exists():  # noqa: ASYNC240 - a single stat call in a rare case
+                raise
+            raise ObjectMissing from error  # The object was deleted after its URL was checked.
+
+
+def _headers(found: LocalObject, filename: str | None) -> dict[str, str]:
+    return {
+        "ETag": found.etag,
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "Content-Disposition": "inline" if filename is None else attachment(filename),
+        # The file comes from a user and is served from the service's own origin: it must not run as a document there.
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+
+
+def _etags(request: Request) -> list[str]:
+    """Return the ETags of If-None-Match, for a weak comparison (RFC 9110 section 13.1.2)."""
+    return [etag.strip().removeprefix("W/") for etag in request.headers.get("if-none-match", "").split(",")]
+
+
+def _range_is_satisfiable(request: Request, found: LocalObject) -> bool:
+    """Return whether the requested range exists in the object.
+
+    A Range header that the server must or may ignore is removed, so that the response is the whole object: malformed,
+    more than one range, a method other than GET, or another version (RFC 9110 sections 13.1.5 and 14.2).
+    """
+    match = _SINGLE_RANGE.fullmatch(request.headers.get("range", ""))
+    first, last = (int(digits) if digits else None for digits in match.groups()) if match else (None, None)
+    is_backwards = first is not None and last is not None and last < first
+    is_outdated = request.headers.get("if-range", found.etag) != found.etag
+    if (first is None and last is None) or is_backwards or is_outdated or request.method != "GET":
+        del MutableHeaders(scope=request.scope)["range"]
+        return True
+    return first < found.size if first is not None else bool(last and found.size)

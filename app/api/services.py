@@ -1,0 +1,46 @@
+"""What the routes use. The container builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from app.common.idempotency import Idempotency
+from app.common.temp_files import TempFiles
+from app.jobs.registry import JobRegistry
+from app.jobs.service import JobService
+from app.ports.auth import Accounts
+from app.ports.metrics import Metrics
+from app.ports.storage import LocalObjects
+from app.services.account_deletion import AccountDeletion
+from app.services.direct_uploads import DirectUploads
+from app.services.exports import Exports
+from app.services.library import Library
+from app.services.product_images import ProductImages
+from app.services.signed_urls import UrlSigner
+from app.services.thumbnails import Thumbnails
+from app.services.uploads import Uploads
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    accounts: Accounts
+    account_deletion: AccountDeletion
+    uploads: Uploads
+    direct_uploads: DirectUploads
+    library: Library
+    thumbnails: Thumbnails
+    product_images: ProductImages
+    exports: Exports
+    url_signer: UrlSigner
+    jobs: JobService
+    job_registry: JobRegistry
+    idempotency: Idempotency
+    metrics: Metrics
+    temp_files: TempFiles
+    health_checks: Mapping[str, Callable[[], Awaitable[None]]]
+    """By the name that `/health/ready` reports."""
+    store_origin: str | None
+    """The origin of signed URLs (scheme, host and port), or None if the service itself serves them."""
+    local_objects: LocalObjects | None
+    """Set only if the service itself serves the objects."""

@@ -1,0 +1,116 @@
+"""Which passwords are good enough, and how they are hashed: argon2id in threads of its own; accounts are elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import unicodedata
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from argon2 import Parameters, PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn import zxcvbn
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from app.domain.emails import normalize
+from app.domain.errors import Overloaded, PasswordWeak
+
+# OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 passes, 1 lane.
+PARAMETERS = Parameters(
+    type=Type.ID, version=19, salt_len=16, hash_len=32, time_cost=2, memory_cost=19_456, parallelism=1
+)
+THREADS = 2
+_MAX_WAITING = 64
+_MIN_LENGTH = 8
+_MAX_LENGTH = 128
+_MAX_RAW_LENGTH = 4 * _MAX_LENGTH
+"""Before normalisation, whose cost grows with the square of some texts' length; no good password comes close."""
+_ESTIMATED_LENGTH = 32
+
+
+class Passwords:
+    """`executor` decides how many hashes are computed at once; `slot` bounds how many requests wait for one."""
+
+    def __init__(self, executor: ThreadPoolExecutor, *, parameters: Parameters = PARAMETERS) -> None:
+        self._executor = executor
+        self._hasher = PasswordHasher.from_parameters(parameters)
+        self._decoy = _decoy(parameters)
+        self._common = frozenset(map(str.casefold, FREQUENCY_LISTS["passwords"]))
+        self._in_use = 0
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold a place in the queue. Raises Overloaded, at once, if there is none."""
+        if self._in_use >= _MAX_WAITING:
+            raise Overloaded
+        self._in_use += 1
+        try:
+            yield
+        finally:
+            self._in_use -= 1
+
+    async def check(self, password: str, *, email: str) -> None:
+        """Raises PasswordWeak if nobody should have this password, or not the owner of `email`."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._check, password, email)
+
+    def _check(self, password: str, email: str) -> None:
+        prepared = _prepare(password) if len(password) <= _MAX_RAW_LENGTH else password
+        if any("\ud800" <= character <= "\udfff" for character in prepared):
+            raise PasswordWeak("The password has half a character in it, which nobody can type.")
+        if len(prepared) < _MIN_LENGTH:
+            raise PasswordWeak(f"The password has fewer than {_MIN_LENGTH} characters.")
+        if len(prepared) > _MAX_LENGTH:
+            raise PasswordWeak(f"The password has more than {_MAX_LENGTH} characters.")
+        folded = prepared.casefold()
+        if folded in self._common:
+            raise PasswordWeak("This is one of the passwords that are tried first. Choose one that is less common.")
+        address = normalize(email)
+        if folded in {address, address.partition("@")[0]}:
+            raise PasswordWeak("The password is the e-mail address, or a part of it.")
+        if zxcvbn(prepared[:_ESTIMATED_LENGTH])["score"] == 0:
+            raise PasswordWeak("This password is guessed in no time. Choose one without repeats and sequences.")
+
+    async def hash(self, password: str) -> str:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._hash, password)
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Say whether `password` belongs to the hash; without a hash that is False after the same work."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._verify, password_hash or self._decoy, password)
+
+    def outdated(self, password_hash: str) -> bool:
+        """Say whether the hash was made with other parameters than today's."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+    def _hash(self, password: str) -> str:
+        return self._hasher.hash(_encode(password))
+
+    def _verify(self, password_hash: str, password: str) -> bool:
+        possible = password if len(password) <= _MAX_RAW_LENGTH else ""
+        try:
+            return self._hasher.verify(password_hash, _encode(possible))
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def _prepare(password: str) -> str:
+    # The same password typed on another keyboard can arrive as other code points: NIST SP 800-63B, section 5.1.1.2.
+    return unicodedata.normalize("NFKC", password)
+
+
+def _encode(password: str) -> bytes:
+    # JSON can carry half of a surrogate pair, which strict UTF-8 refuses; here it is a character like any other.
+    return _prepare(password).encode("utf-8", "surrogatepass")
+
+
+def _decoy(parameters: Parameters) -> str:
+    """Return a hash that no password belongs to, and that costs what a real one costs to find out."""
+    salt, digest = (
+        b64encode(secrets.token_bytes(length)).rstrip(b"=").decode()
+        for length in (parameters.salt_len, parameters.hash_len)
+    )
+    costs = f"m={parameters.memory_cost},t={parameters.time_cost},p={parameters.parallelism}"
+    return f"$argon2id$v={parameters.version}${costs}${salt}${digest}"

@@ -1,0 +1,65 @@
+"""Sidecars: small objects beside the originals that repeat the fields that only the records hold.
+
+A lost record can be rebuilt from an original and its sidecar.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.domain.errors import ImageMissing
+from app.domain.images import Image, Source
+from app.ports.storage import ObjectStore
+from app.ports.tables import ImageTable
+
+MAX_BYTES = 64 * 1024
+_CONTENT_TYPE = "application/json"
+_MAX_WRITES = 5
+"""How often a sidecar is written again because the record was edited concurrently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    filename: str
+    description: str | None
+    source: Source | None
+
+
+async def write_sidecar(store: ObjectStore, image: Image) -> None:
+    """Store the sidecar of `image`."""
+    await store.put(image.sidecar_key, _encode(image), content_type=_CONTENT_TYPE)
+
+
+async def rewrite_sidecar(store: ObjectStore, images: ImageTable, image: Image) -> None:
+    """Store the sidecar of `image`, and again if the record was edited concurrently.
+
+    Concurrent edits may store their sidecars in any order. Each edit therefore compares its sidecar with the record
+    afterwards.
+    """
+    for _ in range(_MAX_WRITES):
+        await write_sidecar(store, image)
+        try:
+            current = await images.get(image.owner_id, image.id)
+        except ImageMissing:
+            await store.delete([image.sidecar_key])
+            return
+        if _encode(current) == _encode(image):
+            return
+        image = current
+
+
+def read_sidecar(data: bytes) -> Sidecar:
+    """Decode a sidecar. Raises ValueError if `data` is not one."""
+    try:
+        fields: dict[str, Any] = json.loads(data)
+        source = fields["source"]
+        return Sidecar(fields["filename"], fields["description"], Source(**source) if source else None)
+    except (KeyError, TypeError) as error:
+        raise ValueError("not a sidecar") from error
+
+
+def _encode(image: Image) -> bytes:
+    source = asdict(image.source) if image.source else None
+    return json.dumps({"filename": image.filename, "description": image.description, "source": source}).encode()

@@ -1,0 +1,41 @@
+"""What the parts of a reconcile run share: the ports that they use, and how they look at an image."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from app.common.object_deletion import ObjectDeletion
+from app.domain.errors import ImageMissing
+from app.domain.images import Image, ThumbnailStatus
+from app.ports.consistency_tables import ReconcileTable
+from app.ports.storage import ObjectStore
+from app.ports.tables import ImageTable, OwnerTable, TombstoneTable
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilePorts:
+    store: ObjectStore
+    images: ImageTable
+    owners: OwnerTable
+    tombstones: TombstoneTable
+    table: ReconcileTable
+    deletion: ObjectDeletion
+
+
+async def find_record(images: ImageTable, owner_id: str, image_id: str) -> Image | None:
+    try:
+        return await images.get(owner_id, image_id)
+    except ImageMissing:
+        return None
+
+
+def find_unreferenced(image: Image, keys: frozenset[str]) -> frozenset[str]:
+    """Return the keys that the record does not refer to; none while thumbnails are being rendered."""
+    if any(thumbnail.status is not ThumbnailStatus.READY for thumbnail in image.thumbnails):
+        return frozenset()
+    return keys - set(image.object_keys)
+
+
+def last_parts(keys: Collection[str]) -> frozenset[str]:
+    return frozenset(key.rpartition("/")[2] for key in keys)

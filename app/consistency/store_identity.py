@@ -1,0 +1,47 @@
+"""Verifies that records and objects belong together, before anything compares or changes them."""
+
+from __future__ import annotations
+
+from app.domain.ids import new_id
+from app.domain.object_keys import IMAGES_PREFIX
+from app.ports.consistency_tables import StoreIdTable
+from app.ports.storage import ObjectStore
+
+
+class StoreMismatch(RuntimeError):
+    """The records in the table refer to objects in a different store."""
+
+
+async def check_store_matches_table(store: ObjectStore, table: StoreIdTable) -> None:
+    """Verify that the store holds the id that is recorded in the table. Initialize both if both are empty.
+
+    Without this check, a mistyped name, an empty table or a disk that is not mounted would look like a store full of
+    unreferenced objects, or like records that have all lost their originals. Raises StoreMismatch.
+    """
+    known = await table.store_id()
+    if known is None:
+        if await _has_images(store):
+            raise StoreMismatch(
+                "The store holds images, but the table was never used. Check that both the table and the store are the "
+                "right ones."
+            )
+        store_id = new_id()
+        # The object is written first: a table with an id that the store does not hold would never start again.
+        await store.put(_marker_key(store_id), store_id.encode(), content_type="text/plain")
+        known = await table.set_store_id(store_id)
+    if await store.size(_marker_key(known)) is None:
+        raise StoreMismatch(
+            f"The store has no object {_marker_key(known)}, which identifies the store that the table's records refer "
+            "to. Check that both the table and the store are the right ones, and that the disk is mounted."
+        )
+
+
+def _marker_key(store_id: str) -> str:
+    # The name is older than this module. Existing stores hold it, so it cannot change.
+    return f"pairing/{store_id}"
+
+
+async def _has_images(store: ObjectStore) -> bool:
+    async for _ in store.walk(IMAGES_PREFIX):
+        return True
+    return False

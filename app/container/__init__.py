@@ -1,0 +1,1 @@
+"""Builds everything from the settings and owns all lifetimes."""

@@ -1,0 +1,366 @@
+"""Every error that a client can be told of: one class each, with a stable code, an HTTP status and a title."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One fault of one field; `field` is a dotted path such as `body.email`."""
+
+    field: str
+    message: str
+
+
+class AppError(Exception):
+    """The base of all of them.
+
+    `detail` is one or two sentences for the person who sees it. `retry_after` is in seconds.
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+    default_detail: ClassVar[str] = ""
+
+    def __init__(
+        self, detail: str | None = None, *, retry_after: int | None = None, errors: Sequence[FieldError] = ()
+    ) -> None:
+        self.detail = detail or self.default_detail or self.title
+        self.retry_after = retry_after
+        self.errors = tuple(errors)
+        super().__init__(self.detail)
+
+
+# Who is asking
+
+
+class TokenMissing(AppError):
+    code, status, title = "token_missing", 401, "Token missing"
+    default_detail = "Send an access token in the header Authorization: Bearer <token>."
+
+
+class TokenInvalid(AppError):
+    code, status, title = "token_invalid", 401, "Token invalid"
+    default_detail = "The access token was not issued for this service, or was changed."
+
+
+class OwnerClosed(AppError):
+    """The account was closed while the request was being handled."""
+
+    code, status, title = "token_invalid", 401, "Token invalid"
+    default_detail = "The account of this access token was closed."
+
+
+class TokenExpired(AppError):
+    code, status, title = "token_expired", 401, "Token expired"
+    default_detail = "The access token has expired. Get a new one with your refresh token."
+
+
+class CredentialsInvalid(AppError):
+    code, status, title = "credentials_invalid", 401, "Sign-in failed"
+    default_detail = "The e-mail address or the password is wrong."
+
+
+class RefreshTokenInvalid(AppError):
+    code, status, title = "refresh_token_invalid", 401, "Refresh token invalid"
+    default_detail = "The refresh token is unknown, used or expired. Sign in again."
+
+
+class AccountDisabled(AppError):
+    code, status, title = "account_disabled", 403, "Account disabled"
+    default_detail = "This account was disabled by an administrator."
+
+
+class SignInAgain(AppError):
+    code, status, title = "sign_in_again", 403, "Sign in again"
+    default_detail = "You signed in too long ago for this. Sign in again, then repeat it."
+
+
+class RegistrationClosed(AppError):
+    code, status, title = "registration_closed", 403, "Registration closed"
+    default_detail = "Signing up with e-mail and password is not enabled for this service."
+
+
+class EmailTaken(AppError):
+    code, status, title = "email_taken", 409, "E-mail address taken"
+    default_detail = "There is an account with this e-mail address already."
+
+
+class EmailInvalid(AppError):
+    code, status, title = "email_invalid", 422, "E-mail address invalid"
+    default_detail = "This is not an e-mail address."
+
+
+class PasswordWeak(AppError):
+    code, status, title = "password_weak", 422, "Password too weak"
+
+
+class TooManyAttempts(AppError):
+    code, status, title = "too_many_attempts", 429, "Too many attempts"
+    default_detail = "Too many attempts. Wait as long as Retry-After says, then try again."
+
+
+# The request
+
+
+class RouteMissing(AppError):
+    code, status, title = "not_found", 404, "Not found"
+    default_detail = "There is nothing at this address."
+
+
+class MethodNotAllowed(AppError):
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+    default_detail = "This address does not take that method."
+
+
+class JsonInvalid(AppError):
+    code, status, title = "json_invalid", 400, "JSON invalid"
+    default_detail = "The body is not valid JSON."
+
+
+class RequestInvalid(AppError):
+    code, status, title = "request_invalid", 422, "Request invalid"
+    default_detail = "Something in the request is missing or not as it should be; see errors."
+
+
+class RequestMalformed(AppError):
+    code, status, title = "request_malformed", 400, "Request malformed"
+    default_detail = "The request could not be read."
+
+
+class BodyTooLarge(AppError):
+    code, status, title = "body_too_large", 413, "Body too large"
+    default_detail = "The body of this request is larger than this address takes."
+
+
+class BodyTooSlow(AppError):
+    code, status, title = "body_too_slow", 408, "Body too slow"
+    default_detail = "The body of this request came in too slowly. Send it again."
+
+
+class CursorInvalid(AppError):
+    code, status, title = "cursor_invalid", 400, "Cursor invalid"
+    default_detail = "The cursor is not one that this list gave out. Begin again without it."
+
+
+class MultipartRequired(AppError):
+    code, status, title = "multipart_required", 415, "Multipart form required"
+    default_detail = "Send the file as multipart/form-data with a boundary, in a part named file."
+
+
+class MultipartInvalid(AppError):
+    code, status, title = "multipart_invalid", 400, "Multipart body malformed"
+    default_detail = "The multipart body is malformed or ends too early."
+
+
+class FileMissing(AppError):
+    code, status, title = "file_missing", 422, "No file"
+    default_detail = "The form has no file in a part named file."
+
+
+class FileRepeated(AppError):
+    code, status, title = "file_repeated", 422, "More than one file"
+    default_detail = "Send one file in each request."
+
+
+class FileEmpty(AppError):
+    code, status, title = "file_empty", 422, "File empty"
+    default_detail = "The file has no content."
+
+
+class UploadTooLarge(AppError):
+    code, status, title = "upload_too_large", 413, "Upload too large"
+
+
+def file_too_large(max_bytes: int, *, size: int | None = None) -> UploadTooLarge:
+    """Return the error for a file of `size` bytes, or of more than `max_bytes` if its size is not known."""
+    limit = f"the limit is {_megabytes(max_bytes)}"
+    return UploadTooLarge(f"The file is {_megabytes(size)}; {limit}." if size else f"The file is too large; {limit}.")
+
+
+def _megabytes(size: int) -> str:
+    megabyte = 1024 * 1024
+    return f"{size:,} bytes" if size < megabyte else f"{size / megabyte:.1f}".removesuffix(".0") + " MB"
+
+
+class UploadMissing(AppError):
+    code, status, title = "upload_missing", 404, "No such upload"
+    default_detail = "You have announced no upload with this id, or it is long over."
+
+
+class UploadIncomplete(AppError):
+    code, status, title = "upload_incomplete", 409, "Upload not complete"
+    default_detail = "The file has not arrived yet. Send it with the form that was given, then complete again."
+
+
+class UploadMismatch(AppError):
+    code, status, title = "upload_mismatch", 422, "Upload is not what was announced"
+
+
+class FormExpired(AppError):
+    code, status, title = "form_expired", 403, "Form expired"
+    default_detail = "The time for sending this file is over. Announce the upload again."
+
+
+class FormInvalid(AppError):
+    code, status, title = "form_invalid", 403, "Form invalid"
+    default_detail = "The form is not as it was signed, or the file is not the one it was signed for."
+
+
+class IdempotencyKeyInvalid(AppError):
+    code, status, title = "idempotency_key_invalid", 400, "Idempotency-Key invalid"
+    default_detail = "An Idempotency-Key has 1 to 255 printable ASCII characters."
+
+
+class IdempotencyKeyReused(AppError):
+    code, status, title = "idempotency_key_reused", 422, "Idempotency-Key reused"
+    default_detail = "This Idempotency-Key was used for another request. Use a new one."
+
+
+class RequestInProgress(AppError):
+    code, status, title = "request_in_progress", 409, "Request in progress"
+    default_detail = "The same request is being carried out. Ask again in a moment."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=2)
+
+
+# The image
+
+
+class FormatUnsupported(AppError):
+    code, status, title = "format_unsupported", 415, "Format not supported"
+
+
+class ImageCorrupt(AppError):
+    code, status, title = "image_corrupt", 422, "Image damaged"
+    default_detail = "The image is damaged or incomplete and cannot be read."
+
+
+class ImageTooLarge(AppError):
+    code, status, title = "image_too_large", 422, "Image has too many pixels"
+
+
+class ImageTooExpensive(AppError):
+    code, status, title = "image_too_expensive", 422, "Image too expensive"
+    default_detail = "Reading this image takes more time or memory than is allowed."
+
+
+class QuotaExceeded(AppError):
+    code, status, title = "quota_exceeded", 403, "Quota exceeded"
+    default_detail = "Your storage is full. Delete something, then try again."
+
+
+class ImageMissing(AppError):
+    code, status, title = "image_missing", 404, "No such image"
+    default_detail = "You have no image with this id."
+
+
+class ThumbnailMissing(AppError):
+    code, status, title = "thumbnail_missing", 404, "No such thumbnail"
+    default_detail = "This image has no thumbnail of that size."
+
+
+# Background jobs and product images
+
+
+class JobMissing(AppError):
+    code, status, title = "job_missing", 404, "No such job"
+    default_detail = "You have no job with this id, or it is long over."
+
+
+class EanInvalid(AppError):
+    code, status, title = "ean_invalid", 422, "EAN invalid"
+
+
+class ProductUnknown(AppError):
+    code, status, title = "product_unknown", 404, "Product unknown"
+    default_detail = "The product catalogue does not know this code."
+
+
+class ProductImageMissing(AppError):
+    code, status, title = "product_image_missing", 404, "Product without an image"
+    default_detail = "The product catalogue knows this product, but has no image of it."
+
+
+class ImageRejected(AppError):
+    """The catalogue's image cannot be had, or is none that is taken."""
+
+    code, status, title = "image_rejected", 422, "Product image rejected"
+
+
+class CatalogUnavailable(AppError):
+    """The catalogue, or the host of its images, does not answer or asks to wait: another attempt may succeed.
+
+    `attempted` is False where nothing was asked of it, since others' turn comes first.
+    """
+
+    code, status, title = "catalog_unavailable", 503, "Product catalogue unavailable"
+    default_detail = "The product catalogue is not answering."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None, attempted: bool = True) -> None:
+        self.attempted = attempted
+        super().__init__(detail, retry_after=retry_after)
+
+
+# URLs that the service signs and serves itself
+
+
+class UrlInvalid(AppError):
+    code, status, title = "url_invalid", 403, "URL invalid"
+    default_detail = "This URL was not made by this service, or was changed."
+
+
+class UrlExpired(AppError):
+    code, status, title = "url_expired", 403, "URL expired"
+    default_detail = "This URL has expired. Ask for the image again to get a new one."
+
+
+class ObjectMissing(AppError):
+    code, status, title = "object_missing", 404, "File gone"
+    default_detail = "The file behind this URL is no longer there."
+
+
+class RangeUnsatisfiable(AppError):
+    code, status, title = "range_unsatisfiable", 416, "Range not satisfiable"
+    default_detail = "The file ends before the range that was asked for."
+
+
+# The service
+
+
+class Overloaded(AppError):
+    code, status, title = "overloaded", 503, "Overloaded"
+    default_detail = "Too much is going on at once. Try again in a moment."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class DependencyUnavailable(AppError):
+    """A store, table or provider that the service needs did not answer in time, retries included.
+
+    `dependency` is `store`, `table`, `queue`, `accounts`, `renderer` or `disk`: it is logged, and named in the detail.
+    """
+
+    code, status, title = "dependency_unavailable", 503, "Temporarily unavailable"
+
+    def __init__(self, dependency: str, *, retry_after: int = 5) -> None:
+        self.dependency = dependency
+        super().__init__(
+            f"Something this service depends on ({dependency}) is not answering. Try again in a moment.",
+            retry_after=retry_after,
+        )
+
+
+class NotReady(AppError):
+    code, status, title = "not_ready", 503, "Not ready"
+
+
+class Internal(AppError):
+    code, status, title = "internal", 500, "Internal error"
+    default_detail = "Something went wrong on our side. The request id helps us find it."

@@ -1,0 +1,116 @@
+"""Images, their thumbnails, and how much of them one user may store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.domain.object_keys import original_key, sidecar_key, thumbnail_key
+
+
+class ThumbnailStatus(StrEnum):
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """One size of an image. `size` is the requested length of the longest side, in pixels."""
+
+    size: int
+    status: ThumbnailStatus
+    content_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    reason: str | None = None
+    """Why it failed."""
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where an image came from that the service fetched from a product catalog, and its license terms."""
+
+    ean: str
+    """Normalized: 8, 13 or 14 digits (domain.ean)."""
+    url: str
+    """The product's web page."""
+    product_name: str | None = None
+    brand: str | None = None
+    licence: str
+    attribution: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The record of an image whose original is in the object store."""
+
+    id: str
+    owner_id: str
+    filename: str
+    description: str | None
+    content_type: str
+    size: int
+    """Bytes of the original."""
+    sha256: str
+    width: int
+    height: int
+    """Pixels as displayed, after EXIF orientation is applied."""
+    uploaded_at: datetime
+    placeholder: str | None
+    """A thumbhash in base64; None until the thumbnails have been rendered."""
+    thumbnails: tuple[Thumbnail, ...]
+    source: Source | None = None
+
+    @property
+    def original_key(self) -> str:
+        return original_key(self.owner_id, self.id, self.content_type)
+
+    @property
+    def sidecar_key(self) -> str:
+        return sidecar_key(self.owner_id, self.id)
+
+    def thumbnail_key(self, thumbnail: Thumbnail) -> str:
+        """Return the key of a thumbnail that is ready."""
+        return thumbnail_key(self.owner_id, self.id, thumbnail.size, thumbnail.content_type or "")
+
+    @property
+    def has_pending_thumbnails(self) -> bool:
+        return any(thumbnail.status is ThumbnailStatus.PENDING for thumbnail in self.thumbnails)
+
+    @property
+    def object_keys(self) -> tuple[str, ...]:
+        """The keys of all objects that belong to this record: the original, its sidecar, the ready thumbnails."""
+        ready = (t for t in self.thumbnails if t.status is ThumbnailStatus.READY)
+        return (self.original_key, self.sidecar_key, *(self.thumbnail_key(t) for t in ready))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one user stores. `bytes` counts originals only."""
+
+    images: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one user may store. 0 means unlimited."""
+
+    images: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Marks a deleted image, so that no record with its id can be added again.
+
+    A tombstone is open until all objects of the image have been deleted.
+    """
+
+    owner_id: str
+    image_id: str
+    deleted_at: datetime

@@ -1,0 +1,27 @@
+"""What the renderer makes of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedThumbnail:
+    size: int
+    """The requested length of the longest side, in pixels."""
+    width: int
+    height: int
+    content_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What the renderer learned about an image, and the thumbnails that it made."""
+
+    content_type: str
+    width: int
+    height: int
+    placeholder: str | None
+    """A thumbhash in base64; None if only the header was read."""
+    thumbnails: tuple[RenderedThumbnail, ...]

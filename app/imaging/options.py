@@ -1,0 +1,31 @@
+"""Options and limits of a rendering, in a module of their own so that importing them loads no decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from app.domain.formats import FORMATS_BY_CONTENT_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class RenderLimits:
+    """Limits on what an image header may declare. No pixel of an image that exceeds them is decoded."""
+
+    max_pixels: int = 50_000_000
+    """Per frame."""
+    max_side: int = 16_384
+    """Width and height, in pixels."""
+    max_frames: int = 500
+    max_total_pixels: int = 200_000_000
+    """Over all frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    sizes: tuple[int, ...] = (200, 500, 800)
+    """The length of each thumbnail's longest side, in pixels. If empty, only the image header is read."""
+    thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
+    """`auto` is WebP for images with transparency and JPEG for all others."""
+    allowed_content_types: frozenset[str] = frozenset(FORMATS_BY_CONTENT_TYPE)
+    limits: RenderLimits = RenderLimits()

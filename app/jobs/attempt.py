@@ -1,0 +1,46 @@
+"""One attempt at a job, for as long as its lease lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+from app.domain.claims import ClaimLost
+from app.domain.jobs import Job, JobStatus
+from app.ports.clock import Clock
+from app.ports.tables import JobTable
+
+LEASE_SECONDS = 20
+"""How long after a worker's death its job is considered abandoned."""
+MARGIN_SECONDS = 5
+"""How long before the end of its lease an attempt stops if it could not renew the lease."""
+
+
+class Attempt:
+    def __init__(self, table: JobTable, job: Job, deadline: asyncio.Timeout, *, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+        self._saving = asyncio.Lock()
+        self._deadline = deadline
+        self.job = job
+
+    async def report(self, *, progress: int | None = None, image_id: str | None = None) -> None:
+        """Save the progress (percent) and the image that the job creates, and renew the lease. Raises ClaimLost."""
+        changes = {"progress": progress, "image_id": image_id}
+        await self.save(due_in=LEASE_SECONDS, **{name: value for name, value in changes.items() if value is not None})
+
+    async def save(self, *, due_in: float | None, **changes: Any) -> None:  # noqa: ANN401 - fields of Job
+        """Save changed fields; the job is due `due_in` seconds from now, or never again. Raises ClaimLost."""
+        # Renewals and reports may run concurrently: the record must never return to an earlier state.
+        async with self._saving:
+            started = asyncio.get_running_loop().time()
+            now = self._clock()
+            due_at = None if due_in is None else now + timedelta(seconds=due_in)
+            job = dataclasses.replace(self.job, **changes, due_at=due_at, updated_at=now)
+            if not await self._table.save_job(job):
+                raise ClaimLost
+            self.job = job
+            if job.status is JobStatus.RUNNING:
+                self._deadline.reschedule(started + LEASE_SECONDS - MARGIN_SECONDS)

@@ -1,0 +1,105 @@
+"""Periodic work of the workers: requeue stale jobs, finish deletions, reconcile once a day."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import structlog
+
+from app.common.object_deletion import ObjectDeletion
+from app.consistency.reconciler import Reconciler
+from app.domain.claims import IdempotencyRecord
+from app.domain.ids import new_id
+from app.ports.clock import Clock
+from app.ports.queue import JobQueue
+from app.ports.tables import IdempotencyTable, JobTable
+
+_STALE_AFTER = timedelta(seconds=30)
+"""A job's record can precede the record that it refers to. Requeueing sooner would process the job before there is
+anything to do, and complete it."""
+_STALE_IN_BACKLOG_AFTER = timedelta(minutes=5)
+_MAX_DELAY = timedelta(seconds=900)
+_MAX_SENT = 1000
+_MAX_SENT_INTO_BACKLOG = 20
+_RECONCILE_LEASE = timedelta(hours=6)
+_SERVICE = "service"
+"""Owner of the service's own idempotency records. No user has this id: local ids are UUIDs, Firebase ids longer."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Maintenance:
+    def __init__(
+        self,
+        *,
+        jobs: JobTable,
+        queue: JobQueue,
+        idempotency: IdempotencyTable,
+        deletion: ObjectDeletion,
+        reconciler: Reconciler,
+        clock: Clock,
+    ) -> None:
+        self._jobs = jobs
+        self._queue = queue
+        self._idempotency = idempotency
+        self._deletion = deletion
+        self._reconciler = reconciler
+        self._clock = clock
+
+    async def requeue_all(self) -> None:
+        """Send the messages of all unfinished jobs, with a delay for those that are due later.
+
+        For a queue in memory, which starts empty, and only if no other process works on these jobs.
+        """
+        now = self._clock()
+        for job in await self._jobs.due_jobs(before=now + _MAX_DELAY, limit=_MAX_SENT):
+            delay = max(0, math.ceil((job.due_at - now).total_seconds()))
+            await self._queue.send(job.owner_id, job.id, delay_seconds=delay)
+
+    async def requeue_stale_jobs(self) -> None:
+        """Send the messages of jobs that are overdue: they seem to be lost.
+
+        While messages are waiting, a job may be overdue because its own message waits. Then only the oldest few are
+        sent, so that a backlog does not grow by itself.
+        """
+        if await self._queue.depth() == 0:
+            await self._requeue(overdue=_STALE_AFTER, limit=_MAX_SENT)
+        else:
+            await self._requeue(overdue=_STALE_IN_BACKLOG_AFTER, limit=_MAX_SENT_INTO_BACKLOG)
+
+    async def finish_deletions(self) -> None:
+        """Delete the objects that deletion requests could not delete."""
+        await self._deletion.finish()
+
+    async def reconcile_daily(self) -> None:
+        """Reconcile, unless a worker of this deployment did so today or is doing so."""
+        now = self._clock()
+        today = IdempotencyRecord(
+            owner_id=_SERVICE,
+            key=f"reconcile {now:%Y-%m-%d}",
+            fingerprint="",
+            result_id=new_id(),
+            done=False,
+            leased_until=now + _RECONCILE_LEASE,
+            expires_at=now + timedelta(days=2),
+        )
+        current = await self._idempotency.begin(today, now=now)
+        if current is not None:
+            # Two concurrent runs are harmless, so a clock may decide here whether the lease has ended.
+            is_free = not current.done and current.leased_until <= now
+            if not is_free or not await self._idempotency.take_over(today, seen=current):
+                return
+        try:
+            await self._reconciler.run()
+        except BaseException:
+            await self._idempotency.abandon(today)
+            raise
+        await self._idempotency.finish(today)
+
+    async def _requeue(self, *, overdue: timedelta, limit: int) -> None:
+        due = await self._jobs.due_jobs(before=self._clock() - overdue, limit=limit)
+        for job in due:
+            await self._queue.send(job.owner_id, job.id)
+        if due:
+            _log.info("jobs.requeued", jobs=len(due))

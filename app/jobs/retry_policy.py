@@ -1,0 +1,77 @@
+"""What a failed attempt means for its job: whether and when to retry, and what to tell the user."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from app.domain.errors import (
+    AppError,
+    CatalogUnavailable,
+    DependencyUnavailable,
+    ImageMissing,
+    ImageRejected,
+    Internal,
+    OwnerClosed,
+    ProductImageMissing,
+    ProductUnknown,
+    QuotaExceeded,
+)
+from app.domain.jobs import Job, JobError, JobStatus
+
+MAX_ATTEMPTS = 5
+_FIRST_BACKOFF_SECONDS = 5
+_MAX_BACKOFF_SECONDS = 600
+_OUTAGE_BACKOFF_SECONDS = 20
+_MAX_OUTAGE = timedelta(days=1)
+_SERVER_ERROR = 500
+_USER_ERRORS = {
+    e.code for e in (ImageMissing, ImageRejected, OwnerClosed, ProductImageMissing, ProductUnknown, QuotaExceeded)
+}
+"""Failures that are answers to the user, which no operator has to look into."""
+
+
+def is_transient(error: AppError) -> bool:
+    return error.status >= _SERVER_ERROR
+
+
+def is_job_fault(error: AppError) -> bool:
+    """Return whether the job itself may cause a transient error, rather than a dependency of all jobs."""
+    return isinstance(error, Internal) or (isinstance(error, CatalogUnavailable) and error.attempted)
+
+
+def retries_exhausted(job: Job, error: AppError, *, now: datetime, retries_forever: bool) -> bool:
+    if retries_forever:
+        return False
+    if is_job_fault(error):
+        return job.attempts >= MAX_ATTEMPTS
+    # A job may be old because no worker was running. Its first failure must not be its last.
+    return job.error is not None and now - job.created_at > _MAX_OUTAGE
+
+
+def to_job_error(error: AppError) -> JobError:
+    """Return the user-facing error. The service retries by itself, so the text never tells the user to."""
+    if isinstance(error, Internal):
+        return JobError(error.code, "Something went wrong on our side.")
+    if isinstance(error, DependencyUnavailable):
+        return JobError(error.code, f"A dependency of the service ({error.dependency}) is not responding.")
+    return JobError(error.code, error.detail)
+
+
+def job_backoff_seconds(job: Job, error: AppError) -> int:
+    """Return the delay before the next attempt. It triples with each attempt."""
+    return _backoff(min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 3 ** (job.attempts - 1)), error)
+
+
+def outage_backoff_seconds(error: AppError) -> int:
+    return _backoff(_OUTAGE_BACKOFF_SECONDS, error)
+
+
+def needs_operator(job: Job) -> bool:
+    """Return whether the job failed for a reason that an operator should look into."""
+    return job.status is JobStatus.FAILED and (job.error is None or job.error.code not in _USER_ERRORS)
+
+
+def _backoff(longest: float, error: AppError) -> int:
+    """Return a random delay, so that jobs that failed together do not retry together. Honors `retry_after`."""
+    return max(error.retry_after or 0, round(random.uniform(0.3, 1) * longest))  # noqa: S311 - no secret

@@ -1,0 +1,20 @@
+"""The image renderer."""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Protocol
+
+from app.domain.renderings import Rendering
+
+
+class Renderer(Protocol):
+    """Validates images and renders their thumbnails, in separate processes with limits."""
+
+    async def render(self, file: BinaryIO) -> Rendering:
+        """Validate the image in the open `file` and render its thumbnails. The file's position does not matter.
+
+        Raises FormatUnsupported, ImageCorrupt, ImageTooLarge (from the header, before pixels are decoded),
+        ImageTooExpensive when a limit on time or memory was exceeded, Overloaded immediately if the queue is full, and
+        DependencyUnavailable if no render process could be started.
+        """
+        ...

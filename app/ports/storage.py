@@ -1,0 +1,97 @@
+"""Object stores. Every method may raise DependencyUnavailable once its retries are exhausted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
+
+
+class ObjectStore(Protocol):
+    """Stores bytes under keys. An object can be overwritten; a partial object is never visible.
+
+    Keys consist of `/`-separated parts of letters, digits, `-`, `_` and `.`. Every method raises ValueError for other
+    keys, so that a key cannot name something outside the store.
+    """
+
+    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
+        """Store the first `size` bytes of the open `file`. The object is durable when this returns.
+
+        Uses positioned reads only, so that the file may be read elsewhere at the same time. `sha256` (hex) is the
+        digest of the content; a store that can verify it does.
+        """
+        ...
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        """Store `data`. The object is durable when this returns."""
+        ...
+
+    async def delete(self, keys: Collection[str]) -> None:
+        """Delete the objects. Keys that do not exist are ignored."""
+        ...
+
+    async def size(self, key: str) -> int | None:
+        """Return the size of the object in bytes, or None if it does not exist."""
+        ...
+
+    async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
+        """Write the object to the open, empty `file` and return its SHA-256 (hex). Memory use is constant.
+
+        Raises ObjectMissing, and UploadTooLarge as soon as more than `max_bytes` were received.
+        """
+        ...
+
+    def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
+        """Yield every object whose key begins with `prefix`, in bytewise order of the keys."""
+        ...
+
+    async def now(self) -> datetime:
+        """Return the time by the store's own clock, which also sets `StoredObject.modified_at`."""
+        ...
+
+    async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        """Return a URL that reads the object without a token.
+
+        Within one signing window, the URL of a key is always the same. It stays valid for at least the configured
+        lifetime after this call. With `filename`, the response is a download under that name (RFC 6266); without,
+        it is displayed inline. Does not call the store.
+        """
+        ...
+
+    async def presign_post(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> PresignedPost:
+        """Return a form that stores an object of exactly `size` bytes and that type under `key`, until `expires_at`.
+
+        With `sha256` (hex), a store that can refuses other content; the caller has to verify the object in any case.
+        Does not call the store.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Return if the store responds, and its bucket or folder exists and is usable."""
+        ...
+
+
+class LocalObjects(Protocol):
+    """The additional methods of a store whose URLs and forms the service itself serves."""
+
+    async def open_signed(
+        self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime
+    ) -> LocalObject:
+        """Return the file that a URL of `sign_url` refers to, given the parts of that URL.
+
+        `expires` is in seconds since 1970. Raises UrlInvalid unless all parts are as signed, then UrlExpired, then
+        ObjectMissing. The file may be deleted at any time after this returns.
+        """
+        ...
+
+    def verify_post(self, fields: Mapping[str, str], *, now: datetime) -> PresignedPostClaims:
+        """Return what may be stored, given all fields of a form of `presign_post` except the file.
+
+        Raises FormInvalid unless the fields are exactly the signed ones, then FormExpired. The caller has to check
+        that the file matches the claims.
+        """
+        ...

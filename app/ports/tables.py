@@ -1,0 +1,276 @@
+"""Tables: the records of the service.
+
+Reads see every write that has returned, unless a method says otherwise. Every method may raise DependencyUnavailable
+once its retries are exhausted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from app.domain.accounts import Account, Session
+from app.domain.claims import Claim, IdempotencyRecord, JobClaim, RequestClaim
+from app.domain.counters import WindowCount
+from app.domain.images import Image, Quota, Tombstone, Usage
+from app.domain.jobs import DueJob, Job, JobStatus
+from app.domain.uploads import DirectUpload
+
+
+class ImageTable(Protocol):
+    """The records of images, and each owner's usage, which changes in the same transactions."""
+
+    async def add(self, image: Image, *, quota: Quota, claim: Claim | None = None) -> None:
+        """Add the record and count it in its owner's usage, in one transaction.
+
+        With `claim`, the transaction fails unless the claim is held, and marks a RequestClaim done: a request with an
+        idempotency key never creates two images. Adding a record that exists changes nothing.
+
+        Raises QuotaExceeded if the owner would then exceed `quota`, however many images are added concurrently;
+        OwnerClosed after `OwnerTable.block_writes`; ImageMissing if the image has a tombstone; and ClaimLost.
+        """
+        ...
+
+    async def get(self, owner_id: str, image_id: str) -> Image:
+        """Raises ImageMissing, also for another owner's image."""
+        ...
+
+    async def page(self, owner_id: str, *, before: str | None, limit: int) -> Sequence[Image]:
+        """Return at most `limit` images, newest first, starting after the id `before`. Costs one query."""
+        ...
+
+    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
+        """Set `filename`, `description` or both, and return the updated record.
+
+        Concurrent edits of different fields do not undo each other. Raises ImageMissing.
+        """
+        ...
+
+    async def remove(self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None) -> Image:
+        """Remove the record and its share of the usage in one transaction, and return the removed record.
+
+        With `deleted_at`, the same transaction adds an open tombstone. Raises ImageMissing. Of two concurrent calls,
+        one succeeds.
+        """
+        ...
+
+    async def update_thumbnails(self, image: Image, *, claim: JobClaim | None = None) -> None:
+        """Set thumbnails, placeholder, width and height of the record to those of `image`.
+
+        With `claim`, only while the claim is held. Raises ImageMissing and ClaimLost.
+        """
+        ...
+
+    async def get_newest_of_product(self, owner_id: str, ean: str) -> Image:
+        """Return the owner's newest image whose source has this EAN. Raises ImageMissing."""
+        ...
+
+    async def usage(self, owner_id: str) -> Usage: ...
+
+    def owners(self) -> AsyncIterator[str]:
+        """Yield the id of each owner with at least one image, in any order. Reads the whole table."""
+        ...
+
+    def walk(self, owner_id: str) -> AsyncIterator[Image]:
+        """Yield all images of the owner, oldest first (by id)."""
+        ...
+
+    async def check(self) -> None:
+        """Return if the table exists and responds."""
+        ...
+
+
+class TombstoneTable(Protocol):
+    """Images that must not be added again. `ImageTable.remove` adds the tombstones of images that users deleted.
+
+    A tombstone is open until it is closed, and is kept for 90 days after that.
+    """
+
+    async def add_tombstone(self, tombstone: Tombstone) -> bool:
+        """Add an open tombstone unless the image has a record. Return whether the image has a tombstone now."""
+        ...
+
+    async def remove_tombstone(self, tombstone: Tombstone) -> None:
+        """Remove the tombstone, so that the image can be added again. A missing tombstone is ignored."""
+        ...
+
+    async def find_tombstone(self, owner_id: str, image_id: str) -> Tombstone | None: ...
+
+    async def open_tombstones(self, *, deleted_before: datetime, limit: int) -> Sequence[Tombstone]:
+        """Return at most `limit` open tombstones of any owner, oldest first. May miss writes of the last seconds."""
+        ...
+
+    async def close_tombstone(self, tombstone: Tombstone, *, now: datetime) -> None:
+        """Record that no object of the image is left. A closed or missing tombstone is ignored."""
+        ...
+
+
+class OwnerTable(Protocol):
+    """What concerns all records of one owner."""
+
+    async def block_writes(self, owner_id: str, *, until: datetime) -> None:
+        """Make `ImageTable.add` refuse images of this owner. The block is kept until then."""
+        ...
+
+    async def is_blocked(self, owner_id: str) -> bool: ...
+
+    async def delete_owner_data(self, owner_id: str, *, except_job_id: str, deleted_at: datetime) -> None:
+        """Delete the owner's usage, tombstones, direct uploads, idempotency records, and jobs except one.
+
+        Images and the block of `block_writes` stay. `deleted_at` (store time) is kept for 90 days.
+        """
+        ...
+
+    async def deleted_at(self, owner_id: str) -> datetime | None:
+        """Return when all data of the owner were deleted (store time), or None if that is not known."""
+        ...
+
+
+class DirectUploadTable(Protocol):
+    """Direct uploads that were initiated. They are kept for a day after `expires_at`."""
+
+    async def add_upload(self, upload: DirectUpload, *, claim: RequestClaim | None = None) -> None:
+        """Add the upload and mark `claim` done, in one transaction. Raises ClaimLost.
+
+        Adding an upload that exists changes nothing.
+        """
+        ...
+
+    async def find_upload(self, owner_id: str, upload_id: str) -> DirectUpload | None: ...
+
+
+class IdempotencyTable(Protocol):
+    """Requests with idempotency keys."""
+
+    async def begin(self, record: IdempotencyRecord, *, now: datetime) -> IdempotencyRecord | None:
+        """Add `record` and return None, unless a record with its owner and key exists that has not expired at `now`.
+
+        Otherwise return the existing record. Of concurrent calls, exactly one returns None.
+        """
+        ...
+
+    async def find(self, owner_id: str, key: str) -> IdempotencyRecord | None: ...
+
+    async def renew(self, record: IdempotencyRecord, *, leased_until: datetime) -> bool:
+        """Set `leased_until`. Return False, having changed nothing, if another process took over or it is done."""
+        ...
+
+    async def take_over(self, record: IdempotencyRecord, *, seen: IdempotencyRecord) -> bool:
+        """Replace `seen` with `record`, unless `seen` is done or was renewed since it was read.
+
+        Of concurrent calls, exactly one returns True.
+        """
+        ...
+
+    async def finish(self, record: IdempotencyRecord) -> None:
+        """Mark the record done if its `result_id` is still the current one."""
+        ...
+
+    async def abandon(self, record: IdempotencyRecord) -> None:
+        """Delete the record if its `result_id` is still the current one and it is not done."""
+        ...
+
+
+class JobTable(Protocol):
+    """The records of background jobs. They, not the queue, determine what remains to be done."""
+
+    async def add_job(self, job: Job, *, claim: RequestClaim | None = None) -> None:
+        """Add the job and mark `claim` done, in one transaction. Raises ClaimLost.
+
+        Adding a job that exists changes nothing.
+        """
+        ...
+
+    async def find_job(self, owner_id: str, job_id: str) -> Job | None: ...
+
+    async def page_jobs(
+        self, owner_id: str, *, before: str | None, limit: int, status: JobStatus | None = None
+    ) -> Sequence[Job]:
+        """Return at most `limit` jobs, newest first, starting after the id `before`; with `status`, only those."""
+        ...
+
+    async def claim_job(
+        self, owner_id: str, job_id: str, *, claim: str, now: datetime, lease_until: datetime
+    ) -> Job | None:
+        """Start an attempt: set the job RUNNING under `claim`, due at `lease_until`, with one attempt more.
+
+        Returns the updated job, or None, having changed nothing, unless the job exists, is not finished, and is due at
+        `now`. Of concurrent calls, exactly one returns the job.
+        """
+        ...
+
+    async def save_job(self, job: Job) -> bool:
+        """Update everything except id, owner, kind, claim and creation time, if `job.claim` is still running.
+
+        Returns False, having changed nothing, if the lease ended and another attempt began, or the job is finished. A
+        finished job is kept for 30 days after `updated_at`.
+        """
+        ...
+
+    async def due_jobs(self, *, before: datetime, limit: int) -> Sequence[DueJob]:
+        """Return at most `limit` unfinished jobs of any owner with `due_at` before that time, oldest first.
+
+        May miss writes of the last seconds.
+        """
+        ...
+
+
+class AccountTable(Protocol):
+    """Accounts that the service itself stores, and their sessions."""
+
+    async def add_account(self, account: Account, *, session: Session) -> None:
+        """Add the account and its first session in one transaction.
+
+        Raises EmailTaken if an account with the same normalized e-mail address exists or is added concurrently.
+        """
+        ...
+
+    async def find_account(self, account_id: str) -> Account | None: ...
+
+    async def find_account_by_email(self, email: str) -> Account | None:
+        """Return the account whose e-mail address has the same normalized form."""
+        ...
+
+    async def set_password_hash(self, account_id: str, password_hash: str) -> None:
+        """Replace the password hash. A missing account is ignored."""
+        ...
+
+    async def add_session(self, session: Session) -> None: ...
+
+    async def rotate_session(
+        self, account_id: str, session_id: str, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime
+    ) -> bool:
+        """Replace `old_hash` with `new_hash` and extend the session. Of two concurrent calls, one succeeds.
+
+        Returns False, having changed nothing, if the session is missing, expired at `now`, or has another hash.
+        """
+        ...
+
+    async def remove_session(self, account_id: str, session_id: str) -> None:
+        """Remove the session. A missing session is ignored."""
+        ...
+
+    async def remove_sessions(self, account_id: str) -> None:
+        """Remove all sessions of the account."""
+        ...
+
+    async def remove_account(self, account_id: str) -> None:
+        """Remove the account and its sessions, and free its e-mail address. A missing account is ignored."""
+        ...
+
+
+class CounterTable(Protocol):
+    """Counts events in fixed time windows."""
+
+    async def increment(self, key: str, *, now: datetime, window_seconds: int) -> WindowCount:
+        """Count one event under `key` and return the count of the current window.
+
+        The first event opens a window of `window_seconds`; the first event after its end opens the next. No event is
+        lost under concurrency.
+        """
+        ...
+
+    async def reset(self, key: str) -> None:
+        """Forget the events counted under `key`."""
+        ...

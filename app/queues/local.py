@@ -1,0 +1,119 @@
+"""The queue of jobs in this process, for one machine: it ends with the process, unlike the records of the jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+
+import structlog
+
+from app.domain.errors import DependencyUnavailable
+from app.domain.jobs import JobMessage
+
+_MOST_RECEIVED = 5
+_MOST_MESSAGES = 100_000
+"""Some 50 MB. The jobs behind what is refused above it are still due by their records."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Message:
+    owner_id: str
+    job_id: str
+    received: int = 0
+
+    @property
+    def job(self) -> tuple[str, str]:
+        return self.owner_id, self.job_id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hidden:
+    message: _Message
+    timer: asyncio.TimerHandle
+
+
+class LocalJobQueue:
+    """Belongs to one event loop, whose timers bring back what is hidden or delayed."""
+
+    def __init__(self, *, wait_seconds: float = 20, max_messages: int = _MOST_MESSAGES) -> None:
+        self._wait_seconds = wait_seconds
+        self._max_messages = max_messages
+        # A job whose turn it is anyway is in here once, however often it was sent.
+        self._ready: OrderedDict[tuple[str, str], _Message] = OrderedDict()
+        self._delayed = 0
+        self._hidden: dict[str, _Hidden] = {}
+        self._receipts = count(1)
+        self._is_any_ready = asyncio.Event()
+
+    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
+        message = _Message(owner_id, job_id)
+        if message.job not in self._ready and self._size() >= self._max_messages:
+            raise DependencyUnavailable("queue")
+        if delay_seconds > 0:
+            self._delayed += 1
+            asyncio.get_running_loop().call_later(delay_seconds, self._end_delay, message)
+        else:
+            self._make_ready(message)
+
+    async def receive(self, *, limit: int, visibility_timeout_seconds: int) -> Sequence[JobMessage]:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_seconds):
+                while not self._ready:
+                    await self._is_any_ready.wait()
+        # Nothing is awaited from here on: what is taken reaches the caller, though it be cancelled.
+        taken = [self._ready.popitem(last=False)[1] for _ in range(min(limit, len(self._ready)))]
+        if not self._ready:
+            self._is_any_ready.clear()
+        return [self._deliver(message, visibility_timeout_seconds=visibility_timeout_seconds) for message in taken]
+
+    async def change_visibility(self, message: JobMessage, *, timeout_seconds: int) -> None:
+        if hidden := self._hidden.get(message.receipt):
+            hidden.timer.cancel()
+            if timeout_seconds > 0:
+                self._hide(hidden.message, receipt=message.receipt, seconds=timeout_seconds)
+            else:
+                self._come_again(message.receipt)
+
+    async def acknowledge(self, message: JobMessage) -> None:
+        if hidden := self._hidden.pop(message.receipt, None):
+            hidden.timer.cancel()
+
+    async def depth(self) -> int:
+        return len(self._ready)
+
+    async def check(self) -> None:
+        pass
+
+    def _size(self) -> int:
+        return len(self._ready) + self._delayed + len(self._hidden)
+
+    def _make_ready(self, message: _Message) -> None:
+        self._ready.setdefault(message.job, message)
+        self._is_any_ready.set()
+
+    def _end_delay(self, message: _Message) -> None:
+        self._delayed -= 1
+        self._make_ready(message)
+
+    def _deliver(self, message: _Message, *, visibility_timeout_seconds: int) -> JobMessage:
+        message.received += 1
+        receipt = str(next(self._receipts))
+        self._hide(message, receipt=receipt, seconds=visibility_timeout_seconds)
+        return JobMessage(message.owner_id, message.job_id, receipt)
+
+    def _hide(self, message: _Message, *, receipt: str, seconds: int) -> None:
+        timer = asyncio.get_running_loop().call_later(seconds, self._come_again, receipt)
+        self._hidden[receipt] = _Hidden(message, timer)
+
+    def _come_again(self, receipt: str) -> None:
+        message = self._hidden.pop(receipt).message
+        if message.received < _MOST_RECEIVED:
+            self._make_ready(message)
+        else:
+            _log.error("job.dropped", user_id=message.owner_id, job_id=message.job_id, received=message.received)

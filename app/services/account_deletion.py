@@ -1,0 +1,127 @@
+"""Deletes accounts: blocks new uploads, deletes all objects and records, and the account last."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from cachetools import TTLCache
+
+from app.domain.accounts import User
+from app.domain.errors import ImageMissing, OwnerClosed
+from app.domain.jobs import Job, JobError
+from app.domain.object_keys import EXPORTS_PREFIX, IMAGES_PREFIX, INCOMING_PREFIX
+from app.jobs.attempt import Attempt
+from app.jobs.registry import JobResult, JobSpec
+from app.jobs.service import JobService
+from app.ports.auth import Accounts
+from app.ports.clock import Clock
+from app.ports.storage import ObjectStore
+from app.ports.tables import ImageTable, OwnerTable
+from app.services.library import Library
+
+_BLOCK_RETENTION = timedelta(days=2)
+"""Longer than any access token is valid and any upload takes."""
+_CACHE_SECONDS = 10
+"""How long another process may still accept the tokens of an account that was just closed."""
+_MAX_CACHED = 10_000
+_KEYS_PER_DELETE = 500
+_IMAGES_PER_REPORT = 20
+_IMAGES_DELETED = 90
+"""Percent done."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class AccountDeletion:
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        owners: OwnerTable,
+        store: ObjectStore,
+        images: ImageTable,
+        library: Library,
+        jobs: JobService,
+        clock: Clock,
+    ) -> None:
+        self._accounts = accounts
+        self._owners = owners
+        self._store = store
+        self._images = images
+        self._library = library
+        self._jobs = jobs
+        self._clock = clock
+        self._known_open: TTLCache[str, bool] = TTLCache(_MAX_CACHED, ttl=_CACHE_SECONDS)
+
+    @property
+    def job_spec(self) -> JobSpec:
+        return JobSpec(
+            kind="delete_account",
+            label="Deleting your account and everything in it",
+            handler=self,
+            result=_job_result,
+            retries_forever=True,  # The user can no longer sign in and request it again.
+        )
+
+    async def require_open(self, user: User) -> None:
+        """Raise OwnerClosed if the user's account was closed. The result is cached for some seconds."""
+        if user.id in self._known_open:
+            return
+        if await self._owners.is_blocked(user.id):
+            raise OwnerClosed
+        self._known_open[user.id] = True
+
+    async def request(self, user: User, access_token: str) -> Job:
+        """Close the account and submit a job that deletes everything of its owner. Raises SignInAgain."""
+        # The steps that may be refused come first, and each can be repeated with the same token. The block comes last:
+        # once it is set the user cannot retry, so the job must already exist.
+        await self._accounts.revoke_access(access_token)
+        job = await self._jobs.add(user, self.job_spec.kind)
+        await self._owners.block_writes(user.id, until=self._clock() + _BLOCK_RETENTION)
+        self._known_open.pop(user.id, None)
+        await self._jobs.send(job)
+        _log.info("account.closed", user_id=user.id)
+        return job
+
+    async def run(self, attempt: Attempt) -> None:
+        """Delete records and objects. What an earlier attempt deleted stays deleted."""
+        owner_id = attempt.job.owner_id
+        await self._owners.block_writes(owner_id, until=self._clock() + _BLOCK_RETENTION)
+        await self._delete_images(attempt)
+        for prefix in (IMAGES_PREFIX, INCOMING_PREFIX, EXPORTS_PREFIX):
+            await self._delete_objects(f"{prefix}{owner_id}/")
+        await self._accounts.delete_account(owner_id)
+        deleted_at = await self._store.now()
+        await self._owners.delete_owner_data(owner_id, except_job_id=attempt.job.id, deleted_at=deleted_at)
+        # An export that was running may have been stored after its prefix was cleared.
+        await self._delete_objects(f"{EXPORTS_PREFIX}{owner_id}/")
+        _log.info("account.deleted")
+
+    async def give_up(self, job: Job, error: JobError) -> None:
+        """Never called: the job is retried until it succeeds."""
+
+    async def _delete_images(self, attempt: Attempt) -> None:
+        user = User(attempt.job.owner_id)
+        images, deleted = (await self._images.usage(user.id)).images, 0
+        async for image in self._images.walk(user.id):
+            try:
+                await self._library.delete(user, image.id)
+            except ImageMissing:
+                continue
+            deleted += 1
+            if deleted % _IMAGES_PER_REPORT == 0:
+                await attempt.report(progress=min(_IMAGES_DELETED, _IMAGES_DELETED * deleted // max(images, 1)))
+
+    async def _delete_objects(self, prefix: str) -> None:
+        keys: list[str] = []
+        async for stored in self._store.walk(prefix):
+            keys.append(stored.key)
+            if len(keys) == _KEYS_PER_DELETE:
+                await self._store.delete(keys)
+                keys.clear()
+        await self._store.delete(keys)
+
+
+async def _job_result(_job: Job) -> JobResult:
+    return JobResult()

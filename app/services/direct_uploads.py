@@ -1,0 +1,170 @@
+"""Direct uploads: a client sends a large file straight into the object store, then has it validated."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import partial
+from typing import BinaryIO
+
+import structlog
+
+from app.common.blocking_io import run_blocking_io
+from app.common.idempotency import Idempotency
+from app.common.temp_files import TempFiles
+from app.domain import filenames
+from app.domain.accounts import User
+from app.domain.claims import RequestClaim
+from app.domain.errors import (
+    AppError,
+    FormInvalid,
+    IdempotencyKeyReused,
+    ObjectMissing,
+    UploadIncomplete,
+    UploadMismatch,
+    UploadMissing,
+    file_too_large,
+)
+from app.domain.formats import SNIFF_BYTES
+from app.domain.ids import is_id, new_id
+from app.domain.images import Image
+from app.domain.objects import PresignedPost, PresignedPostClaims
+from app.domain.uploads import DirectUpload, UploadIntent
+from app.ports.clock import Clock
+from app.ports.storage import ObjectStore
+from app.ports.tables import DirectUploadTable
+from app.services.library import Library
+from app.services.originals import fetch_original
+from app.services.uploads import ReceivedFile, Uploads
+
+FORM_LIFETIME = timedelta(hours=1)
+_FILE_FAULT_STATUSES = (413, 415, 422)
+"""Statuses of errors that are due to the file itself and that a retry would repeat."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class DirectUploads:
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        table: DirectUploadTable,
+        library: Library,
+        uploads: Uploads,
+        idempotency: Idempotency,
+        temp_files: TempFiles,
+        max_bytes: int,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._table = table
+        self._library = library
+        self._uploads = uploads
+        self._idempotency = idempotency
+        self._temp_files = temp_files
+        self.max_bytes = max_bytes
+
+    async def initiate(self, user: User, intent: UploadIntent, *, claim: RequestClaim | None = None) -> DirectUpload:
+        """Record the upload; `presign` returns its form.
+
+        Raises UploadTooLarge, FormatUnsupported, QuotaExceeded or ClaimLost.
+        """
+        if intent.size > self.max_bytes:
+            raise file_too_large(self.max_bytes, size=intent.size)
+        self._uploads.require_supported_type(intent.content_type)
+        await self._uploads.check_quota(user, intent.size)
+        upload = DirectUpload(
+            id=claim.result_id if claim else new_id(),
+            owner_id=user.id,
+            filename=filenames.clean(intent.filename),
+            description=intent.description,
+            content_type=intent.content_type,
+            size=intent.size,
+            sha256=intent.sha256,
+            expires_at=self._clock() + FORM_LIFETIME,
+        )
+        await self._table.add_upload(upload, claim=claim)
+        return upload
+
+    async def presign(self, upload: DirectUpload) -> PresignedPost:
+        """Return the form that stores exactly the file that was described."""
+        return await self._store.presign_post(
+            upload.key,
+            content_type=upload.content_type,
+            size=upload.size,
+            sha256=upload.sha256,
+            expires_at=upload.expires_at,
+        )
+
+    async def find(self, user: User, upload_id: str) -> DirectUpload | None:
+        return await self._table.find_upload(user.id, upload_id)
+
+    async def store_posted(self, claims: PresignedPostClaims, file: BinaryIO, *, size: int, sha256: str) -> None:
+        """Store a file that was posted to this service with a presigned form. Raises FormInvalid for another file."""
+        if size != claims.size or claims.sha256 not in (None, sha256):
+            raise FormInvalid
+        await self._store.put_file(claims.key, file, size=size, sha256=sha256, content_type=claims.content_type)
+
+    async def complete(self, user: User, upload_id: str) -> Image:
+        """Validate the file that arrived and create its image. Repeated calls return the same image.
+
+        Raises UploadMissing, UploadIncomplete, RequestInProgress, UploadMismatch, and what `Uploads.store_upload`
+        raises. A refused file is deleted; it can be sent again until its form expires.
+        """
+        upload = await self._table.find_upload(user.id, upload_id) if is_id(upload_id) else None
+        if upload is None:
+            raise UploadMissing
+        try:
+            return await self._idempotency.run(
+                user.id,
+                f"complete {upload.id}",
+                fingerprint="complete",
+                find=partial(self._library.find, user),
+                create=partial(self._create_image, user, upload),
+            )
+        except IdempotencyKeyReused:
+            raise UploadMissing("The image of this upload was deleted.") from None
+
+    async def _create_image(self, user: User, upload: DirectUpload, claim: RequestClaim) -> Image:
+        if (size := await self._store.size(upload.key)) is None:
+            raise UploadIncomplete
+        try:
+            image = await self._validate_and_store(user, upload, size, claim)
+        except AppError as error:
+            if error.status in _FILE_FAULT_STATUSES:
+                await self._delete(upload)
+            raise
+        await self._delete(upload)
+        return image
+
+    async def _validate_and_store(self, user: User, upload: DirectUpload, size: int, claim: RequestClaim) -> Image:
+        if size != upload.size:
+            raise UploadMismatch(f"The uploaded file has {size:,} bytes; {upload.size:,} were expected.")
+        async with self._temp_files.file() as file:
+            try:
+                sha256 = await fetch_original(self._store, upload.key, file, max_bytes=upload.size)
+            except ObjectMissing:
+                raise UploadIncomplete from None
+            if upload.sha256 is not None and sha256 != upload.sha256:
+                raise UploadMismatch("The SHA-256 of the uploaded file differs from the expected one.")
+            head = await run_blocking_io(os.pread, file.fileno(), SNIFF_BYTES, 0)
+            received = ReceivedFile(
+                file=file,
+                size=size,
+                sha256=sha256,
+                format=self._uploads.detect_format(head),
+                filename=upload.filename,
+                description=upload.description,
+            )
+            # The form stays valid after this call, so the incoming object may still change. The bytes that were
+            # validated are stored under a key that no form was ever signed for.
+            return await self._uploads.store_upload(user, received, image_id=claim.result_id, claim=claim)
+
+    async def _delete(self, upload: DirectUpload) -> None:
+        try:
+            await self._store.delete([upload.key])
+        except AppError as error:
+            # Reconcile runs delete it a day later.
+            _log.warning("objects.left_for_reconcile", upload_id=upload.id, cause=error.code)

@@ -1,0 +1,44 @@
+"""Adds signed URLs to image records, as the API shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.images import Image, Thumbnail, ThumbnailStatus
+from app.ports.storage import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class SignedThumbnail:
+    thumbnail: Thumbnail
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedImage:
+    image: Image
+    original_url: str
+    thumbnails: tuple[SignedThumbnail, ...]
+    urls_expire_at: datetime
+
+    @property
+    def thumbnail_url(self) -> str | None:
+        """The URL of the smallest thumbnail that is ready."""
+        return next((t.url for t in self.thumbnails if t.url), None)
+
+
+class UrlSigner:
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def sign(self, image: Image) -> SignedImage:
+        original = await self._store.sign_url(image.original_key)
+        thumbnails = [await self.sign_thumbnail(image, t) for t in sorted(image.thumbnails, key=lambda t: t.size)]
+        return SignedImage(image, original.url, tuple(thumbnails), original.expires_at)
+
+    async def sign_thumbnail(self, image: Image, thumbnail: Thumbnail) -> SignedThumbnail:
+        if thumbnail.status is not ThumbnailStatus.READY:
+            return SignedThumbnail(thumbnail, None)
+        signed = await self._store.sign_url(image.thumbnail_key(thumbnail))
+        return SignedThumbnail(thumbnail, signed.url)

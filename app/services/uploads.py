@@ -1,0 +1,264 @@
+"""Creates images: validates the upload, stores its objects, writes the record last. All uploads end here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+import structlog
+
+from app.common.sidecars import Sidecar, write_sidecar
+from app.domain.accounts import User
+from app.domain.claims import Claim, ClaimLost
+from app.domain.errors import AppError, FormatUnsupported, ImageMissing, Overloaded, OwnerClosed, QuotaExceeded
+from app.domain.formats import ImageFormat, require_format
+from app.domain.ids import id_timestamp, new_id
+from app.domain.images import Image, Quota, Source, Thumbnail, ThumbnailStatus
+from app.domain.object_keys import original_key
+from app.domain.renderings import RenderedThumbnail, Rendering
+from app.jobs.service import JobService
+from app.ports.metrics import Metrics
+from app.ports.renderer import Renderer
+from app.ports.storage import ObjectStore
+from app.ports.tables import ImageTable
+
+RENDER_JOB_KIND = "render"
+_STORE_SECONDS = 40
+"""How long it may take to render an image and store its objects."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """A completely received file. `format` was detected from its first bytes."""
+
+    file: BinaryIO
+    size: int
+    sha256: str
+    format: ImageFormat
+    filename: str
+    description: str | None
+
+
+class Uploads:
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        images: ImageTable,
+        renderer: Renderer,
+        inspector: Renderer,
+        jobs: JobService,
+        metrics: Metrics,
+        quota: Quota,
+        sizes: Sequence[int],
+        allowed_content_types: Collection[str],
+    ) -> None:
+        """`inspector` is a renderer without thumbnail sizes; `sizes` are those that `renderer` makes."""
+        self._store = store
+        self._images = images
+        self._renderer = renderer
+        self._inspector = inspector
+        self._jobs = jobs
+        self._metrics = metrics
+        self._quota = quota
+        self._sizes = sizes
+        self._allowed = frozenset(allowed_content_types)
+
+    def detect_format(self, head: bytes) -> ImageFormat:
+        """Return the format of a file that begins with `head`. Raises FormatUnsupported."""
+        return require_format(head, self._allowed)
+
+    def require_supported_type(self, content_type: str) -> None:
+        """Raises FormatUnsupported unless `content_type` is supported."""
+        if content_type not in self._allowed:
+            supported = ", ".join(sorted(self._allowed))
+            raise FormatUnsupported(f"Unsupported content type: {content_type}. Supported: {supported}.")
+
+    async def store_upload(
+        self,
+        user: User,
+        received: ReceivedFile,
+        *,
+        image_id: str | None = None,
+        source: Source | None = None,
+        claim: Claim | None = None,
+    ) -> Image:
+        """Validate and store an image. When this returns, original, thumbnails and record are durable.
+
+        Raises QuotaExceeded, what `Renderer.render` raises, and ClaimLost unless `claim` is held to the end. After an
+        error nothing is left.
+        """
+        await self.check_quota(user, received.size)
+        image_id = image_id or new_id()
+        original = original_key(user.id, image_id, received.format.content_type)
+        keys = {original}
+        async with self._deleted_on_failure(keys):
+            _, rendering = await gather_or_cancel(
+                self._put_original(original, received), self._renderer.render(received.file)
+            )
+            image = _new_image(user, image_id, received, rendering, source)
+            keys.update(image.object_keys)
+            await gather_or_cancel(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
+        await self._add_record(image, claim)
+        self._metrics.count_image(image.size)
+        _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
+        return image
+
+    async def store_deferred(
+        self, user: User, received: ReceivedFile, *, image_id: str | None = None, claim: Claim | None = None
+    ) -> Image:
+        """Validate the header of an image and store it. A background job renders the thumbnails.
+
+        When this returns, original, record and job are durable. Raises QuotaExceeded, what `Renderer.render` raises for
+        a header, and ClaimLost. After an error nothing is left.
+        """
+        await self.check_quota(user, received.size)
+        image = await self._inspect(user, received, image_id=image_id or new_id(), source=None)
+        async with self._deleted_on_failure(image.object_keys):
+            await gather_or_cancel(self._put_original(image.original_key, received), write_sidecar(self._store, image))
+            # The job is added before the record: a record whose thumbnails nobody renders must never exist.
+            job = await self._jobs.add(user, RENDER_JOB_KIND, image_id=image.id)
+        await self._add_record(image, claim)
+        await self._jobs.send(job)
+        self._metrics.count_image(image.size)
+        _log.info("image.accepted", image_id=image.id, bytes=image.size, content_type=image.content_type)
+        return image
+
+    async def store_rendered_if_idle(
+        self, user: User, received: ReceivedFile, *, image_id: str | None = None, claim: Claim | None = None
+    ) -> Image:
+        """Like `store_upload`, or like `store_deferred` if the renderer is overloaded."""
+        image_id = image_id or new_id()
+        try:
+            return await self.store_upload(user, received, image_id=image_id, claim=claim)
+        except Overloaded:
+            return await self.store_deferred(user, received, image_id=image_id, claim=claim)
+
+    async def adopt(self, user: User, received: ReceivedFile, *, image_id: str, sidecar: Sidecar) -> Image:
+        """Add the record of an original that is in the store but has no record. A job renders its thumbnails.
+
+        The image counts toward the quota but is never refused, since it was accepted before. Raises what
+        `Renderer.render` raises for a header, ImageMissing if a user deleted the image, and OwnerClosed.
+        """
+        image = await self._inspect(user, received, image_id=image_id, source=sidecar.source)
+        job = await self._jobs.add(user, RENDER_JOB_KIND, image_id=image.id)
+        await self._images.add(image, quota=Quota())
+        await self._jobs.send(job)
+        return image
+
+    async def check_quota(self, user: User, size: int) -> None:
+        """Raise QuotaExceeded early if the quota is already exhausted. `ImageTable.add` enforces it."""
+        if not self._quota.images and not self._quota.bytes:
+            return
+        usage = await self._images.usage(user.id)
+        if self._quota.images and usage.images + 1 > self._quota.images:
+            raise QuotaExceeded
+        if self._quota.bytes and usage.bytes + size > self._quota.bytes:
+            raise QuotaExceeded
+
+    async def _inspect(self, user: User, received: ReceivedFile, *, image_id: str, source: Source | None) -> Image:
+        """Validate the header, and return the record with all thumbnails pending."""
+        header = await self._inspector.render(received.file)
+        pending = tuple(Thumbnail(size, ThumbnailStatus.PENDING, attempts=0) for size in self._sizes)
+        return replace(_new_image(user, image_id, received, header, source), thumbnails=pending)
+
+    async def _put_original(self, key: str, received: ReceivedFile) -> None:
+        await self._store.put_file(
+            key,
+            received.file,
+            size=received.size,
+            sha256=received.sha256,
+            content_type=received.format.content_type,
+        )
+
+    async def _add_record(self, image: Image, claim: Claim | None) -> None:
+        try:
+            await self._images.add(image, quota=self._quota, claim=claim)
+        except (ClaimLost, ImageMissing, OwnerClosed, QuotaExceeded):
+            await asyncio.shield(self._delete_objects(image.object_keys))
+            raise
+        except BaseException:
+            await asyncio.shield(self._undo_add(image))
+            raise
+
+    async def _undo_add(self, image: Image) -> None:
+        """Undo a write whose outcome is unknown: a record must never exist without its objects.
+
+        The objects are deleted only if there was a record to remove. Otherwise the write may still take effect, and
+        reconciling decides later.
+        """
+        try:
+            await self._images.remove(image.owner_id, image.id)
+        except AppError as error:
+            _log.warning("image.left_for_reconcile", image_id=image.id, cause=error.code)
+            return
+        await self._delete_objects(image.object_keys)
+
+    @asynccontextmanager
+    async def _deleted_on_failure(self, keys: Collection[str]) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                yield
+        except BaseException as error:
+            await asyncio.shield(self._delete_objects(keys))
+            if isinstance(error, TimeoutError):
+                raise Overloaded from error
+            raise
+
+    async def _delete_objects(self, keys: Collection[str]) -> None:
+        try:
+            await self._store.delete(keys)
+        except AppError as error:
+            _log.warning("objects.left_for_reconcile", keys=len(keys), cause=error.code)
+
+
+async def put_thumbnails(store: ObjectStore, image: Image, rendering: Rendering) -> None:
+    """Store the rendered thumbnails under the keys of the image's thumbnails, all of which are ready."""
+    pairs = zip(image.thumbnails, rendering.thumbnails, strict=True)
+    puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in pairs}
+    await gather_or_cancel(*(store.put(key, r.data, content_type=r.content_type) for key, r in puts.items()))
+
+
+def ready_thumbnail(rendered: RenderedThumbnail, *, attempts: int = 1) -> Thumbnail:
+    return Thumbnail(
+        size=rendered.size,
+        status=ThumbnailStatus.READY,
+        content_type=rendered.content_type,
+        width=rendered.width,
+        height=rendered.height,
+        bytes=len(rendered.data),
+        attempts=attempts,
+    )
+
+
+def _new_image(user: User, image_id: str, received: ReceivedFile, rendering: Rendering, source: Source | None) -> Image:
+    return Image(
+        id=image_id,
+        owner_id=user.id,
+        filename=received.filename,
+        description=received.description,
+        content_type=received.format.content_type,
+        size=received.size,
+        sha256=received.sha256,
+        width=rendering.width,
+        height=rendering.height,
+        uploaded_at=id_timestamp(image_id),
+        placeholder=rendering.placeholder,
+        thumbnails=tuple(ready_thumbnail(rendered) for rendered in rendering.thumbnails),
+        source=source,
+    )
+
+
+async def gather_or_cancel(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Run all coroutines concurrently. The first failure cancels the others, and is raised when they have ended."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

@@ -1,0 +1,289 @@
+"""Objects as files in a folder of this machine, and the URLs and forms that the service signs and serves itself."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+import stat
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, ParamSpec, TypeVar
+from urllib.parse import quote
+
+from app.common.signing import derive_key, sign, verify
+from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
+from app.domain.formats import FORMATS_BY_EXTENSION
+from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
+from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
+from app.storage.disk.files import copy_file, move, read_chunks, sync_folder, walk_folder, write_durably
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Relative, for a service behind a path prefix: whoever answers a request knows where it was reached.
+URL_PATH = "api/v1/objects/"
+FORM_URL = "api/v1/objects"
+WALK_BATCH = 500
+_THREADS = 8
+_OTHER_CONTENT_TYPES = {"json": "application/json", "zip": "application/zip"}
+
+# Where files are written before they are whole. Beside the objects, so that moving one is a rename in the same file
+# system; no key has a `~` in it.
+_DRAFTS = "~drafts"
+
+
+@asynccontextmanager
+async def open_disk(
+    folder: Path, *, url_key: bytes, ttl_seconds: int, window_seconds: int, clock: Callable[[], float] = time.time
+) -> AsyncIterator[DiskObjectStore]:
+    """Open the store in `folder`, made if need be, and clear what a killed process left half written."""
+    folder = await asyncio.to_thread(folder.resolve)
+    lock = await asyncio.to_thread(_prepare, folder)
+    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
+    try:
+        yield DiskObjectStore(
+            folder,
+            executor=executor,
+            url_key=url_key,
+            ttl_seconds=ttl_seconds,
+            window_seconds=window_seconds,
+            clock=clock,
+        )
+    finally:
+        await asyncio.to_thread(executor.shutdown)
+        os.close(lock)
+
+
+def _prepare(folder: Path) -> int:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    drafts = folder / _DRAFTS
+    drafts.mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
+    # Held shared by each process that writes here: whoever gets it alone knows that nobody is in the middle of it.
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in drafts.iterdir():
+            left.unlink()
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    return lock
+
+
+class DiskObjectStore:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        executor: ThreadPoolExecutor,
+        url_key: bytes,
+        ttl_seconds: int,
+        window_seconds: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._folder = folder
+        self._executor = executor
+        self._url_key = url_key
+        # Of its own, so that what was signed to be read is no leave to write.
+        self._form_key = derive_key(url_key.hex(), "object-form")
+        self._ttl_seconds = ttl_seconds
+        self._window_seconds = window_seconds
+        self._clock = clock
+
+    # A file has no place for a content type: when it is served, the key's extension tells it.
+
+    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:  # noqa: ARG002
+        await self._in_thread(self._keep, check_key(key), read_chunks(file.fileno(), size=size, sha256=sha256))
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002
+        await self._in_thread(self._keep, check_key(key), (data,))
+
+    async def delete(self, keys: Collection[str]) -> None:
+        await self._in_thread(self._remove, [check_key(key) for key in keys])
+
+    async def size(self, key: str) -> int | None:
+        status = await self._in_thread(self._find, check_key(key))
+        return None if status is None else status.st_size
+
+    async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
+        return await self._in_thread(self._copy, check_key(key), file.fileno(), max_bytes=max_bytes)
+
+    async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
+        objects = self._walk(check_prefix(prefix))
+        while batch := await self._in_thread(lambda: list(islice(objects, WALK_BATCH))):
+            for found in batch:
+                yield found
+
+    async def now(self) -> datetime:
+        return await self._in_thread(self._time)
+
+    async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        now = int(self._clock())
+        expires = now - now % self._window_seconds + self._window_seconds + self._ttl_seconds
+        signature = sign(self._url_key, _message(check_key(key), expires, filename))
+        url = f"{URL_PATH}{key}?expires={expires}&signature={signature}"
+        if filename is not None:
+            url += f"&filename={quote(filename, safe='')}"
+        return SignedUrl(url, datetime.fromtimestamp(expires, UTC))
+
+    async def open_signed(
+        self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime
+    ) -> LocalObject:
+        if not verify(self._url_key, _message(key, expires, filename), signature):
+            raise UrlInvalid
+        if now.timestamp() >= expires:
+            raise UrlExpired
+        status = await self._in_thread(self._find, key)
+        if status is None:
+            raise ObjectMissing
+        return LocalObject(
+            path=self._folder / key,
+            size=status.st_size,
+            content_type=_content_type(key),
+            # Every put makes a file of its own, so no two contents of a key share these.
+            etag=f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"',
+        )
+
+    async def presign_post(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> PresignedPost:
+        if not check_key(key).startswith(INCOMING_PREFIX):
+            raise ValueError(f"a form may not write to {key!r}")
+        expires = int(expires_at.timestamp())
+        fields = {"key": key, "Content-Type": content_type, "size": str(size), "expires": str(expires)}
+        if sha256 is not None:
+            fields["sha256"] = sha256
+        fields["signature"] = sign(self._form_key, _form_message(fields))
+        return PresignedPost(FORM_URL, fields, datetime.fromtimestamp(expires, UTC))
+
+    def verify_post(self, fields: Mapping[str, str], *, now: datetime) -> PresignedPostClaims:
+        if not verify(self._form_key, _form_message(fields), fields.get("signature", "")):
+            raise FormInvalid
+        if now.timestamp() >= int(fields["expires"]):
+            raise FormExpired
+        return PresignedPostClaims(fields["key"], fields["Content-Type"], int(fields["size"]), fields.get("sha256"))
+
+    async def check(self) -> None:
+        await self._in_thread(self._probe)
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        job = self._executor.submit(_translate_errors, partial(function, *args, **kwargs))
+        waiter = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(waiter)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped. Whoever cancels deletes the key next: it must not be written after that.
+            if not job.cancel():
+                await asyncio.wait([waiter])
+                waiter.exception()  # asked for, or asyncio logs that nobody did
+            raise
+
+    def _keep(self, key: str, chunks: Iterable[bytes]) -> None:
+        path = self._locate(key)
+        draft = self._folder / _DRAFTS / secrets.token_hex(16)
+        try:
+            write_durably(draft, chunks)
+            move(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        self._sync_folders(path)
+
+    def _locate(self, key: str) -> Path:
+        path = self._folder / key
+        if path.parent.resolve() != path.parent:
+            raise ValueError(f"a symbolic link is in the way of {key!r}")
+        return path
+
+    def _sync_folders(self, path: Path) -> None:
+        # All of them: one that was there already may have been made a moment ago by somebody who has not synced it yet.
+        for folder in path.parents:
+            with suppress(FileNotFoundError):  # the object was deleted meanwhile, and its folder with it
+                sync_folder(folder)
+            if folder == self._folder:
+                return
+
+    def _require_folder(self) -> None:
+        """Raise OSError if the folder is gone, as when its disk is not mounted: nothing is missing in it then."""
+        (self._folder / _DRAFTS).stat()
+
+    def _remove(self, keys: Iterable[str]) -> None:
+        self._require_folder()
+        for key in keys:
+            path = self._locate(key)
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                path.unlink()
+            self._remove_empty_folders(path)
+
+    def _remove_empty_folders(self, path: Path) -> None:
+        for folder in path.parents:
+            if folder == self._folder:
+                return
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+    def _find(self, key: str) -> os.stat_result | None:
+        self._require_folder()
+        try:
+            status = self._locate(key).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def _copy(self, key: str, target: int, *, max_bytes: int) -> str:
+        if self._find(key) is not None:
+            with suppress(FileNotFoundError), (self._folder / key).open("rb", buffering=0) as source:
+                return copy_file(source.fileno(), target, max_bytes=max_bytes)
+        raise ObjectMissing
+
+    def _walk(self, prefix: str) -> Iterator[StoredObject]:
+        self._require_folder()
+        folder, slash, _ = prefix.rpartition("/")
+        self._locate(f"{folder}{slash}x")
+        yield from walk_folder(self._folder / folder, at=f"{folder}{slash}", prefix=prefix)
+
+    def _probe(self) -> os.stat_result:
+        probe = self._folder / _DRAFTS / secrets.token_hex(16)
+        try:
+            probe.write_bytes(b"x")
+            return probe.stat()
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def _time(self) -> datetime:
+        # By the file system's clock, which on a network drive is not this machine's.
+        return datetime.fromtimestamp(self._probe().st_mtime, UTC)
+
+
+def _translate_errors(function: Callable[[], T]) -> T:
+    try:
+        return function()
+    except OSError as error:
+        raise DependencyUnavailable("store") from error
+
+
+def _content_type(key: str) -> str:
+    extension = key.rpartition(".")[2]
+    if extension in _OTHER_CONTENT_TYPES:
+        return _OTHER_CONTENT_TYPES[extension]
+    known = FORMATS_BY_EXTENSION.get(extension)
+    return known.content_type if known else "application/octet-stream"
+
+
+def _message(key: str, expires: int, filename: str | None) -> bytes:
+    # Unambiguous: neither a key nor a number has a line break in it.
+    message = f"{key}\n{expires}" if filename is None else f"{key}\n{expires}\n{filename}"
+    return message.encode("utf-8", "surrogatepass")
+
+
+def _form_message(fields: Mapping[str, str]) -> bytes:
+    # All there are, so that a form can neither lose a field nor get another one.
+    return json.dumps(sorted((name, value) for name, value in fields.items() if name != "signature")).encode()

@@ -1,0 +1,188 @@
+"""S3 URLs and forms that need no token, by AWS Signature Version 4: in the query string, and in a form's fields.
+
+The algorithms: "Authenticating Requests: Using Query Parameters" and "Authenticating Requests in Browser-Based Uploads
+Using POST", Amazon S3 API Reference.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+from urllib.parse import quote
+
+from app.domain.objects import PresignedPost, SignedUrl
+from app.storage.s3.endpoints import locate_bucket
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_MAX_SECONDS = 7 * 24 * 3600  # S3 refuses a longer X-Amz-Expires
+
+
+class Credentials(Protocol):
+    """As botocore hands them out; its types allow None for the keys, which found credentials do not have."""
+
+    @property
+    def access_key(self) -> str | None: ...
+    @property
+    def secret_key(self) -> str | None: ...
+    @property
+    def token(self) -> str | None: ...
+
+
+class CredentialsSource(Protocol):
+    async def get_frozen_credentials(self) -> Credentials:
+        """Return what is good now, refreshed if need be; at once if not."""
+        ...
+
+
+def derive_signing_key(secret_key: str, *, date: str, region: str, service: str) -> bytes:
+    """Return the key that signs everything of one day (`date`, as 20261130) in one region."""
+    key = f"AWS4{secret_key}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), hashlib.sha256)
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What a signing key is good for."""
+
+    timestamp: str
+    name: str
+    key: bytes
+
+
+def _open_scope(credentials: Credentials, *, instant: int, region: str) -> _Scope:
+    timestamp = datetime.fromtimestamp(instant, UTC).strftime("%Y%m%dT%H%M%SZ")
+    date = timestamp[:8]
+    key = derive_signing_key(credentials.secret_key or "", date=date, region=region, service="s3")
+    return _Scope(timestamp, f"{date}/{region}/s3/aws4_request", key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """All that is the same for every URL signed in one window with the same credentials."""
+
+    credentials: Credentials
+    instant: int
+    expires_at: datetime
+    query: str
+    signed_query: str
+    string_to_sign: str
+    key: bytes
+
+
+class Presigner:
+    """Signs GET URLs and POST forms for the endpoint that clients use; another host in a URL would break it.
+
+    The instant of signing a URL is rounded down to a window, so that it repeats to the letter within it.
+    With temporary credentials a URL or form ends with them, however long it was signed for; a URL changes
+    when they are refreshed.
+    """
+
+    def __init__(
+        self,
+        credentials: CredentialsSource,
+        *,
+        bucket: str,
+        region: str,
+        endpoint_url: str | None,
+        ttl_seconds: int,
+        window_seconds: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if window_seconds < 1 or not 1 <= ttl_seconds <= _MAX_SECONDS - window_seconds:
+            raise ValueError("S3 URLs live for at least a second and, the signing window included, at most seven days.")
+        address = locate_bucket(bucket, region=region, endpoint_url=endpoint_url)
+        self._credentials = credentials
+        self._bucket = bucket
+        self._region = region
+        self._origin = address.origin
+        self._path = address.path
+        self._canonical_end = f"\nhost:{address.host}\n\nhost\nUNSIGNED-PAYLOAD"
+        self._window_seconds = window_seconds
+        self._lifetime = ttl_seconds + window_seconds
+        self._clock = clock
+        self._window: _Window | None = None
+
+    async def sign(self, key: str, *, disposition: str | None = None, content_type: str | None = None) -> SignedUrl:
+        """Return the URL that reads `key`, answered with the headers given here in place of the stored ones."""
+        window = self._open_window(await self._credentials.get_frozen_credentials())
+        path = f"{self._path}{quote(key, safe='/~')}"
+        overrides = _encode_overrides(disposition, content_type)
+        # Sorted, as the canonical query has to be: X comes before r.
+        canonical = f"GET\n{path}\n{window.signed_query}{'&' if overrides else ''}{overrides}{self._canonical_end}"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        signature = hmac.digest(window.key, f"{window.string_to_sign}{digest}".encode(), hashlib.sha256).hex()
+        query = f"{overrides}{'&' if overrides else ''}{window.query}"
+        return SignedUrl(f"{self._origin}{path}?{query}&X-Amz-Signature={signature}", window.expires_at)
+
+    async def presign_post(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> PresignedPost:
+        """Return the form that S3 takes for `key`, with `size` bytes and no more or less, until `expires_at`."""
+        credentials = await self._credentials.get_frozen_credentials()
+        scope = _open_scope(credentials, instant=int(self._clock()), region=self._region)
+        expires_at = expires_at.astimezone(UTC).replace(microsecond=0)
+        exact = {"Content-Type": content_type}
+        if sha256 is not None:
+            # Enough by itself: PutObject, whose headers a form's fields are, ignores the algorithm's name beside it.
+            exact["x-amz-checksum-sha256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
+        exact |= {"bucket": self._bucket, "key": key, "x-amz-algorithm": _ALGORITHM}
+        exact |= {"x-amz-credential": f"{credentials.access_key}/{scope.name}", "x-amz-date": scope.timestamp}
+        if credentials.token:
+            exact["x-amz-security-token"] = credentials.token
+        policy = _encode_policy(exact, size=size, expires_at=expires_at)
+        signature = hmac.digest(scope.key, policy.encode(), hashlib.sha256).hex()
+        fields = {name: value for name, value in exact.items() if name != "bucket"}
+        url = f"{self._origin}{self._path.removesuffix('/') or '/'}"
+        return PresignedPost(url, fields | {"policy": policy, "x-amz-signature": signature}, expires_at)
+
+    def _open_window(self, credentials: Credentials) -> _Window:
+        now = int(self._clock())
+        instant = now - now % self._window_seconds
+        window = self._window
+        if window is None or window.instant != instant or window.credentials != credentials:
+            window = self._window = self._make_window(credentials, instant)
+        return window
+
+    def _make_window(self, credentials: Credentials, instant: int) -> _Window:
+        scope = _open_scope(credentials, instant=instant, region=self._region)
+        begin = (
+            f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={_encode(f'{credentials.access_key}/{scope.name}')}"
+            f"&X-Amz-Date={scope.timestamp}&X-Amz-Expires={self._lifetime}"
+        )
+        token = f"&X-Amz-Security-Token={_encode(credentials.token)}" if credentials.token else ""
+        return _Window(
+            credentials=credentials,
+            instant=instant,
+            expires_at=datetime.fromtimestamp(instant + self._lifetime, UTC),
+            query=f"{begin}&X-Amz-SignedHeaders=host{token}",
+            signed_query=f"{begin}{token}&X-Amz-SignedHeaders=host",
+            string_to_sign=f"{_ALGORITHM}\n{scope.timestamp}\n{scope.name}\n",
+            key=scope.key,
+        )
+
+
+def _encode_policy(exact: Mapping[str, str], *, size: int, expires_at: datetime) -> str:
+    length: list[str | int] = ["content-length-range", size, size]
+    policy = {
+        "expiration": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "conditions": [length, *({name: value} for name, value in exact.items())],
+    }
+    return base64.b64encode(json.dumps(policy).encode()).decode()
+
+
+def _encode(text: str) -> str:
+    return quote(text, safe="~")
+
+
+def _encode_overrides(disposition: str | None, content_type: str | None) -> str:
+    values = (("response-content-disposition", disposition), ("response-content-type", content_type))
+    return "&".join(f"{name}={_encode(value)}" for name, value in values if value is not None)

@@ -1,0 +1,263 @@
+"""Objects in an S3 bucket. URLs and forms are signed elsewhere, for the endpoint that clients use."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import math
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+
+import aiohttp
+import stamina
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.common.content_disposition import attachment
+from app.domain.errors import DependencyUnavailable, ObjectMissing
+from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
+from app.domain.objects import PresignedPost, SignedUrl, StoredObject
+from app.storage.s3.files import FileSlice, save_to_file
+
+if TYPE_CHECKING:
+    from aiobotocore.response import StreamingBody
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
+_MAX_PARTS = 10_000
+PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes for all parts but the last
+MAX_FILE_BODIES = 12
+"""Files and parts of files that are on their way to S3 at once; each costs a connection's buffers."""
+MAX_KEYS_A_DELETE = 1000
+
+_FETCH_ATTEMPTS = 3
+# Over all attempts. aiohttp's own timeouts run neither while a body is being sent nor while a connection is waited for.
+_CALL_SECONDS = 15
+_TRANSFER_SECONDS = 60
+_SLOWEST_BYTES_A_SECOND = 1 << 20
+_ABORT_SECONDS = 10
+
+# An object never changes under its key.
+_CACHE_CONTROL = "private, max-age=31536000, immutable"
+
+
+class Signer(Protocol):
+    async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl: ...
+
+    async def presign_post(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> PresignedPost: ...
+
+
+class S3ObjectStore:
+    """The role needs s3:ListBucket as well: without it S3 answers 403, not 404, for a key that is not there."""
+
+    def __init__(self, client: S3Client, *, bucket: str, signer: Signer, clock: Callable[[], datetime]) -> None:
+        """`clock` tells S3's own time, as of its latest response."""
+        self._client = client
+        self._clock = clock
+        self._bucket = bucket
+        self._signer = signer
+        self._places = asyncio.Semaphore(MAX_FILE_BODIES)
+        self._aborts: set[asyncio.Task[None]] = set()
+
+    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
+        check_key(key)
+        if size <= MAX_SINGLE_PUT_BYTES:
+            body = FileSlice(file.fileno(), start=0, size=size)
+            async with self._places:
+                await self._put(key, body, sha256=bytes.fromhex(sha256), content_type=content_type)
+        else:
+            await self._put_in_parts(key, file.fileno(), size=size, content_type=content_type)
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        await self._put(check_key(key), data, sha256=hashlib.sha256(data).digest(), content_type=content_type)
+
+    async def _put(self, key: str, body: FileSlice | bytes, *, sha256: bytes, content_type: str) -> None:
+        async with _response_within(_TRANSFER_SECONDS):
+            await self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=cast("IO[bytes] | bytes", body),
+                ChecksumSHA256=base64.b64encode(sha256).decode(),
+                ContentType=content_type,
+                CacheControl=_CACHE_CONTROL,
+            )
+
+    async def _put_in_parts(self, key: str, fd: int, *, size: int, content_type: str) -> None:
+        async with _response_within(_CALL_SECONDS):
+            response = await self._client.create_multipart_upload(
+                Bucket=self._bucket,
+                Key=key,
+                ContentType=content_type,
+                CacheControl=_CACHE_CONTROL,
+                ChecksumAlgorithm="SHA256",
+            )
+        upload = _Upload(self._client, self._places, self._bucket, key, response["UploadId"])
+        try:
+            await upload.complete(await upload.put_parts(fd, size=size))
+        except BaseException:
+            await self._abort(upload)
+            raise
+
+    async def _abort(self, upload: _Upload) -> None:
+        # Shielded, so that whoever cancels once more leaves no parts behind that are paid for.
+        task = asyncio.create_task(upload.abort())
+        self._aborts.add(task)
+        task.add_done_callback(self._aborts.discard)
+        await asyncio.shield(task)
+
+    async def delete(self, keys: Collection[str]) -> None:
+        ordered = [check_key(key) for key in keys]
+        for start in range(0, len(ordered), MAX_KEYS_A_DELETE):
+            await self._delete(ordered[start : start + MAX_KEYS_A_DELETE])
+
+    async def _delete(self, keys: Sequence[str]) -> None:
+        async with _response_within(_CALL_SECONDS):
+            response = await self._client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        errors = [error for error in response.get("Errors", []) if error.get("Code") != "NoSuchKey"]
+        if errors:
+            first = errors[0]
+            cause = f"{len(errors)} of {len(keys)} keys were not deleted: {first.get('Code')}, {first.get('Message')}"
+            raise DependencyUnavailable("store") from RuntimeError(cause)
+
+    async def size(self, key: str) -> int | None:
+        check_key(key)
+        async with _response_within(_CALL_SECONDS):
+            try:
+                response = await self._client.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if _is_missing(error):
+                    return None
+                raise
+        return response["ContentLength"]
+
+    async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
+        check_key(key)
+        async with _response_within(_TRANSFER_SECONDS + max_bytes / _SLOWEST_BYTES_A_SECOND):
+            # botocore retries a request, but not a response that breaks off after its headers.
+            retries = stamina.retry_context(
+                on=(BotoCoreError, aiohttp.ClientError), attempts=_FETCH_ATTEMPTS, timeout=None, wait_initial=0.2
+            )
+            sha256 = ""
+            async for attempt in retries:
+                with attempt:
+                    sha256 = await save_to_file(await self._open(key), file.fileno(), max_bytes=max_bytes)
+            return sha256
+
+    async def _open(self, key: str) -> StreamingBody:
+        try:
+            response = await self._client.get_object(Bucket=self._bucket, Key=key)
+        except self._client.exceptions.NoSuchKey:
+            raise ObjectMissing from None
+        return response["Body"]
+
+    async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
+        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": check_prefix(prefix)}
+        while True:
+            async with _response_within(_CALL_SECONDS):
+                page = await self._client.list_objects_v2(**request)
+            for entry in page.get("Contents", []):
+                yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    async def now(self) -> datetime:
+        async with _response_within(_CALL_SECONDS):
+            await self._client.head_bucket(Bucket=self._bucket)
+        return self._clock()
+
+    async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        disposition = None if filename is None else attachment(filename)
+        try:
+            return await self._signer.sign(check_key(key), disposition=disposition)
+        except BotoCoreError as error:  # the credentials are over and could not be refreshed
+            raise DependencyUnavailable("store") from error
+
+    async def presign_post(
+        self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
+    ) -> PresignedPost:
+        if not check_key(key).startswith(INCOMING_PREFIX):
+            raise ValueError(f"a form may not write to {key!r}")
+        return await self._signer.presign_post(
+            key, content_type=content_type, size=size, sha256=sha256, expires_at=expires_at
+        )
+
+    async def check(self) -> None:
+        async with _response_within(_CALL_SECONDS):
+            try:
+                await self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if _is_missing(error):
+                    raise RuntimeError(
+                        f"There is no bucket {self._bucket!r}. Run setup_localstack.sh, or deploy infra/template.yaml."
+                    ) from error
+                raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """One multipart upload."""
+
+    client: S3Client
+    places: asyncio.Semaphore
+    bucket: str
+    key: str
+    upload_id: str
+
+    async def put_parts(self, fd: int, *, size: int) -> list[CompletedPartTypeDef]:
+        length = max(PART_BYTES, math.ceil(size / _MAX_PARTS))
+        slices = [FileSlice(fd, start=at, size=min(length, size - at)) for at in range(0, size, length)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._put_part(n, body)) for n, body in enumerate(slices, start=1)]
+        except ExceptionGroup as failures:
+            first = failures.exceptions[0]
+            raise first from first.__cause__
+        return [task.result() for task in tasks]
+
+    async def _put_part(self, number: int, body: FileSlice) -> CompletedPartTypeDef:
+        async with self.places, _response_within(_TRANSFER_SECONDS):
+            checksum = base64.b64encode(await asyncio.to_thread(body.sha256)).decode()
+            response = await self.client.upload_part(
+                Bucket=self.bucket,
+                Key=self.key,
+                UploadId=self.upload_id,
+                PartNumber=number,
+                Body=cast("IO[bytes]", body),
+                ChecksumSHA256=checksum,
+            )
+        return {"PartNumber": number, "ETag": response["ETag"], "ChecksumSHA256": checksum}
+
+    async def complete(self, parts: Sequence[CompletedPartTypeDef]) -> None:
+        async with _response_within(_TRANSFER_SECONDS):
+            await self.client.complete_multipart_upload(
+                Bucket=self.bucket, Key=self.key, UploadId=self.upload_id, MultipartUpload={"Parts": parts}
+            )
+
+    async def abort(self) -> None:
+        # What this misses, the bucket's lifecycle rule removes after a day.
+        with suppress(DependencyUnavailable):
+            async with _response_within(_ABORT_SECONDS):
+                await self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
+
+
+@asynccontextmanager
+async def _response_within(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (BotoCoreError, ClientError, aiohttp.ClientError, OSError, EOFError) as error:
+        raise DependencyUnavailable("store") from error
+
+
+def _is_missing(error: ClientError) -> bool:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.NOT_FOUND

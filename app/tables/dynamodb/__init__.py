@@ -1,0 +1,27 @@
+"""Tables in one DynamoDB table."""
+
+from app.tables.dynamodb.accounts import DynamoDBAccountTable
+from app.tables.dynamodb.consistency import DynamoDBReconcileTable, DynamoDBStoreIdTable
+from app.tables.dynamodb.counters import DynamoDBCounterTable
+from app.tables.dynamodb.direct_uploads import DynamoDBDirectUploadTable
+from app.tables.dynamodb.idempotency import DynamoDBIdempotencyTable
+from app.tables.dynamodb.images import DynamoDBImageTable
+from app.tables.dynamodb.jobs import DynamoDBJobTable
+from app.tables.dynamodb.owners import DynamoDBOwnerTable
+from app.tables.dynamodb.table import DynamoDBTable, make_config
+from app.tables.dynamodb.tombstones import DynamoDBTombstoneTable
+
+__all__ = [
+    "DynamoDBAccountTable",
+    "DynamoDBCounterTable",
+    "DynamoDBDirectUploadTable",
+    "DynamoDBIdempotencyTable",
+    "DynamoDBImageTable",
+    "DynamoDBJobTable",
+    "DynamoDBOwnerTable",
+    "DynamoDBReconcileTable",
+    "DynamoDBStoreIdTable",
+    "DynamoDBTable",
+    "DynamoDBTombstoneTable",
+    "make_config",
+]

@@ -1,0 +1,116 @@
+"""JobTable in DynamoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from app.domain.claims import RequestClaim
+from app.domain.jobs import DueJob, Job, JobStatus
+from app.tables.dynamodb import keys
+from app.tables.dynamodb.claims import add_new
+from app.tables.dynamodb.items import job_from_item, job_item, update_of
+from app.tables.dynamodb.table import ConditionFailed, DynamoDBTable
+from app.tables.serializer import time_from_text
+
+_ITEMS_PER_REQUEST = 250
+"""How many jobs one request searches for those with a given status: about 100 kB."""
+_FIXED_ATTRIBUTES = ("pk", "sk", "id", "owner_id", "kind", "created_at", "claim")
+
+
+class DynamoDBJobTable:
+    def __init__(self, table: DynamoDBTable) -> None:
+        self._table = table
+
+    async def add_job(self, job: Job, *, claim: RequestClaim | None = None) -> None:
+        await add_new(self._table, job_item(job), owner_id=job.owner_id, claim=claim)
+
+    async def find_job(self, owner_id: str, job_id: str) -> Job | None:
+        fields = await self._table.find(keys.job_key(owner_id, job_id))
+        return None if fields is None else job_from_item(fields)
+
+    async def page_jobs(
+        self, owner_id: str, *, before: str | None, limit: int, status: JobStatus | None = None
+    ) -> Sequence[Job]:
+        request: dict[str, Any] = {
+            "KeyConditionExpression": "#pk = :partition AND begins_with(#sk, :prefix)",
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        values = {"partition": keys.user_partition(owner_id), "prefix": keys.JOB_PREFIX}
+        if before is not None:
+            # The key to start after need not exist.
+            request["ExclusiveStartKey"] = keys.job_key(owner_id, before)
+        if status is not None:
+            # Limit counts the items that are read, not those that pass the filter.
+            request |= {"FilterExpression": "#status = :status", "Limit": max(limit, _ITEMS_PER_REQUEST)}
+            values["status"] = status
+        jobs: list[Job] = []
+        async for items in self._table.query(values=values, **request):
+            jobs += map(job_from_item, items)
+            if len(jobs) >= limit:
+                break
+        return jobs[:limit]
+
+    async def claim_job(
+        self, owner_id: str, job_id: str, *, claim: str, now: datetime, lease_until: datetime
+    ) -> Job | None:
+        try:
+            fields = await self._table.update(
+                keys.job_key(owner_id, job_id),
+                UpdateExpression="SET #status = :running, #claim = :claim, #due_at = :lease_until, #updated_at = :now "
+                "ADD #attempts :one",
+                # A finished job has no due_at.
+                ConditionExpression="#due_at <= :now",
+                values={
+                    "running": JobStatus.RUNNING,
+                    "claim": claim,
+                    "lease_until": lease_until,
+                    "now": now,
+                    "one": 1,
+                },
+            )
+        except ConditionFailed:
+            # The SDK may have retried a write that succeeded: check whether the job runs under our claim already.
+            job = await self.find_job(owner_id, job_id)
+            return job if job and job.status is JobStatus.RUNNING and job.claim == claim else None
+        return job_from_item(fields)
+
+    async def save_job(self, job: Job) -> bool:
+        if job.claim is None:
+            return False
+        changes = {name: value for name, value in job_item(job).items() if name not in _FIXED_ATTRIBUTES}
+        update = update_of(changes)
+        update["values"] |= {"claimed": job.claim, "running": JobStatus.RUNNING}
+        try:
+            await self._table.update(
+                keys.job_key(job.owner_id, job.id),
+                ConditionExpression="#claim = :claimed AND #status = :running",
+                **update,
+            )
+        except ConditionFailed:
+            # The SDK may have retried a write that succeeded: check whether our update is already there.
+            current = await self.find_job(job.owner_id, job.id)
+            return current is not None and current == replace(job, kind=current.kind, created_at=current.created_at)
+        return True
+
+    async def due_jobs(self, *, before: datetime, limit: int) -> Sequence[DueJob]:
+        pages = self._table.query(
+            IndexName=keys.DUE_INDEX,
+            KeyConditionExpression="#due = :due AND #due_at < :before",
+            Limit=limit,
+            values={"due": keys.DUE_JOBS, "before": before},
+        )
+        jobs: list[DueJob] = []
+        async for items in pages:
+            jobs += map(_due_job, items)
+            if len(jobs) >= limit:
+                break
+        return jobs
+
+
+def _due_job(fields: dict[str, Any]) -> DueJob:
+    job_id = fields["sk"].removeprefix(keys.JOB_PREFIX)
+    return DueJob(keys.user_of(fields["pk"]), job_id, time_from_text(fields["due_at"]))

@@ -1,0 +1,27 @@
+"""Tables in one SQLite file, opened by `open_sqlite`."""
+
+from app.tables.sqlite.accounts import SqliteAccountTable
+from app.tables.sqlite.consistency import SqliteReconcileTable, SqliteStoreIdTable
+from app.tables.sqlite.counters import SqliteCounterTable
+from app.tables.sqlite.database import SqliteDatabase, open_sqlite
+from app.tables.sqlite.direct_uploads import SqliteDirectUploadTable
+from app.tables.sqlite.idempotency import SqliteIdempotencyTable
+from app.tables.sqlite.images import SqliteImageTable
+from app.tables.sqlite.jobs import SqliteJobTable
+from app.tables.sqlite.owners import SqliteOwnerTable
+from app.tables.sqlite.tombstones import SqliteTombstoneTable
+
+__all__ = [
+    "SqliteAccountTable",
+    "SqliteCounterTable",
+    "SqliteDatabase",
+    "SqliteDirectUploadTable",
+    "SqliteIdempotencyTable",
+    "SqliteImageTable",
+    "SqliteJobTable",
+    "SqliteOwnerTable",
+    "SqliteReconcileTable",
+    "SqliteStoreIdTable",
+    "SqliteTombstoneTable",
+    "open_sqlite",
+]

@@ -1,0 +1,76 @@
+"""AccountTable in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from app.domain.accounts import Account, Session
+from app.domain.emails import normalize
+from app.domain.errors import EmailTaken
+from app.tables.serializer import time_to_text
+from app.tables.sqlite.database import SqliteDatabase
+from app.tables.sqlite.rows import first, insert
+
+_FIND = "SELECT * FROM accounts WHERE id = ?"
+_FIND_BY_EMAIL = "SELECT * FROM accounts WHERE normalized_email = ?"
+_SET_PASSWORD_HASH = "UPDATE accounts SET password_hash = ? WHERE id = ?"
+_ROTATE_SESSION = """
+    UPDATE sessions SET token_hash = ?, expires_at = ? WHERE account_id = ? AND id = ? AND token_hash = ?
+"""
+_REMOVE_SESSION = "DELETE FROM sessions WHERE account_id = ? AND id = ?"
+_REMOVE_SESSIONS = "DELETE FROM sessions WHERE account_id = ?"
+_REMOVE_EXPIRED_SESSIONS = "DELETE FROM sessions WHERE expires_at <= ?"
+_REMOVE_ACCOUNT = "DELETE FROM accounts WHERE id = ?"
+
+
+class SqliteAccountTable:
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def add_account(self, account: Account, *, session: Session) -> None:
+        def add(writer: sqlite3.Connection) -> None:
+            insert(writer, "accounts", account, normalized_email=normalize(account.email))
+            insert(writer, "sessions", session)
+
+        try:
+            await self._database.write(add)
+        except sqlite3.IntegrityError as error:
+            raise EmailTaken from error
+
+    async def find_account(self, account_id: str) -> Account | None:
+        return first(Account, await self._database.read(_FIND, account_id))
+
+    async def find_account_by_email(self, email: str) -> Account | None:
+        return first(Account, await self._database.read(_FIND_BY_EMAIL, normalize(email)))
+
+    async def set_password_hash(self, account_id: str, password_hash: str) -> None:
+        await self._database.execute(_SET_PASSWORD_HASH, password_hash, account_id)
+
+    async def add_session(self, session: Session) -> None:
+        await self._database.write(lambda writer: insert(writer, "sessions", session))
+
+    async def rotate_session(
+        self, account_id: str, session_id: str, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime
+    ) -> bool:
+        values = (new_hash, time_to_text(expires_at), account_id, session_id, old_hash)
+
+        def rotate(writer: sqlite3.Connection) -> bool:
+            # An expired session counts as missing. Deleting it here also keeps the table small.
+            writer.execute(_REMOVE_EXPIRED_SESSIONS, (time_to_text(now),))
+            return writer.execute(_ROTATE_SESSION, values).rowcount == 1
+
+        return await self._database.write(rotate)
+
+    async def remove_session(self, account_id: str, session_id: str) -> None:
+        await self._database.execute(_REMOVE_SESSION, account_id, session_id)
+
+    async def remove_sessions(self, account_id: str) -> None:
+        await self._database.execute(_REMOVE_SESSIONS, account_id)
+
+    async def remove_account(self, account_id: str) -> None:
+        def remove(writer: sqlite3.Connection) -> None:
+            writer.execute(_REMOVE_ACCOUNT, (account_id,))
+            writer.execute(_REMOVE_SESSIONS, (account_id,))
+
+        await self._database.write(remove)

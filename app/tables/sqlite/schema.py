@@ -1,0 +1,261 @@
+"""The tables of the SQLite file and how an older file is brought up to them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+# Migration n brings version n - 1 to n. What was released is never edited: a change is one more entry.
+# WITHOUT ROWID keeps the rows of an owner together in the order of ids, which is the order of pages.
+# Times are ISO 8601 text in UTC, always of the same width, so that they compare as times.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE images (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            uploaded_at TEXT NOT NULL,
+            placeholder TEXT NOT NULL,
+            thumbnails TEXT NOT NULL,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE usage (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            images INTEGER NOT NULL,
+            bytes INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE accounts (
+            id TEXT NOT NULL PRIMARY KEY,
+            email TEXT NOT NULL,
+            normalised_email TEXT NOT NULL UNIQUE,
+            password_hash TEXT NOT NULL,
+            display_name TEXT,
+            created_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE sessions (
+            account_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            token_hash TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (account_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
+        """
+        CREATE TABLE attempts (
+            key TEXT NOT NULL PRIMARY KEY,
+            count INTEGER NOT NULL,
+            resets_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX attempts_by_reset ON attempts (resets_at)",
+    ),
+    (
+        """
+        CREATE TABLE direct_uploads (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX direct_uploads_by_expiry ON direct_uploads (expires_at)",
+        """
+        CREATE TABLE once (
+            owner_id TEXT NOT NULL,
+            key TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            result_id TEXT NOT NULL,
+            done INTEGER NOT NULL,
+            leased_until TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX once_by_expiry ON once (expires_at)",
+    ),
+    (
+        """
+        CREATE TABLE store (
+            number INTEGER NOT NULL PRIMARY KEY CHECK (number = 1),
+            id TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+    (
+        # SQLite cannot take a NOT NULL from a column (placeholder) but by making the table anew.
+        """
+        CREATE TABLE images_4 (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            uploaded_at TEXT NOT NULL,
+            placeholder TEXT,
+            thumbnails TEXT NOT NULL,
+            source TEXT,
+            ean TEXT,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "INSERT INTO images_4 SELECT *, NULL, NULL FROM images",
+        "DROP TABLE images",
+        "ALTER TABLE images_4 RENAME TO images",
+        "CREATE INDEX images_by_ean ON images (owner_id, ean, id) WHERE ean IS NOT NULL",
+        """
+        CREATE TABLE jobs (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            due_at TEXT,
+            status TEXT NOT NULL,
+            claim TEXT,
+            attempts INTEGER NOT NULL,
+            progress INTEGER NOT NULL,
+            error TEXT,
+            ean TEXT,
+            description TEXT,
+            image_id TEXT,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Those that are not finished are due at some time, those that are finished never again.
+        "CREATE INDEX jobs_by_due_time ON jobs (due_at) WHERE due_at IS NOT NULL",
+        "CREATE INDEX finished_jobs ON jobs (updated_at) WHERE due_at IS NULL",
+        """
+        CREATE TABLE closed_owners (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            until TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX closed_owners_by_end ON closed_owners (until)",
+    ),
+    (
+        """
+        CREATE TABLE tombstones (
+            owner_id TEXT NOT NULL,
+            image_id TEXT NOT NULL,
+            deleted_at TEXT NOT NULL,
+            closed_at TEXT,
+            PRIMARY KEY (owner_id, image_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX open_tombstones ON tombstones (deleted_at) WHERE closed_at IS NULL",
+        "CREATE INDEX closed_tombstones ON tombstones (closed_at) WHERE closed_at IS NOT NULL",
+        """
+        CREATE TABLE deleted_owners (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            deleted_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX deleted_owners_by_time ON deleted_owners (deleted_at)",
+        # One row for each object that no record refers to, by the last part of its key. The empty name is a record
+        # whose original is missing.
+        """
+        CREATE TABLE discrepancies (
+            owner_id TEXT NOT NULL,
+            image_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            first_seen_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, image_id, name)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE reconcile_state (
+            number INTEGER NOT NULL PRIMARY KEY CHECK (number = 1),
+            run_id TEXT NOT NULL,
+            unbroken_since TEXT NOT NULL,
+            originals_deleted TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+    (
+        "ALTER TABLE once RENAME TO idempotency",
+        "ALTER TABLE attempts RENAME TO counters",
+        "ALTER TABLE closed_owners RENAME TO blocked_owners",
+        "ALTER TABLE accounts RENAME COLUMN normalised_email TO normalized_email",
+        "UPDATE jobs SET kind = 'delete_account' WHERE kind = 'leave'",
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, *, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring the file to the newest version in one transaction. Raises RuntimeError if the file is even newer.
+
+    A copy of an existing file is made first, so that the previous version of the program can be started again.
+    """
+    version = _version(connection)
+    if 0 < version < len(migrations):
+        _back_up(connection, version)
+    if version < len(migrations):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have migrated the file while this one waited for the lock.
+            for statements in migrations[_version(connection) :]:
+                for statement in statements:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(migrations)}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    if version > len(migrations):
+        raise RuntimeError(
+            f"The database has version {version}, but this program supports versions up to {len(migrations)}. Start "
+            "the newer program that wrote it, or restore the copy that it made before the upgrade (see "
+            "docs/operations.md)."
+        )
+
+
+def _back_up(connection: sqlite3.Connection, version: int) -> None:
+    """Copy the file to `<name>.version-<number>`, unless an earlier start did."""
+    path = Path(connection.execute("PRAGMA database_list").fetchone()["file"])
+    backup = path.with_name(f"{path.name}.version-{version}")
+    if backup.exists():
+        return
+    # Several processes may start at once, so that each makes a copy of its own. mkstemp makes it private.
+    fd, draft = tempfile.mkstemp(prefix=f"{backup.name}.", dir=path.parent)
+    try:
+        connection.execute("VACUUM INTO ?", (draft,))
+        # Another process may have migrated the file since its version was read.
+        if _version(connection) == version:
+            os.fsync(fd)
+            os.link(draft, backup)
+    except FileExistsError:
+        pass
+    finally:
+        os.close(fd)
+        Path(draft).unlink()
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version

@@ -1,0 +1,135 @@
+"""What the tests of the background share: workers as processes, uploads that do not wait, and how it all ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from botocore.session import Session
+
+from tests.acceptance.conftest import ROOT, Running
+from tests.aws_emulators import AwsEmulator
+
+ASYNC = {"Prefer": "respond-async"}
+OBJECTS_PER_IMAGE = 5
+"""The original, its sidecar and three thumbnails."""
+UNFINISHED = ("queued", "running", "retrying")
+
+
+@dataclass
+class Worker:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait_until_logged(self, event: str, *, times: int = 1, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while self.log.read_text().count(event) < times:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+
+@contextmanager
+def worker(
+    environment: Mapping[str, str],
+    *,
+    name: str,
+    command: tuple[str, ...] = ("-m", "app", "worker"),
+    root: Path = ROOT,
+) -> Iterator[Worker]:
+    """`python -m app worker`, once it receives; at the end it is told to stop, unless it was killed before."""
+    log = Path(environment["DATA_DIR"]).with_name(f"{name}.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, *command], cwd=root, env=environment, stderr=output)
+    try:
+        working = Worker(process, log)
+        working.wait_until_logged("worker.started")
+        yield working
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@dataclass
+class Uploader:
+    """Posts to one service as one person, a bounded number at once."""
+
+    client: httpx.AsyncClient
+    places: asyncio.Semaphore
+
+    async def post(self, data: bytes) -> str:
+        async with self.places:
+            files = {"file": ("photo.jpg", data)}
+            response = await self.client.post("/api/v1/images/upload", files=files, headers=ASYNC)
+        assert response.status_code == 202, response.text
+        image_id: str = response.json()["id"]
+        return image_id
+
+
+def pages(running: Running, headers: Mapping[str, str], path: str, **query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    with httpx.Client(base_url=running.url, headers=headers, timeout=60) as client:
+        parameters: dict[str, str] = {"limit": "100", **query}
+        while True:
+            response = client.get(f"/api/v1{path}", params=parameters)
+            assert response.status_code == 200, response.text
+            found += response.json()["items"]
+            if response.json()["next_cursor"] is None:
+                return found
+            parameters["cursor"] = response.json()["next_cursor"]
+
+
+def unfinished(running: Running, headers: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [job for status in UNFINISHED for job in pages(running, headers, "/jobs", status=status)]
+
+
+def wait_until_done(running: Running, headers: Mapping[str, str], *, seconds: float) -> list[dict[str, Any]]:
+    """Return all jobs once none of them is under way."""
+    deadline = time.monotonic() + seconds
+    while left := unfinished(running, headers):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.5)
+    return pages(running, headers, "/jobs")
+
+
+def client(aws: AwsEmulator, service: str) -> Any:
+    return Session().create_client(service, region_name=aws.region, endpoint_url=aws.url)
+
+
+def keys(aws: AwsEmulator, prefix: str) -> list[str]:
+    found = client(aws, "s3").get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=prefix)
+    return [entry["Key"] for page in found for entry in page.get("Contents", ())]
+
+
+def hidden(aws: AwsEmulator) -> int:
+    """How many messages somebody has received, and neither acknowledged nor handed back."""
+    sqs = client(aws, "sqs")
+    name = "ApproximateNumberOfMessagesNotVisible"
+    url = sqs.get_queue_url(QueueName=aws.queue)["QueueUrl"]
+    return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+
+
+def dead_letters(aws: AwsEmulator) -> list[str]:
+    """Take the messages out of the dead-letter queue; return the ids of the jobs they are about."""
+    sqs = client(aws, "sqs")
+    url = sqs.get_queue_url(QueueName=f"{aws.queue}-dead")["QueueUrl"]
+    found: list[str] = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get("Messages"):
+        for message in messages:
+            found.append(json.loads(message["Body"])["job_id"])
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return found

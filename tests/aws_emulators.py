@@ -1,0 +1,119 @@
+"""The AWS emulators that the tests run against: moto's server unless the environment names another.
+
+`AWS_EMULATOR=ministack AWS_EMULATOR_URL=http://127.0.0.1:4566 pytest` runs the same tests against a server
+that is already there. Each gets the project's own template deployed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from botocore.session import Session
+
+from app.settings import AwsService, AwsServiceName
+from infra.deploy import deploy
+
+ROOT = Path(__file__).parents[1]
+REGION = "eu-west-1"
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "test")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "test")
+
+
+def skip_where_transactions_are_slow(aws: AwsEmulator) -> None:
+    """For a great many of them at once: on moto they outlast what a call may take on a busy machine."""
+    if aws.name == "moto":
+        pytest.skip("moto copies the whole table for each transaction")
+
+
+@dataclass(frozen=True)
+class AwsEmulator:
+    name: str
+    """moto, ministack or localstack."""
+    url: str
+    region: str
+    bucket: str
+    table: str
+    queue: str
+
+    def service(self, name: AwsServiceName, *, url: str | None = None) -> AwsService:
+        """Return how to reach a service of the emulator, or one that listens at `url`."""
+        return AwsService(
+            name=name,
+            region=self.region,
+            endpoint_url=url or self.url,
+            access_key="test",
+            secret_key="test",
+            session_token=None,
+        )
+
+    def make_queue(self) -> str:
+        """Make a queue beside the stack's own, and return its name."""
+        name = f"queue-{uuid4().hex}"
+        sqs: Any = Session().create_client("sqs", region_name=self.region, endpoint_url=self.url)
+        sqs.create_queue(QueueName=name)
+        return name
+
+
+@contextmanager
+def aws_emulator() -> Iterator[AwsEmulator]:
+    name = os.environ.get("AWS_EMULATOR", "moto")
+    if name != "moto":
+        yield _deployed(name, os.environ["AWS_EMULATOR_URL"])
+        return
+    with moto_server() as url:
+        yield _deployed(name, url)
+
+
+def _deployed(name: str, url: str) -> AwsEmulator:
+    outputs = deploy(endpoint_url=url, region=REGION, stack="image-upload-service", parameters={})
+    return AwsEmulator(
+        name, url, REGION, outputs["BucketName"], outputs["TableName"], outputs["QueueUrl"].rsplit("/", 1)[-1]
+    )
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen(  # our own interpreter, our own arguments
+        [sys.executable, "-m", "tests.moto_server", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(f"{url}/moto-api/")
+        yield url
+    finally:
+        process.kill()  # it keeps nothing, and takes seconds to stop when asked
+        process.wait(10)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for(url: str, *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url, timeout=1).status_code < 500:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise TimeoutError(url)

@@ -1,0 +1,56 @@
+"""Public addresses, and addresses of every kind that is not public."""
+
+from __future__ import annotations
+
+PUBLIC = "93.184.215.14"
+PUBLIC_6 = "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
+
+NOT_PUBLIC = {
+    "unspecified": "0.0.0.0",  # noqa: S104 - nothing is bound
+    "this network": "0.1.2.3",
+    "10/8": "10.0.0.1",
+    "CGNAT": "100.64.0.1",
+    "CGNAT, last": "100.127.255.254",
+    "metadata service of Alibaba Cloud": "100.100.100.200",
+    "loopback": "127.0.0.1",
+    "loopback, last": "127.255.255.254",
+    "metadata service": "169.254.169.254",
+    "172.16/12": "172.16.0.1",
+    "172.16/12, last": "172.31.255.255",
+    "metadata service of Oracle Cloud": "192.0.0.192",
+    "documentation": "192.0.2.1",
+    "6to4 relay": "192.88.99.1",
+    "192.168/16": "192.168.0.1",
+    "benchmarks": "198.18.0.1",
+    "benchmarks, last": "198.19.255.255",
+    "documentation 2": "198.51.100.1",
+    "documentation 3": "203.0.113.1",
+    "multicast": "224.0.0.1",
+    "reserved": "240.0.0.1",
+    "broadcast": "255.255.255.255",
+    "IPv6 unspecified": "::",
+    "IPv6 loopback": "::1",
+    "IPv4-compatible": "::7f00:1",
+    "IPv4-mapped loopback": "::ffff:127.0.0.1",
+    "IPv4-mapped public address": f"::ffff:{PUBLIC}",
+    "IPv4-translated": "::ffff:0:7f00:1",
+    "NAT64 of loopback": "64:ff9b::7f00:1",
+    "NAT64 of a public address": "64:ff9b::5db8:d70e",
+    "local NAT64": "64:ff9b:1::a00:1",
+    "discard-only": "100::1",
+    "Teredo": "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    "IPv6 benchmarks": "2001:2::1",
+    "ORCHID": "2001:20::1",
+    "IPv6 documentation": "2001:db8::1",
+    "6to4 of loopback": "2002:7f00:1::",
+    "6to4 of the metadata service": "2002:a9fe:a9fe::1",
+    "IPv6 documentation 2": "3fff::1",
+    "segment routing": "5f00::1",
+    "unique local": "fd00::1",
+    "metadata service of AWS": "fd00:ec2::254",
+    "link-local": "fe80::1",
+    "link-local with a scope": "fe80::1%eth0",
+    "public address with a scope": f"{PUBLIC_6}%1",
+    "site-local": "fec0::1",
+    "IPv6 multicast": "ff02::1",
+}
