@@ -8,15 +8,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 from fastapi import APIRouter, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 from app import __version__
+from app.api.cors import LoggingCORSMiddleware
 from app.api.draining import DrainMiddleware
 from app.api.errors import add_error_handlers
 from app.api.events import Watchers
 from app.api.middleware import InFlightRequests, RequestMiddleware, ServerErrorMiddleware
 from app.api.openapi import describe
 from app.api.routes import accounts, direct_uploads, health, images, jobs, metrics, objects
+from app.api.routing import RoutingMiddleware
 from app.api.services import Services
 from app.api.upload_form import UploadForm
 from app.api.web import PageConfig, add_web_page
@@ -28,25 +29,24 @@ _DESCRIPTION = """Accepts photo uploads, stores them durably, generates thumbnai
 Register or sign in under *accounts*, then send the access token with each request. All errors have the format
 `Problem`; their `code` is stable.
 """
-_REQUEST_HEADERS = (
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "If-None-Match",
-    "If-Range",
-    "Last-Event-ID",
-    "Prefer",
-    "Range",
-    "X-Request-ID",
-)
-_RESPONSE_HEADERS = (
+EXPOSED_HEADERS = (
     "Content-Disposition",
     "Content-Range",
     "ETag",
+    "Location",
     "Preference-Applied",
     "Retry-After",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Upload-Expires",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
     "X-Request-ID",
 )
+"""Response headers that scripts of other origins may read."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -98,16 +98,17 @@ def _lifespan(
 
 def _add_middleware(app: FastAPI, settings: Settings, in_flight: InFlightRequests, watchers: Watchers) -> None:
     """Add the middleware, the innermost first."""
+    app.add_middleware(RoutingMiddleware)
     app.add_middleware(ServerErrorMiddleware)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
-            allow_headers=_REQUEST_HEADERS,
-            expose_headers=_RESPONSE_HEADERS,
-            max_age=3600,
-        )
+    app.add_middleware(
+        LoggingCORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+        # There are no cookies, so a request with any header can do no more than one with a token.
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+        max_age=3600,
+    )
     app.add_middleware(RequestMiddleware, in_flight=in_flight)
     app.add_middleware(
         DrainMiddleware,

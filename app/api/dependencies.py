@@ -7,15 +7,17 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import structlog
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 
+from app.api.errors import unknown_field_message
 from app.api.services import Services
 from app.api.upload_form import UploadForm
 from app.domain.accounts import User
-from app.domain.errors import IdempotencyKeyInvalid, TokenMissing
+from app.domain.errors import FieldError, IdempotencyKeyInvalid, RequestInvalid, TokenMissing
 
 _bearer = OAuth2PasswordBearer(
     tokenUrl="api/v1/auth/token",
@@ -84,6 +86,19 @@ async def _idempotency_key(
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise IdempotencyKeyInvalid
     return key
+
+
+async def known_query(request: Request) -> None:
+    """Refuse unknown query parameters, which would otherwise be ignored. Names that begin with `_` are allowed.
+
+    Raises RequestInvalid.
+    """
+    parameters = get_flat_params(request.scope["route"].dependant)
+    known = {parameter.alias for parameter in parameters if isinstance(parameter.field_info, params.Query)}
+    unknown = [name for name in request.query_params if name not in known and not name.startswith("_")]
+    if unknown:
+        faults = [FieldError(f"query.{name}", unknown_field_message(name, known)) for name in dict.fromkeys(unknown)]
+        raise RequestInvalid(errors=faults)
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

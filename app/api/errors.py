@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from app.domain.errors import (
     AppError,
     BodyTooLarge,
     BodyTooSlow,
+    ContentEncodingUnsupported,
     DependencyUnavailable,
     FieldError,
     IdempotencyKeyInvalid,
@@ -44,6 +46,7 @@ _BY_STATUS: dict[int, type[AppError]] = {
     405: MethodNotAllowed,
     408: BodyTooSlow,
     413: BodyTooLarge,
+    415: ContentEncodingUnsupported,
 }
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -73,6 +76,7 @@ COMMON_ERRORS: tuple[type[AppError], ...] = (
     RequestInvalid,
     BodyTooLarge,
     BodyTooSlow,
+    ContentEncodingUnsupported,
     Overloaded,
     DependencyUnavailable,
     Internal,
@@ -141,8 +145,22 @@ async def _handle_validation_error(request: Request, error: Exception) -> Respon
     if any(fault["type"] == "json_invalid" for fault in error.errors()):
         return problem_response(JsonInvalid(), request.state.request_id)
     # The response never repeats the input, which may be a password.
-    faults = [FieldError(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+    faults = [FieldError(".".join(map(str, fault["loc"])), _message(request, fault)) for fault in error.errors()]
     return problem_response(RequestInvalid(errors=faults), request.state.request_id)
+
+
+def _message(request: Request, fault: dict[str, Any]) -> str:
+    if fault["type"] != "extra_forbidden":
+        return str(fault["msg"])
+    body = request.scope["route"].body_field
+    return unknown_field_message(str(fault["loc"][-1]), body.field_info.annotation.model_fields)
+
+
+def unknown_field_message(name: str, known: Iterable[str]) -> str:
+    """Return an error message that names the most similar known field, or all of them."""
+    names = sorted(known)
+    nearest = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"Unknown. Did you mean `{nearest[0]}`?" if nearest else f"Unknown. Expected: {', '.join(names)}."
 
 
 async def _handle_http_exception(request: Request, error: Exception) -> Response:
@@ -150,8 +168,14 @@ async def _handle_http_exception(request: Request, error: Exception) -> Response
     kind = _BY_STATUS.get(error.status_code, RequestMalformed if error.status_code < 500 else Internal)  # noqa: PLR2004
     response = problem_response(kind(), request.state.request_id)
     if allow := (error.headers or {}).get("Allow"):
-        response.headers["Allow"] = ", ".join(sorted({*allow.split(", "), *_described_methods(request)}))
+        methods = {*allow.split(", "), *_described_methods(request)}
+        response.headers["Allow"] = allow_header(methods)
     return response
+
+
+def allow_header(methods: Collection[str]) -> str:
+    """Return the value of Allow. Routes for GET also handle HEAD."""
+    return ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
 
 
 def _described_methods(request: Request) -> set[str]:

@@ -19,6 +19,7 @@ from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 
 from app.api.dependencies import CurrentUser
+from app.api.routing import is_head
 from app.domain.errors import AppError, Overloaded
 from app.jobs.polling import poll_changes
 
@@ -87,14 +88,17 @@ WatchersDep = Annotated[Watchers, Depends(_watchers)]
 class EventStream:
     """The stream that one client receives."""
 
-    def __init__(self, watchers: Watchers, last_event_id: str | None) -> None:
+    def __init__(self, watchers: Watchers, last_event_id: str | None, *, is_head: bool) -> None:
         self._watchers = watchers
+        self._is_head = is_head
         self._last_event_id = last_event_id
 
     async def follow(
         self, name: str, read: Callable[[], Awaitable[T]], *, is_final: Callable[[T], bool]
     ) -> AsyncIterator[ServerSentEvent]:
         """Yield an event for each value of `read` that is new to the client, until one is final or `read` fails."""
+        if self._is_head:
+            return
 
         def is_last(value: T) -> bool:
             return is_final(value) or self._watchers.stopping
@@ -111,6 +115,7 @@ class EventStream:
 
 
 async def _event_stream(
+    request: Request,
     watchers: WatchersDep,
     user: CurrentUser,
     last_event_id: Annotated[
@@ -119,7 +124,7 @@ async def _event_stream(
 ) -> AsyncIterator[EventStream]:
     """Hold a slot until the response has been sent. Raises Overloaded."""
     with watchers.slot(user.id):
-        yield EventStream(watchers, last_event_id)
+        yield EventStream(watchers, last_event_id, is_head=is_head(request))
 
 
 EventStreamDep = Annotated[EventStream, Depends(_event_stream)]

@@ -117,11 +117,14 @@ class _RequestContext:
         self._receive = receive
         self._send = send
         self._request_id = request_id
+        self._method = scope["method"]
         self._started = time.perf_counter()
         self._bytes_in = 0
         self._bytes_out = 0
         self._status = 0
-        self._body_pending = has_body(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        self._body_pending = has_body(headers)
+        self._is_encoded = headers.get("content-encoding", "identity").lower() != "identity"
         # In other requests, only a streaming response receives, to notice that the client has disconnected.
         self._route_reads_body = scope["method"] not in ("GET", "HEAD")
         scope["max_body_bytes"] = MAX_BODY_BYTES
@@ -140,7 +143,7 @@ class _RequestContext:
             self._count()
             _log.info(
                 "request.completed",
-                method=self._scope["method"],
+                method=self._method,
                 path=self._scope["path"],
                 status=self._status,
                 duration_ms=round(self._elapsed() * 1000, 1),
@@ -151,9 +154,7 @@ class _RequestContext:
     def _count(self) -> None:
         services: Services = self._scope["app"].state.services
         route = getattr(self._scope.get("route"), "path", "other")
-        services.metrics.count_request(
-            method=self._scope["method"], route=route, status=self._status, seconds=self._elapsed()
-        )
+        services.metrics.count_request(method=self._method, route=route, status=self._status, seconds=self._elapsed())
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._started
@@ -163,6 +164,8 @@ class _RequestContext:
         if message["type"] == "http.request":
             self._bytes_in += len(message.get("body", b""))
             self._body_pending = message.get("more_body", False)
+            if self._is_encoded and self._bytes_in and self._route_reads_body:
+                raise HTTPException(415)
             if self._bytes_in > self._scope["max_body_bytes"]:
                 if not self._route_reads_body:
                     await asyncio.Future()  # the rest stays unread while the response is being streamed

@@ -12,6 +12,7 @@ from app.api.upload_sink import UploadSink
 from app.common.temp_files import TempFiles
 from app.domain.errors import FieldError, RequestInvalid
 from app.domain.formats import ImageFormat
+from app.domain.text import clean_text
 from app.services.uploads import ReceivedFile
 
 MAX_DESCRIPTION = 2000
@@ -49,4 +50,4 @@ def _description(text: str | None) -> str | None:
     if text and len(text) > MAX_DESCRIPTION:
         message = f"Must have at most {MAX_DESCRIPTION} characters"
         raise RequestInvalid(errors=[FieldError("body.description", message)])
-    return text or None
+    return clean_text(text or "") or None

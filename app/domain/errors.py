@@ -142,6 +142,16 @@ class BodyTooSlow(AppError):
     default_detail = "The body of this request came in too slowly. Send it again."
 
 
+class ContentEncodingUnsupported(AppError):
+    code, status, title = "content_encoding_unsupported", 415, "Content encoding unsupported"
+    default_detail = "The body has a Content-Encoding. Send it uncompressed, without that header."
+
+
+class DigestMismatch(AppError):
+    code, status, title = "digest_mismatch", 400, "Digest mismatch"
+    default_detail = "The body that was received does not match the digest in the headers. Send the request again."
+
+
 class CursorInvalid(AppError):
     code, status, title = "cursor_invalid", 400, "Cursor invalid"
     default_detail = "The cursor is not one that this list gave out. Begin again without it."
@@ -159,7 +169,7 @@ class MultipartInvalid(AppError):
 
 class FileMissing(AppError):
     code, status, title = "file_missing", 422, "No file"
-    default_detail = "The form has no file in a part named file."
+    default_detail = "The form has no file. Send it in a field named `file`."
 
 
 class FileRepeated(AppError):

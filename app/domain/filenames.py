@@ -1,34 +1,34 @@
-"""Makes client filenames safe to display. A filename is never part of an object key."""
+"""Makes filenames safe to display. A filename is never part of an object key."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from app.domain.text import clean_line
 
 MAX_LENGTH = 255
 _MAX_EXTENSION = 16
 FALLBACK = "upload"
-
-# Cc and Cs are control characters and lone surrogates. Cf contains bidirectional marks and invisible characters, which
-# make one name look like another (CVE-2021-42574). The two joiners are allowed: emoji and several scripts need them.
-_REMOVED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_JOINERS = {"\u200c", "\u200d"}
+_RELATIVE_PATH = re.compile(r"^(\.{0,2}[/\\])+")
 
 
 def clean(filename: str | None) -> str:
-    """Return the last path part of `filename`, safe to display, at most `MAX_LENGTH` characters.
+    """Return the last part of a path from a client, safe to display, at most `MAX_LENGTH` characters.
 
     Returns `upload` if nothing is left.
     """
-    name = re.split(r"[/\\]", filename or "")[-1]
-    name = "".join(c for c in name if c in _JOINERS or unicodedata.category(c) not in _REMOVED_CATEGORIES)
-    name = unicodedata.normalize("NFC", name).strip()
-    if not name.strip("."):
-        return FALLBACK
-    return _shorten(name)
+    return _shorten(clean_line(re.split(r"[/\\]", filename or "")[-1]))
+
+
+def clean_title(title: str | None) -> str:
+    """Return a name that a person wrote as a filename like that of `clean`. Slashes become hyphens."""
+    without_path = _RELATIVE_PATH.sub("", title or "")
+    return _shorten(clean_line(re.sub(r"[/\\]", "-", without_path)))
 
 
 def _shorten(name: str) -> str:
+    if not name.strip("."):
+        return FALLBACK
     if len(name) <= MAX_LENGTH:
         return name
     stem, dot, extension = name.rpartition(".")

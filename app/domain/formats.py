@@ -30,6 +30,37 @@ FORMATS = (JPEG, PNG, GIF, WEBP, HEIC, HEIF, AVIF)
 FORMATS_BY_CONTENT_TYPE = {f.content_type: f for f in FORMATS}
 FORMATS_BY_EXTENSION = {extension: f for f in FORMATS for extension in f.extensions}
 
+UNKNOWN_TYPE = "application/octet-stream"
+"""Declared by clients that do not know the type, as browsers do for HEIC on Windows."""
+_TYPE_ALIASES = {
+    "": UNKNOWN_TYPE,
+    "binary/octet-stream": UNKNOWN_TYPE,
+    "image/jpg": JPEG.content_type,
+    "image/jpe": JPEG.content_type,
+    "image/pjpeg": JPEG.content_type,
+    "image/x-jpeg": JPEG.content_type,
+    "image/x-jpg": JPEG.content_type,
+    "image/x-citrix-jpeg": JPEG.content_type,
+    "image/mpo": JPEG.content_type,
+    "image/apng": PNG.content_type,
+    "image/vnd.mozilla.apng": PNG.content_type,
+    "image/x-png": PNG.content_type,
+    "image/x-citrix-png": PNG.content_type,
+    "image/x-gif": GIF.content_type,
+    "image/x-webp": WEBP.content_type,
+    "image/heic-sequence": HEIC.content_type,
+    "image/heif-sequence": HEIF.content_type,
+    "image/avif-sequence": AVIF.content_type,
+}
+"""Names that clients use besides the registered ones."""
+
+
+def canonical_content_type(declared: str) -> str:
+    """Return the declared type in lower case, without parameters, and by its registered name."""
+    media_type = declared.partition(";")[0].strip().lower()
+    return _TYPE_ALIASES.get(media_type, media_type)
+
+
 # ISO/IEC 14496-12 file type box; brands from ISO/IEC 23008-12 annex B (HEIF) and the AVIF specification.
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}

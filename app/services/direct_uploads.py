@@ -25,7 +25,7 @@ from app.domain.errors import (
     UploadMissing,
     file_too_large,
 )
-from app.domain.formats import SNIFF_BYTES
+from app.domain.formats import SNIFF_BYTES, canonical_content_type
 from app.domain.ids import is_id, new_id
 from app.domain.images import Image
 from app.domain.objects import PresignedPost, PresignedPostClaims
@@ -73,14 +73,15 @@ class DirectUploads:
         """
         if intent.size > self.max_bytes:
             raise file_too_large(self.max_bytes, size=intent.size)
-        self._uploads.require_supported_type(intent.content_type)
+        content_type = canonical_content_type(intent.content_type)
+        self._uploads.require_supported_type(content_type)
         await self._uploads.check_quota(user, intent.size)
         upload = DirectUpload(
             id=claim.result_id if claim else new_id(),
             owner_id=user.id,
             filename=filenames.clean(intent.filename),
             description=intent.description,
-            content_type=intent.content_type,
+            content_type=content_type,
             size=intent.size,
             sha256=intent.sha256,
             expires_at=self._clock() + FORM_LIFETIME,

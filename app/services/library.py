@@ -90,7 +90,7 @@ class Library:
         if not is_id(image_id):
             raise ImageMissing
         if "filename" in changes:
-            changes = {**changes, "filename": filenames.clean(changes["filename"])}
+            changes = {**changes, "filename": filenames.clean_title(changes["filename"])}
         image = await self._images.edit(user.id, image_id, changes=changes)
         if changes:
             await rewrite_sidecar(self._store, self._images, image)

@@ -87,7 +87,7 @@ class ProductImages:
                     size=os.fstat(file.fileno()).st_size,
                     sha256=sha256,
                     format=image_format,
-                    filename=filenames.clean(f"{_name(product)}.{image_format.extensions[0]}"),
+                    filename=filenames.clean_title(f"{_name(product)}.{image_format.extensions[0]}"),
                     description=job.description,
                 )
                 await self._store(attempt, user, received, product)

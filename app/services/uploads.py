@@ -14,7 +14,7 @@ from app.common.sidecars import Sidecar, write_sidecar
 from app.domain.accounts import User
 from app.domain.claims import Claim, ClaimLost
 from app.domain.errors import AppError, FormatUnsupported, ImageMissing, Overloaded, OwnerClosed, QuotaExceeded
-from app.domain.formats import ImageFormat, require_format
+from app.domain.formats import UNKNOWN_TYPE, ImageFormat, require_format
 from app.domain.ids import id_timestamp, new_id
 from app.domain.images import Image, Quota, Source, Thumbnail, ThumbnailStatus
 from app.domain.object_keys import original_key
@@ -74,8 +74,8 @@ class Uploads:
         return require_format(head, self._allowed)
 
     def require_supported_type(self, content_type: str) -> None:
-        """Raises FormatUnsupported unless `content_type` is supported."""
-        if content_type not in self._allowed:
+        """Raises FormatUnsupported unless `content_type` is a canonical type that is supported, or unknown."""
+        if content_type not in (*self._allowed, UNKNOWN_TYPE):
             supported = ", ".join(sorted(self._allowed))
             raise FormatUnsupported(f"Unsupported content type: {content_type}. Supported: {supported}.")
 

@@ -47,6 +47,9 @@ class Person:
     async def get(self, path: str, **arguments: Any) -> httpx.Response:
         return await self.request("GET", path, **arguments)
 
+    async def post(self, path: str, **arguments: Any) -> httpx.Response:
+        return await self.request("POST", path, **arguments)
+
     async def upload(self, data: bytes | None = None, *, filename: str = "photo.jpg", **form: str) -> httpx.Response:
         files = {"file": (filename, jpeg() if data is None else data, "application/octet-stream")}
         return await self.request("POST", "/images/upload", files=files, data=form)

@@ -26,7 +26,7 @@ async def finished(person: Person, job_id: str) -> dict[str, Any]:
 
 
 async def export(service: Service, person: Person) -> tuple[dict[str, Any], zipfile.ZipFile]:
-    response = await person.get("/auth/me/export")
+    response = await person.post("/auth/me/export")
     assert response.status_code == 202
     asked = response.json()
     assert (asked["kind"], asked["status"], asked["result"]) == ("export", "queued", None)
@@ -92,7 +92,7 @@ async def test_exports_cannot_be_asked_for_without_end(service: Service):
     person = await service.person()
     for _ in range(10):
         await export(service, person)
-    refused = await person.get("/auth/me/export")
+    refused = await person.post("/auth/me/export")
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_attempts")
     assert int(refused.headers["Retry-After"]) > 0
 
@@ -159,12 +159,12 @@ async def test_asking_again_while_an_export_is_under_way_gets_that_one(
         await write(*arguments)
 
     monkeypatch.setattr(exports, "_write", slowly)
-    first = (await person.get("/auth/me/export")).json()
+    first = (await person.post("/auth/me/export")).json()
     await taken.wait()
-    assert (await person.get("/auth/me/export")).json()["job_id"] == first["job_id"]
+    assert (await person.post("/auth/me/export")).json()["job_id"] == first["job_id"]
     free.set()
     await finished(person, first["job_id"])
-    assert (await person.get("/auth/me/export")).json()["job_id"] != first["job_id"]
+    assert (await person.post("/auth/me/export")).json()["job_id"] != first["job_id"]
 
 
 async def test_of_each_owner_the_newest_export_alone_is_kept(both: Service):
@@ -184,7 +184,7 @@ async def test_an_export_that_has_no_room_is_tried_again(tmp_path: Path, monkeyp
         person = await service.person()
         await person.upload()
         monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 999, 1))
-        job = (await person.get("/auth/me/export")).json()
+        job = (await person.post("/auth/me/export")).json()
         for _ in range(100):
             seen = (await person.get(f"/jobs/{job['job_id']}")).json()
             if seen["status"] == "retrying":

@@ -199,7 +199,7 @@ async def test_a_product_image_is_kept_once(service: Service, queue: Twice):
 async def test_an_export_is_made_once(service: Service, queue: Twice):
     person = await service.person()
     assert (await person.upload()).status_code == 201
-    assert (await person.get("/auth/me/export")).status_code == 202
+    assert (await person.post("/auth/me/export")).status_code == 202
     (job,) = await ended(person)
     await queue.wait_until_acknowledged([job["job_id"]])
     (job,) = await ended(person)

@@ -34,7 +34,7 @@ async def test_what_is_done_is_counted(tmp_path: Path):
         await person.upload(jpeg()[:-2000])
         await person.get("/images/0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10")
         await person.get("/images/0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b11")
-        job = (await person.get("/auth/me/export")).json()
+        job = (await person.post("/auth/me/export")).json()
         await person.get(f"/jobs/{job['job_id']}?wait=20")
         found = await samples(service)
     assert value(found, "http_requests_total", method="POST", route="/images/upload", status="201") == 1

@@ -115,7 +115,7 @@ async def test_an_export_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: P
             has_left.set()
 
         services.exports._store = Meanwhile(services.exports._store, on="put_file", do=leave)
-        assert (await person.get("/auth/me/export")).status_code == 202
+        assert (await person.post("/auth/me/export")).status_code == 202
         async with asyncio.timeout(30):
             await has_left.wait()
     assert files(tmp_path) == []
@@ -140,7 +140,7 @@ async def test_an_export_that_is_broken_off_while_it_is_written_was_no_attempt(
         with monkeypatch.context() as patched:
             patched.setattr(exports, "_add", add_slowly)
             patched.setattr(background, "_STOP_SECONDS", 0)
-            assert (await person.get("/auth/me/export")).status_code == 202
+            assert (await person.post("/auth/me/export")).status_code == 202
             async with asyncio.timeout(10):
                 await is_writing.wait()
             await service.container.worker._finish()

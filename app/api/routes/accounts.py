@@ -118,7 +118,7 @@ async def delete_me(request: Request, user: CurrentUser, token: AccessToken, ser
     return await job_view(request, services, await services.account_deletion.request(user, token))
 
 
-@router.get("/me/export", status_code=202, responses=problems(*TOKEN_ERRORS, TooManyAttempts))
+@router.post("/me/export", status_code=202, responses=problems(*TOKEN_ERRORS, TooManyAttempts))
 async def export_me(request: Request, user: CurrentUser, services: ServicesDep) -> JobView:
     """Export all your images and their metadata as a ZIP file, in the background.
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.schemas.direct_uploads import DirectUploadBody, DirectUploadView
+from app.api.schemas.fields import Id
 from app.api.schemas.images import ImageView
 from app.api.views import image_view
 from app.domain.errors import (
@@ -81,7 +82,7 @@ async def initiate_upload(
         QuotaExceeded,
     ),
 )
-async def complete_upload(request: Request, upload_id: str, user: CurrentUser, services: ServicesDep) -> ImageView:
+async def complete_upload(request: Request, upload_id: Id, user: CurrentUser, services: ServicesDep) -> ImageView:
     """Validate the file that arrived and create its image. Repeated calls return the same image."""
     image = await services.direct_uploads.complete(user, upload_id)
     return await image_view(request, services, image)

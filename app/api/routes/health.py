@@ -20,14 +20,12 @@ _CHECK_SECONDS = 3
 _log = structlog.stdlib.get_logger(__name__)
 
 
-@router.head("/live", include_in_schema=False)
 @router.get("/live")
 async def live() -> HealthView:
     """Report that the process responds."""
     return HealthView()
 
 
-@router.head("/ready", include_in_schema=False)
 @router.get("/ready", responses=problems(NotReady))
 async def ready(services: ServicesDep) -> HealthView:
     """Report that all dependencies respond. Otherwise the 503 names those that do not."""

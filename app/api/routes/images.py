@@ -11,10 +11,18 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep, UploadFormDep
+from app.api.dependencies import (
+    AuthenticatedRoute,
+    CurrentUser,
+    IdempotencyKey,
+    ServicesDep,
+    UploadFormDep,
+    known_query,
+)
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.events import EventStreamDep
 from app.api.preferences import Preference, RespondAsync
+from app.api.schemas.fields import Id
 from app.api.schemas.images import (
     DeleteBody,
     DeletedView,
@@ -137,7 +145,7 @@ def _upload_strategies(uploads: Uploads) -> dict[RespondAsync, Callable[..., Awa
     }
 
 
-@router.get("", responses=problems(*TOKEN_ERRORS, CursorInvalid))
+@router.get("", responses=problems(*TOKEN_ERRORS, CursorInvalid), dependencies=[Depends(known_query)])
 async def list_images(
     request: Request,
     user: CurrentUser,
@@ -154,17 +162,18 @@ async def list_images(
 @router.post("/delete", responses=problems(*TOKEN_ERRORS, JsonInvalid))
 async def delete_images(body: DeleteBody, user: CurrentUser, services: ServicesDep) -> DeletedView:
     """Delete up to 100 images. Returns one result per id."""
-    return DeletedView(results=await services.library.delete_many(user, body.ids))
+    results = await services.library.delete_many(user, [image_id.lower() for image_id in body.ids])
+    return DeletedView(results={image_id: results[image_id.lower()] for image_id in body.ids})
 
 
 @router.get("/{image_id}", responses=problems(*TOKEN_ERRORS, ImageMissing))
-async def read_image(request: Request, image_id: str, user: CurrentUser, services: ServicesDep) -> ImageView:
+async def read_image(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> ImageView:
     """Show an image by its id. With an EAN of 8 to 14 digits: the newest image that was fetched for that product."""
     image = await _get_by_id_or_ean(user, services, image_id)
     return await image_view(request, services, image)
 
 
-async def _get_by_id_or_ean(user: User, services: Services, image_id: str) -> Image:
+async def _get_by_id_or_ean(user: User, services: Services, image_id: Id) -> Image:
     if not looks_like_ean(image_id):
         return await services.library.get(user, image_id)
     try:
@@ -175,7 +184,7 @@ async def _get_by_id_or_ean(user: User, services: Services, image_id: str) -> Im
 
 @router.patch("/{image_id}", responses=problems(*TOKEN_ERRORS, JsonInvalid, ImageMissing))
 async def edit_image(
-    request: Request, image_id: str, body: EditBody, user: CurrentUser, services: ServicesDep
+    request: Request, image_id: Id, body: EditBody, user: CurrentUser, services: ServicesDep
 ) -> ImageView:
     """Change the filename or the description of an image."""
     image = await services.library.edit(user, image_id, changes=body.changes())
@@ -183,7 +192,7 @@ async def edit_image(
 
 
 @router.delete("/{image_id}", status_code=204, responses=problems(*TOKEN_ERRORS, ImageMissing))
-async def delete_image(image_id: str, user: CurrentUser, services: ServicesDep) -> Response:
+async def delete_image(image_id: Id, user: CurrentUser, services: ServicesDep) -> Response:
     """Delete an image: its metadata, original and thumbnails."""
     await services.library.delete(user, image_id)
     return Response(status_code=204)
@@ -195,14 +204,14 @@ async def delete_image(image_id: str, user: CurrentUser, services: ServicesDep) 
     response_class=RedirectResponse,
     responses=problems(*TOKEN_ERRORS, ImageMissing),
 )
-async def download_image(request: Request, image_id: str, user: CurrentUser, services: ServicesDep) -> Response:
+async def download_image(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> Response:
     """Redirect to a URL that downloads the original under its filename. That URL supports Range and ETag."""
     signed = await services.library.download_url(user, image_id)
     return RedirectResponse(urljoin(str(request.base_url), signed.url), status_code=307)
 
 
 @router.get("/{image_id}/thumbnails", responses=problems(*TOKEN_ERRORS, ImageMissing))
-async def list_thumbnails(request: Request, image_id: str, user: CurrentUser, services: ServicesDep) -> ThumbnailsView:
+async def list_thumbnails(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> ThumbnailsView:
     """List the thumbnails of an image with their status."""
     image = await image_view(request, services, await services.library.get(user, image_id))
     return ThumbnailsView(thumbnails=image.thumbnails)
@@ -211,13 +220,13 @@ async def list_thumbnails(request: Request, image_id: str, user: CurrentUser, se
 @router.post(
     "/{image_id}/thumbnails", status_code=202, responses=problems(*TOKEN_ERRORS, ImageMissing, TooManyAttempts)
 )
-async def retry_thumbnails(request: Request, image_id: str, user: CurrentUser, services: ServicesDep) -> ThumbnailsView:
+async def retry_thumbnails(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> ThumbnailsView:
     """Render the failed thumbnails of an image again, in the background."""
     image = await image_view(request, services, await services.thumbnails.retry_failed(user, image_id))
     return ThumbnailsView(thumbnails=image.thumbnails)
 
 
-async def _image(image_id: str, user: CurrentUser, services: ServicesDep) -> Image:
+async def _image(image_id: Id, user: CurrentUser, services: ServicesDep) -> Image:
     """A dependency, so that a missing image is reported before the stream starts."""
     return await services.library.get(user, image_id)
 
@@ -247,7 +256,7 @@ async def watch_image(
 
 @router.get("/{image_id}/thumbnails/{size}", responses=problems(*TOKEN_ERRORS, ImageMissing, ThumbnailMissing))
 async def read_thumbnail(
-    request: Request, image_id: str, size: int, user: CurrentUser, services: ServicesDep
+    request: Request, image_id: Id, size: int, user: CurrentUser, services: ServicesDep
 ) -> ThumbnailView:
     """Show one thumbnail of an image with its status."""
     image, thumbnail = await services.library.get_thumbnail(user, image_id, size)

@@ -10,9 +10,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep
+from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep, known_query
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.events import EventStreamDep, WatchersDep
+from app.api.routing import is_head
+from app.api.schemas.fields import Id
 from app.api.schemas.jobs import FetchImageBody, JobPageView, JobView
 from app.api.views import job_view
 from app.domain.ean import normalize
@@ -47,7 +49,7 @@ async def fetch_image(
     return await job_view(request, services, job)
 
 
-@router.get("/jobs", responses=problems(*TOKEN_ERRORS, CursorInvalid))
+@router.get("/jobs", responses=problems(*TOKEN_ERRORS, CursorInvalid), dependencies=[Depends(known_query)])
 async def list_jobs(
     request: Request,
     user: CurrentUser,
@@ -67,7 +69,7 @@ async def list_jobs(
 @router.get("/jobs/{job_id}", responses=problems(*TOKEN_ERRORS, JobMissing))
 async def read_job(
     request: Request,
-    job_id: str,
+    job_id: Id,
     user: CurrentUser,
     services: ServicesDep,
     watchers: WatchersDep,
@@ -75,7 +77,7 @@ async def read_job(
 ) -> JobView:
     """Show the status of a job. With `wait`, the response is sent when the job has finished or the time has passed."""
     job = await services.jobs.get(user, job_id)
-    if wait and not job.is_finished:
+    if wait and not job.is_finished and not is_head(request):
         with watchers.slot(user.id):
             read = partial(services.jobs.get, user, job_id)
             async for current in poll_changes(
@@ -85,7 +87,7 @@ async def read_job(
     return await job_view(request, services, job)
 
 
-async def _job(job_id: str, user: CurrentUser, services: ServicesDep) -> Job:
+async def _job(job_id: Id, user: CurrentUser, services: ServicesDep) -> Job:
     """A dependency, so that a missing job is reported before the stream starts."""
     return await services.jobs.get(user, job_id)
 

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urljoin
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
@@ -126,7 +127,9 @@ async def store_object(
         await read_form(request, begin_file, max_bytes=services.direct_uploads.max_bytes)
         ((claims, sink),) = started
         await services.direct_uploads.store_posted(claims, file, size=sink.size, sha256=sink.sha256)
-    return Response(status_code=204)
+    # S3 sends both headers too, and clients such as Uppy wait for them.
+    location = urljoin(str(request.base_url), f"api/v1/objects/{quote(claims.key)}")
+    return Response(status_code=204, headers={"ETag": f'"{sink.sha256}"', "Location": location})
 
 
 class _ObjectResponse(FileResponse):

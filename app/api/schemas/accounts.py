@@ -5,18 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.api.schemas.bodies import JsonBody
 from app.domain.accounts import Profile, Tokens
 from app.domain.images import Quota, Usage
+from app.domain.text import clean_line
 
 
-class RegisterBody(BaseModel):
+class RegisterBody(JsonBody):
     email: Annotated[str, StringConstraints(max_length=254)] = Field(examples=["ada@example.com"])
     password: str = Field(
         examples=["correct horse battery"], description="8 to 128 characters. Common passwords are refused."
     )
-    display_name: Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = Field(
+    display_name: Annotated[str, StringConstraints(max_length=100), AfterValidator(clean_line)] | None = Field(
         None, examples=["Ada"]
     )
 

@@ -7,14 +7,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import Description, RawFilename
+from app.domain.formats import UNKNOWN_TYPE
 
 
-class DirectUploadBody(BaseModel):
+class DirectUploadBody(JsonBody):
     filename: RawFilename = Field(examples=["beach.jpg"])
-    content_type: Annotated[str, StringConstraints(to_lower=True)] = Field(
+    content_type: Annotated[str, StringConstraints(max_length=255)] = Field(
+        UNKNOWN_TYPE,
         examples=["image/jpeg"],
-        description="The content type that the form requires. The stored image's type is detected from its content.",
+        description="The declared type, or empty if it is unknown. The type of the image is detected from its content.",
     )
     size: Annotated[int, Field(ge=1, description="The exact size in bytes.", examples=[41943040])]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$", to_lower=True)] | None = None

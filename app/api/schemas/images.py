@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 
 from pydantic import BaseModel, Field
 
+from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor, RawFilename
 from app.domain.images import ThumbnailStatus
 from app.services.signed_urls import SignedImage, SignedThumbnail
@@ -100,7 +101,7 @@ class ImagePageView(BaseModel):
     next_cursor: NextCursor
 
 
-class EditBody(BaseModel):
+class EditBody(JsonBody):
     """Omitted fields are not changed. A null description removes the description."""
 
     filename: RawFilename = Field(default_factory=str)
@@ -111,7 +112,7 @@ class EditBody(BaseModel):
         return {name: value or None for name, value in self.model_dump(exclude_unset=True).items()}
 
 
-class DeleteBody(BaseModel):
+class DeleteBody(JsonBody):
     ids: Annotated[list[str], Field(min_length=1, max_length=100)]
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor
 from app.domain.jobs import Job, JobStatus
 from app.jobs.registry import JobResult
@@ -21,7 +22,7 @@ _STATUS_TEXTS = {
 }
 
 
-class FetchImageBody(BaseModel):
+class FetchImageBody(JsonBody):
     ean_code: Annotated[str, StringConstraints(max_length=64)] = Field(
         examples=["3017620422003"], description="GTIN-8, -12, -13 or -14, or UPC-E. Spaces and hyphens are ignored."
     )

@@ -90,7 +90,7 @@ function createExportSection(api) {
 
 /** Creates and downloads an export. Returns a message for the user. */
 async function exportData(api, onProgress) {
-  const job = await api.get("auth/me/export");
+  const job = await api.post("auth/me/export");
   const { status, error, result } = await watchJob(api, job, { onChange: ({ progress }) => onProgress(progress) });
   if (status === "failed") return describeProblem(error);
   const link = el("a", { href: result.url, download: "" });
