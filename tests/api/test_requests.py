@@ -32,7 +32,7 @@ async def test_every_error_has_the_one_shape(service: Service):
     register = "/api/v1/auth/register"
     json = {"Content-Type": "application/json"}
     assert (await problem(service, "GET", "/nowhere"))[1]["code"] == "not_found"
-    assert (await problem(service, "GET", "/api/v1/images/"))[1]["code"] == "not_found"
+    assert (await problem(service, "GET", "/api/v1/images/x/nowhere"))[1]["code"] == "not_found"
     assert (await problem(service, "PUT", "/api/v1/images"))[1]["code"] == "method_not_allowed"
     assert (await problem(service, "POST", register, content=b"{", headers=json))[1]["code"] == "json_invalid"
     assert (await problem(service, "POST", register, content=b"\xff\xfe", headers=json))[0] in (400, 422)
@@ -46,9 +46,9 @@ async def test_every_error_has_the_one_shape(service: Service):
 
 async def test_a_wrong_method_is_told_all_the_right_ones(service: Service):
     for path, allowed in (
-        ("/api/v1/images", "GET"),
-        ("/api/v1/images/0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", "DELETE, GET, PATCH"),
-        ("/api/v1/images/upload", "DELETE, GET, PATCH, POST"),
+        ("/api/v1/images", "GET, HEAD"),
+        ("/api/v1/images/0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", "DELETE, GET, HEAD, PATCH"),
+        ("/api/v1/images/upload", "POST"),
         ("/api/v1/auth/token", "POST"),
     ):
         response = await service.client.put(path)
