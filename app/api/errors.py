@@ -11,8 +11,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
+from starlette.types import Scope
 
 from app.domain.errors import (
     AppError,
@@ -105,13 +107,22 @@ def _example(kind: type[AppError]) -> dict[str, Any]:
     return _body(error, "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10")
 
 
-def problem_response(error: AppError, request_id: str) -> Response:
-    headers = {}
+def problem_response(error: AppError, scope: Scope) -> Response:
+    headers = {"Vary": "Accept"}
     if error.status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    return JSONResponse(_body(error, request_id), error.status, headers, media_type=MEDIA_TYPE)
+    body = _body(error, scope["state"]["request_id"])
+    if not _accepts_only_json(Headers(scope=scope).get("accept", "")):
+        return JSONResponse(body, error.status, headers, media_type=MEDIA_TYPE)
+    # Dropzone parses only this media type, and shows the member `error` to the user.
+    return JSONResponse({**body, "error": error.detail}, error.status, headers)
+
+
+def _accepts_only_json(accept: str) -> bool:
+    ranges = {media_range.partition(";")[0].strip().lower() for media_range in accept.split(",")}
+    return "application/json" in ranges and not ranges & {MEDIA_TYPE, "application/*", "*/*"}
 
 
 def _body(error: AppError, request_id: str) -> dict[str, Any]:
@@ -137,16 +148,16 @@ async def _handle_app_error(request: Request, error: Exception) -> Response:
     if isinstance(error, DependencyUnavailable):
         request.app.state.services.metrics.count_dependency_error(error.dependency)
         _log.warning("dependency.failed", dependency=error.dependency, cause=repr(error.__cause__))
-    return problem_response(error, request.state.request_id)
+    return problem_response(error, request.scope)
 
 
 async def _handle_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
     if any(fault["type"] == "json_invalid" for fault in error.errors()):
-        return problem_response(JsonInvalid(), request.state.request_id)
+        return problem_response(JsonInvalid(), request.scope)
     # The response never repeats the input, which may be a password.
     faults = [FieldError(".".join(map(str, fault["loc"])), _message(request, fault)) for fault in error.errors()]
-    return problem_response(RequestInvalid(errors=faults), request.state.request_id)
+    return problem_response(RequestInvalid(errors=faults), request.scope)
 
 
 def _message(request: Request, fault: dict[str, Any]) -> str:
@@ -166,7 +177,7 @@ def unknown_field_message(name: str, known: Iterable[str]) -> str:
 async def _handle_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
     kind = _BY_STATUS.get(error.status_code, RequestMalformed if error.status_code < 500 else Internal)  # noqa: PLR2004
-    response = problem_response(kind(), request.state.request_id)
+    response = problem_response(kind(), request.scope)
     if allow := (error.headers or {}).get("Allow"):
         methods = {*allow.split(", "), *_described_methods(request)}
         response.headers["Allow"] = allow_header(methods)

@@ -90,7 +90,7 @@ class ServerErrorMiddleware:
                 raise
             _log.exception("request.failed")
             if not response_started:
-                await problem_response(Internal(), scope["state"]["request_id"])(scope, receive, send)
+                await problem_response(Internal(), scope)(scope, receive, send)
 
 
 class RequestMiddleware:
@@ -138,7 +138,7 @@ class _RequestContext:
             # The grace period of a shutdown has ended. The client gets a response, and the request ends normally.
             if not self._status:
                 stopping = Overloaded("The service is shutting down. Try again shortly.")
-                await problem_response(stopping, self._request_id)(self._scope, self._receive, self.send)
+                await problem_response(stopping, self._scope)(self._scope, self._receive, self.send)
         finally:
             self._count()
             _log.info(

@@ -38,7 +38,7 @@ class RoutingMiddleware:
             send = _without_body(send)
         allowed = _literal_paths(scope["app"]).get(path)
         if allowed and scope["method"] not in (*allowed, "OPTIONS"):
-            response = problem_response(MethodNotAllowed(), scope["state"]["request_id"])
+            response = problem_response(MethodNotAllowed(), scope)
             response.headers["Allow"] = allow_header(allowed)
             await response(scope, receive, send)
             return

@@ -44,6 +44,25 @@ async def test_every_error_has_the_one_shape(service: Service):
     assert "secret-secret" not in str(body)
 
 
+@pytest.mark.parametrize(
+    "accept,media_type",
+    [
+        (None, "application/problem+json"),
+        ("application/json, text/plain, */*", "application/problem+json"),
+        ("application/json, application/problem+json", "application/problem+json"),
+        ("application/json", "application/json"),
+        ("Application/JSON;q=0.9, text/html", "application/json"),
+        ("text/html", "application/problem+json"),
+    ],
+)
+async def test_a_client_that_accepts_json_alone_receives_json(service: Service, accept: str | None, media_type: str):
+    response = await service.client.get("/api/v1/images", headers={"Accept": accept} if accept else {})
+    assert (response.headers["content-type"], response.headers["vary"]) == (media_type, "Accept, Origin")
+    body = response.json()
+    assert body["code"] == "token_missing"
+    assert body.get("error") == (body["detail"] if media_type == "application/json" else None)
+
+
 async def test_a_wrong_method_is_told_all_the_right_ones(service: Service):
     for path, allowed in (
         ("/api/v1/images", "GET, HEAD"),

@@ -90,7 +90,7 @@ async def read_object(
     if not {found.etag, "*"}.isdisjoint(_etags(request)):
         return Response(status_code=304, headers=headers)
     if not _range_is_satisfiable(request, found):
-        response = problem_response(RangeUnsatisfiable(), request.state.request_id)
+        response = problem_response(RangeUnsatisfiable(), request.scope)
         response.headers["Content-Range"] = f"bytes */{found.size}"
         return response
     return _ObjectResponse(found.path, media_type=found.content_type, headers=headers)
