@@ -103,7 +103,7 @@ def _add_middleware(app: FastAPI, settings: Settings, in_flight: InFlightRequest
     app.add_middleware(
         LoggingCORSMiddleware,
         allow_origins=settings.cors_origins,
-        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         # There are no cookies, so a request with any header can do no more than one with a token.
         allow_headers=["*"],
         expose_headers=EXPOSED_HEADERS,

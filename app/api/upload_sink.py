@@ -6,10 +6,34 @@ from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO
 
+from fastapi import Request
+
+from app.api.body_digests import BodyDigests
+from app.api.middleware import allow_body
 from app.common.blocking_io import run_blocking_io
-from app.common.hashing_writer import HashingWriter
+from app.common.hashing_writer import BLOCK_BYTES, HashingWriter
 from app.domain.errors import FileEmpty, FormatUnsupported, file_too_large
 from app.domain.formats import SNIFF_BYTES, ImageFormat
+
+_LARGEST_CHUNK = 1024 * 1024
+
+
+async def read_body(request: Request, sink: UploadSink, *, max_bytes: int) -> None:
+    """Read the body of the request, which is the file itself, into `sink`.
+
+    Raises FileEmpty, UploadTooLarge, DigestMismatch and RequestMalformed.
+    """
+    digests = BodyDigests(request.headers)
+    if (declared := int(request.headers.get("content-length", "0"))) > max_bytes:
+        raise file_too_large(max_bytes, size=declared)
+    # One chunk of slack, so that the sink's own limit, whose error message is better, applies first.
+    allow_body(request.scope, max_bytes=max_bytes + _LARGEST_CHUNK)
+    async for chunk in request.stream():
+        digests.update(chunk)
+        sink.add(memoryview(chunk))
+        await sink.flush(at_least=BLOCK_BYTES)
+    digests.verify()
+    await sink.finish()
 
 
 class UploadSink:

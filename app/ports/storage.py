@@ -70,6 +70,13 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
+        """Return a URL to which exactly `size` bytes can be sent as the body of a PUT, until `expires_at`.
+
+        The client may send any Content-Type. Does not call the store.
+        """
+        ...
+
     async def check(self) -> None:
         """Return if the store responds, and its bucket or folder exists and is usable."""
         ...
@@ -89,7 +96,8 @@ class LocalObjects(Protocol):
         ...
 
     def verify_post(self, fields: Mapping[str, str], *, now: datetime) -> PresignedPostClaims:
-        """Return what may be stored, given all fields of a form of `presign_post` except the file.
+        """Return what may be stored, given the fields of a form of `presign_post` except the file, or the query
+        parameters of a URL of `presign_put`.
 
         Raises FormInvalid unless the fields are exactly the signed ones, then FormExpired. The caller has to check
         that the file matches the claims.

@@ -28,7 +28,7 @@ from app.domain.errors import (
 from app.domain.formats import SNIFF_BYTES, canonical_content_type
 from app.domain.ids import is_id, new_id
 from app.domain.images import Image
-from app.domain.objects import PresignedPost, PresignedPostClaims
+from app.domain.objects import PresignedPost, PresignedPostClaims, SignedUrl
 from app.domain.uploads import DirectUpload, UploadIntent
 from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
@@ -89,21 +89,23 @@ class DirectUploads:
         await self._table.add_upload(upload, claim=claim)
         return upload
 
-    async def presign(self, upload: DirectUpload) -> PresignedPost:
-        """Return the form that stores exactly the file that was described."""
-        return await self._store.presign_post(
+    async def presign(self, upload: DirectUpload) -> tuple[PresignedPost, SignedUrl]:
+        """Return a form that stores exactly the file that was described, and a URL for a PUT of that size."""
+        form = await self._store.presign_post(
             upload.key,
             content_type=upload.content_type,
             size=upload.size,
             sha256=upload.sha256,
             expires_at=upload.expires_at,
         )
+        put = await self._store.presign_put(upload.key, size=upload.size, expires_at=upload.expires_at)
+        return form, put
 
     async def find(self, user: User, upload_id: str) -> DirectUpload | None:
         return await self._table.find_upload(user.id, upload_id)
 
     async def store_posted(self, claims: PresignedPostClaims, file: BinaryIO, *, size: int, sha256: str) -> None:
-        """Store a file that was posted to this service with a presigned form. Raises FormInvalid for another file."""
+        """Store a file that this service received with a presigned form or URL. Raises FormInvalid for another file."""
         if size != claims.size or claims.sha256 not in (None, sha256):
             raise FormInvalid
         await self._store.put_file(claims.key, file, size=size, sha256=sha256, content_type=claims.content_type)

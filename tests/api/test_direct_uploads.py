@@ -53,7 +53,7 @@ async def test_a_file_sent_straight_into_the_store_becomes_an_image(both: Servic
     person = await both.person()
     digest = hashlib.sha256(PHOTO).hexdigest()
     opened = await announce(person, sha256=digest, description="At the sea")
-    assert set(opened) == {"upload_id", "url", "fields", "expires_at"}
+    assert set(opened) == {"upload_id", "url", "fields", "put_url", "expires_at"}
     assert (await send(both, opened)).status_code == 204
     response = await complete(person, opened)
     assert response.status_code == 200, response.text
@@ -63,6 +63,41 @@ async def test_a_file_sent_straight_into_the_store_becomes_an_image(both: Servic
     assert (await both.fetch(view["original_url"])).content == PHOTO
     assert await incoming(both, person) == []
     assert [item["id"] for item in (await person.get("/images")).json()["items"]] == [view["id"]]
+
+
+async def put(service: Service, opened: dict[str, Any], data: bytes, **headers: str) -> httpx.Response:
+    if opened["put_url"].startswith(BASE_URL):
+        return await service.client.put(opened["put_url"], content=data, headers=headers)
+    async with httpx.AsyncClient() as outside:
+        return await outside.put(opened["put_url"], content=data, headers=headers)
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/octet-stream", "text/plain", None])
+async def test_a_file_sent_as_the_body_of_a_put_becomes_an_image(both: Service, content_type: str | None):
+    person = await both.person()
+    opened = await announce(person)
+    response = await put(both, opened, PHOTO, **({"Content-Type": content_type} if content_type else {}))
+    assert response.status_code == 200, response.text
+    assert response.headers["etag"]
+    view = (await complete(person, opened)).json()
+    assert (await both.fetch(view["original_url"])).content == PHOTO
+
+
+async def test_a_body_that_differs_from_what_its_put_url_allows_is_refused(service: Service):
+    person = await service.person()
+    opened = await announce(person)
+    for data, changed, status, code in (
+        (PHOTO + b"x", "", 413, "upload_too_large"),
+        (PHOTO[1:], "", 403, "form_invalid"),
+        (b"", "", 422, "file_empty"),
+        (PHOTO, "0", 403, "form_invalid"),
+    ):
+        url = opened["put_url"] + changed
+        response = await put(service, {"put_url": url}, data)
+        assert (response.status_code, response.json()["code"]) == (status, code)
+    digest = {"Content-MD5": "1B2M2Y8AsgTpgAmY7PhCfg=="}
+    assert (await put(service, opened, PHOTO, **digest)).json()["code"] == "digest_mismatch"
+    assert await incoming(service, person) == []
 
 
 async def test_completing_twice_returns_the_same_image(both: Service):

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 
 from app.container.aws import AwsClient, open_aws_client
+from app.domain.errors import FormInvalid
 from app.domain.objects import PresignedPost, StoredObject
 from app.ports.storage import ObjectStore
 from app.settings import AwsService
@@ -51,6 +52,8 @@ class Subject:
     """Returns what is behind a URL; raises AppError or httpx.HTTPStatusError if that is refused."""
     post: Callable[[PresignedPost, bytes], Awaitable[None]]
     """Sends a file with a form; raises AppError or httpx.HTTPStatusError if that is refused."""
+    send: Callable[[str, bytes], Awaitable[None]]
+    """Sends the body of a PUT; raises AppError or httpx.HTTPStatusError if that is refused."""
     checks_signatures: bool
     checks_content: bool
     checks_content_of_forms: bool
@@ -81,12 +84,17 @@ async def disk_subject(folder: Path) -> AsyncIterator[Subject]:
         async def post(form: PresignedPost, data: bytes) -> None:
             await post_signed(store, form, data)
 
+        async def send(url: str, data: bytes) -> None:
+            fields = dict(parse_qsl(urlsplit(url).query))
+            await post_signed(store, PresignedPost("", fields, datetime.now(UTC)), data)
+
         yield Subject(
             store,
             clock,
             "t/",
             fetch,
             post,
+            send,
             checks_signatures=True,
             checks_content=True,
             checks_content_of_forms=True,
@@ -108,6 +116,8 @@ async def read_signed(store: DiskObjectStore, url: str) -> bytes:
 
 async def post_signed(store: DiskObjectStore, form: PresignedPost, data: bytes) -> None:
     posted = store.verify_post(form.fields, now=datetime.now(UTC))
+    if posted.size != len(data):  # as the route does
+        raise FormInvalid
     sha256 = posted.sha256 or hashlib.sha256(data).hexdigest()
     with file_of(data) as file:
         await store.put_file(posted.key, file, size=posted.size, sha256=sha256, content_type=posted.content_type)
@@ -142,12 +152,16 @@ async def s3_subject(aws: AwsEmulator, connection: AwsClient) -> AsyncIterator[S
             file = ("holiday.jpg", data, "application/octet-stream")
             (await http.post(form.url, data=dict(form.fields), files={"file": file})).raise_for_status()
 
+        async def send(url: str, data: bytes) -> None:
+            (await http.put(url, content=data, headers={"Content-Type": "image/jpeg"})).raise_for_status()
+
         yield Subject(
             S3ObjectStore(connection.client, bucket=aws.bucket, signer=signer, clock=connection.clock),
             clock,
             f"t{os.getpid()}-{next(_numbers)}/",
             fetch,
             post,
+            send,
             # moto takes any signature, policy and checksum. MiniStack looks at them, started with MINISTACK_AUTH=1,
             # but for the checksum in a form.
             checks_signatures=aws.name == "ministack",

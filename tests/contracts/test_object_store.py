@@ -474,6 +474,38 @@ async def test_a_form_that_has_expired_is_refused(subject: Subject) -> None:
     await assert_refused(subject, key, form, b"1234")
 
 
+@pytest.mark.parametrize("size", [1, MIB])
+async def test_a_put_url_stores_a_body_of_exactly_its_size(subject: Subject, size: int) -> None:
+    key, data = f"incoming/{subject.prefix}a", os.urandom(size)
+    expires_at = datetime.now(UTC) + timedelta(minutes=10)
+    signed = await subject.store.presign_put(key, size=size, expires_at=expires_at)
+    assert abs(signed.expires_at - expires_at) <= timedelta(seconds=1)
+    if subject.checks_signatures:
+        for other in (data[1:], data + b"x"):
+            with pytest.raises(REFUSED):
+                await subject.send(signed.url, other)
+        with pytest.raises(REFUSED):
+            await subject.send(signed.url.replace("/a", "/b").replace("%2Fa", "%2Fb"), data)
+        assert await subject.store.size(key) is None
+    await subject.send(signed.url, data)
+    assert await fetch(subject, key, max_bytes=size) == (data, hashlib.sha256(data).hexdigest())
+
+
+async def test_no_put_url_writes_where_nothing_arrives(subject: Subject) -> None:
+    with pytest.raises(ValueError, match="may not write"):
+        await subject.store.presign_put("images/u/i/original.jpg", size=1, expires_at=datetime.now(UTC))
+
+
+async def test_a_put_url_that_has_expired_is_refused(subject: Subject) -> None:
+    if not subject.checks_signatures:
+        pytest.skip("this emulator takes expired URLs")
+    subject.clock.now -= timedelta(minutes=10)
+    expires_at = datetime.now(UTC) - timedelta(minutes=1)
+    signed = await subject.store.presign_put(f"incoming/{subject.prefix}a", size=1, expires_at=expires_at)
+    with pytest.raises(REFUSED):
+        await subject.send(signed.url, b"x")
+
+
 async def test_a_store_that_can_be_used_passes_its_check(subject: Subject) -> None:
     await subject.store.check()
     assert await subject.walk() == []

@@ -165,6 +165,9 @@ class NoSigner:
     ) -> PresignedPost:
         raise NotImplementedError
 
+    async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
+        raise NotImplementedError
+
 
 @asynccontextmanager
 async def server(answer: bytes | None) -> AsyncIterator[str]:

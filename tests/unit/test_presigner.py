@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
@@ -157,6 +158,18 @@ def test_forms_equal_those_of_botocore(
     )
     assert {"url": form.url, "fields": form.fields} == expected
     assert form.expires_at == expires_at
+
+
+@given(key=DIFFICULT_TEXTS, size=st.integers(0, 1 << 40), seconds=st.integers(1, 7 * 24 * 3600))
+def test_put_urls_equal_those_of_botocore(pair: Pair, key: str, size: int, seconds: int) -> None:
+    params = {"Bucket": pair.bucket, "Key": key, "ContentLength": size}
+    with time_machine.travel(NOON, tick=False):
+        expected = pair.client.generate_presigned_url("put_object", Params=params, ExpiresIn=seconds)
+    expires_at = NOON + timedelta(seconds=seconds)
+    signed = asyncio.run(pair.ours.presign_put(key, size=size, expires_at=expires_at))
+    assert signed.expires_at == expires_at
+    ours, theirs = urlsplit(signed.url), urlsplit(expected)
+    assert (ours.netloc, ours.path, parse_qs(ours.query)) == (theirs.netloc, theirs.path, parse_qs(theirs.query))
 
 
 def test_the_policy_of_a_form_allows_exactly_one_object() -> None:

@@ -42,9 +42,9 @@ router = APIRouter(prefix="/images/uploads", tags=["direct uploads"], route_clas
 async def initiate_upload(
     request: Request, body: DirectUploadBody, user: CurrentUser, services: ServicesDep, key: IdempotencyKey
 ) -> DirectUploadView:
-    """Initiate a direct upload. The form in the response needs no token and is valid for an hour.
+    """Initiate a direct upload. The form and the URL in the response need no token and are valid for an hour.
 
-    It stores a file of exactly the declared size, and with exactly the declared SHA-256 if there is one.
+    They store a file of exactly the declared size. The form also verifies the declared SHA-256 if there is one.
     """
     intent = UploadIntent(**body.model_dump())
     uploads = services.direct_uploads
@@ -58,11 +58,12 @@ async def initiate_upload(
             find=partial(uploads.find, user),
             create=lambda claim: uploads.initiate(user, intent, claim=claim),
         )
-    form = await uploads.presign(upload)
+    form, put = await uploads.presign(upload)
     return DirectUploadView(
         upload_id=upload.id,
         url=urljoin(str(request.base_url), form.url),
         fields=dict(form.fields),
+        put_url=urljoin(str(request.base_url), put.url),
         expires_at=form.expires_at,
     )
 

@@ -16,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 from app.api.dependencies import ServicesDep
 from app.api.errors import problem_response, problems
 from app.api.multipart import read_form
-from app.api.upload_sink import UploadSink
+from app.api.upload_sink import UploadSink, read_body
 from app.common.content_disposition import attachment
 from app.domain.errors import (
+    DigestMismatch,
     FileEmpty,
     FileMissing,
     FileRepeated,
@@ -127,9 +128,26 @@ async def store_object(
         await read_form(request, begin_file, max_bytes=services.direct_uploads.max_bytes)
         ((claims, sink),) = started
         await services.direct_uploads.store_posted(claims, file, size=sink.size, sha256=sink.sha256)
+    return _stored(request, claims, sink, status=204)
+
+
+@router.put("", responses=problems(FileEmpty, UploadTooLarge, DigestMismatch, FormInvalid, FormExpired))
+async def put_object(
+    request: Request, objects: Annotated[LocalObjects, Depends(_local_objects)], services: ServicesDep
+) -> Response:
+    """Store the body of the request as the file of a direct upload, with the `put_url` that its initiation returned."""
+    claims = objects.verify_post(request.query_params, now=datetime.now(UTC))
+    async with services.temp_files.file() as file:
+        sink = UploadSink(file, max_bytes=claims.size)
+        await read_body(request, sink, max_bytes=claims.size)
+        await services.direct_uploads.store_posted(claims, file, size=sink.size, sha256=sink.sha256)
+    return _stored(request, claims, sink, status=200)
+
+
+def _stored(request: Request, claims: PresignedPostClaims, sink: UploadSink, *, status: int) -> Response:
     # S3 sends both headers too, and clients such as Uppy wait for them.
     location = urljoin(str(request.base_url), f"api/v1/objects/{quote(claims.key)}")
-    return Response(status_code=204, headers={"ETag": f'"{sink.sha256}"', "Location": location})
+    return Response(status_code=status, headers={"ETag": f'"{sink.sha256}"', "Location": location})
 
 
 class _ObjectResponse(FileResponse):

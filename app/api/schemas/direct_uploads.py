@@ -28,4 +28,7 @@ class DirectUploadView(BaseModel):
     upload_id: str
     url: str = Field(description="Where to post the form: `fields` first, then the file in a field named `file`.")
     fields: dict[str, str]
+    put_url: str = Field(
+        description="Instead of the form: where to send the file as the body of a PUT. It accepts any Content-Type."
+    )
     expires_at: datetime

@@ -17,11 +17,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from app.common.signing import derive_key, sign, verify
 from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
-from app.domain.formats import FORMATS_BY_EXTENSION
+from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
 from app.storage.disk.files import copy_file, move, read_chunks, sync_folder, walk_folder, write_durably
@@ -162,6 +162,10 @@ class DiskObjectStore:
             fields["sha256"] = sha256
         fields["signature"] = sign(self._form_key, _form_message(fields))
         return PresignedPost(FORM_URL, fields, datetime.fromtimestamp(expires, UTC))
+
+    async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
+        form = await self.presign_post(key, content_type=UNKNOWN_TYPE, size=size, sha256=None, expires_at=expires_at)
+        return SignedUrl(f"{form.url}?{urlencode(form.fields)}", form.expires_at)
 
     def verify_post(self, fields: Mapping[str, str], *, now: datetime) -> PresignedPostClaims:
         if not verify(self._form_key, _form_message(fields), fields.get("signature", "")):

@@ -105,7 +105,8 @@ class Presigner:
         self._region = region
         self._origin = address.origin
         self._path = address.path
-        self._canonical_end = f"\nhost:{address.host}\n\nhost\nUNSIGNED-PAYLOAD"
+        self._canonical_host = f"\nhost:{address.host}\n"
+        self._canonical_end = f"{self._canonical_host}\nhost\nUNSIGNED-PAYLOAD"
         self._window_seconds = window_seconds
         self._lifetime = ttl_seconds + window_seconds
         self._clock = clock
@@ -144,6 +145,25 @@ class Presigner:
         url = f"{self._origin}{self._path.removesuffix('/') or '/'}"
         return PresignedPost(url, fields | {"policy": policy, "x-amz-signature": signature}, expires_at)
 
+    async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
+        """Return the URL to which exactly `size` bytes can be sent as the body of a PUT, until `expires_at`."""
+        credentials = await self._credentials.get_frozen_credentials()
+        now = int(self._clock())
+        scope = _open_scope(credentials, instant=now, region=self._region)
+        seconds = max(1, int(expires_at.timestamp()) - now)
+        path = f"{self._path}{quote(key, safe='/~')}"
+        query = (
+            f"{''.join(_query_parts(credentials, scope, seconds=seconds))}&X-Amz-SignedHeaders=content-length%3Bhost"
+        )
+        canonical = (
+            f"PUT\n{path}\n{query}\ncontent-length:{size}{self._canonical_host}\ncontent-length;host\nUNSIGNED-PAYLOAD"
+        )
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        string_to_sign = f"{_ALGORITHM}\n{scope.timestamp}\n{scope.name}\n{digest}"
+        signature = hmac.digest(scope.key, string_to_sign.encode(), hashlib.sha256).hex()
+        url = f"{self._origin}{path}?{query}&X-Amz-Signature={signature}"
+        return SignedUrl(url, datetime.fromtimestamp(now + seconds, UTC))
+
     def _open_window(self, credentials: Credentials) -> _Window:
         now = int(self._clock())
         instant = now - now % self._window_seconds
@@ -154,11 +174,7 @@ class Presigner:
 
     def _make_window(self, credentials: Credentials, instant: int) -> _Window:
         scope = _open_scope(credentials, instant=instant, region=self._region)
-        begin = (
-            f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={_encode(f'{credentials.access_key}/{scope.name}')}"
-            f"&X-Amz-Date={scope.timestamp}&X-Amz-Expires={self._lifetime}"
-        )
-        token = f"&X-Amz-Security-Token={_encode(credentials.token)}" if credentials.token else ""
+        begin, token = _query_parts(credentials, scope, seconds=self._lifetime)
         return _Window(
             credentials=credentials,
             instant=instant,
@@ -168,6 +184,16 @@ class Presigner:
             string_to_sign=f"{_ALGORITHM}\n{scope.timestamp}\n{scope.name}\n",
             key=scope.key,
         )
+
+
+def _query_parts(credentials: Credentials, scope: _Scope, *, seconds: int) -> tuple[str, str]:
+    """Return the query parameters before X-Amz-SignedHeaders, without and then only the one of a session token."""
+    credential = _encode(f"{credentials.access_key}/{scope.name}")
+    begin = (
+        f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={credential}"
+        f"&X-Amz-Date={scope.timestamp}&X-Amz-Expires={seconds}"
+    )
+    return begin, f"&X-Amz-Security-Token={_encode(credentials.token)}" if credentials.token else ""
 
 
 def _encode_policy(exact: Mapping[str, str], *, size: int, expires_at: datetime) -> str:

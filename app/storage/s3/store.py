@@ -53,6 +53,8 @@ class Signer(Protocol):
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost: ...
 
+    async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl: ...
+
 
 class S3ObjectStore:
     """The role needs s3:ListBucket as well: without it S3 answers 403, not 404, for a key that is not there."""
@@ -190,6 +192,11 @@ class S3ObjectStore:
         return await self._signer.presign_post(
             key, content_type=content_type, size=size, sha256=sha256, expires_at=expires_at
         )
+
+    async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
+        if not check_key(key).startswith(INCOMING_PREFIX):
+            raise ValueError(f"a URL for uploads may not write to {key!r}")
+        return await self._signer.presign_put(key, size=size, expires_at=expires_at)
 
     async def check(self) -> None:
         async with _response_within(_CALL_SECONDS):
