@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
+from app.common.durability import make_folder, sync_folder
 from app.common.signing import derive_key, sign, verify
 from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
 from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
-from app.storage.disk.files import copy_file, move, read_chunks, sync_folder, walk_folder, write_durably
+from app.storage.disk.files import copy_file, move, read_chunks, walk_folder, write_durably
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,9 +65,8 @@ async def open_disk(
 
 
 def _prepare(folder: Path) -> int:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     drafts = folder / _DRAFTS
-    drafts.mkdir(mode=0o700, exist_ok=True)
+    make_folder(drafts)
     lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
     # Held shared by each process that writes here: whoever gets it alone knows that nobody is in the middle of it.
     with suppress(BlockingIOError):
