@@ -147,9 +147,12 @@ class DiskObjectStore:
             path=self._folder / key,
             size=status.st_size,
             content_type=_content_type(key),
-            # Every put makes a file of its own, so no two contents of a key share these.
-            etag=f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"',
+            etag=f'"{self._etag(status)}"',
         )
+
+    def _etag(self, status: os.stat_result) -> str:
+        # Every put makes a file of its own, so no two contents of a key share these. Clients do not see inode numbers.
+        return sign(self._url_key, f"etag {status.st_ino} {status.st_mtime_ns} {status.st_size}".encode())
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
