@@ -30,14 +30,14 @@ _PRESETS = {
     "embedded": {"storage": "disk", "tables": "sqlite", "queue": "local"},
     "aws": {"storage": "s3", "tables": "dynamodb", "queue": "sqs"},
 }
-"""What BACKEND selects for the parts that are not selected one by one."""
+"""The values that BACKEND selects for settings that are not set individually."""
 
 AwsServiceName = Literal["s3", "dynamodb", "sqs"]
 
 
 @dataclass(frozen=True, slots=True)
 class AwsService:
-    """How to reach one service of AWS, or one that is compatible with it. The SDK finds what is None."""
+    """How to reach one AWS service, or a compatible one. The SDK determines the values that are None."""
 
     name: AwsServiceName
     region: str
@@ -48,12 +48,12 @@ class AwsService:
 
 
 def _sdk_name(service: AwsServiceName, suffix: str) -> Any:  # noqa: ANN401 - pydantic's type of fields
-    """Accept the name that the AWS SDKs define, such as AWS_ENDPOINT_URL_S3, as an alternative to our own."""
+    """Accept the name that the AWS SDKs define, such as AWS_ENDPOINT_URL_S3, as an alternative to our name."""
     return Field(validation_alias=AliasChoices(f"{service}_{suffix}", f"aws_{suffix}_{service}"))
 
 
 class Settings(BaseSettings):
-    """The names of environment variables are these in upper case. `.env.example` explains each of them."""
+    """Environment variables have these names in upper case. `.env.example` explains each of them."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _require_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        # An origin that no browser sends would have no effect, without any error.
+        # Without this check, an origin that no browser sends would silently have no effect.
         for origin in origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is not an origin: write it like https://app.example.com, without a path")

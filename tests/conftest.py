@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 
 import pytest
 
@@ -21,3 +22,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _needs_aws(item: pytest.Item) -> bool:
     parameters = item.name.partition("[")[2]
     return "aws" in getattr(item, "fixturenames", ()) or _AWS.search(parameters) is not None
+
+
+_TIME_LIMITS = {
+    "app.tables.dynamodb.table": ["_CALL_SECONDS"],
+    "app.queues.sqs": ["_CALL_SECONDS"],
+    "app.storage.s3.store": ["_CALL_SECONDS", "_TRANSFER_SECONDS"],
+}
+_PATIENCE_SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the adapters wait longer than in production: an emulator on a busy machine may take many seconds."""
+    for name, constants in _TIME_LIMITS.items():
+        if module := sys.modules.get(name):
+            for constant in constants:
+                monkeypatch.setattr(module, constant, _PATIENCE_SECONDS)

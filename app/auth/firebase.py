@@ -1,4 +1,4 @@
-"""Accounts kept by Firebase Authentication, by its REST API; ID tokens are checked in firebase_tokens."""
+"""Accounts in Firebase Authentication, through its REST API. `firebase_tokens` verifies ID tokens."""
 
 from __future__ import annotations
 
@@ -36,13 +36,11 @@ _REFRESH = "securetoken.googleapis.com/v1/token"
 _EMULATOR_VARIABLE = "FIREBASE_AUTH_EMULATOR_HOST"
 
 _CALL_SECONDS = 10.0
-"""What one call may take, attempts and pauses together."""
+"""The time limit of one call, including its retries and pauses."""
 _ATTEMPTS = 3
 _THROTTLED_SECONDS = 60
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_NO_KEY = (
-    "Signing in by password is not set up here (FIREBASE_API_KEY). Sign in with the Firebase SDK and send its ID token."
-)
+_NO_KEY = "Sign-in by password requires FIREBASE_API_KEY. Sign in with the Firebase SDK and send its ID token."
 _SECOND_FACTOR = "This account has a second factor. Sign in with the Firebase SDK and send its ID token."
 
 
@@ -53,7 +51,7 @@ class _ServerError(Exception):
 
 
 class AccountGone(TokenInvalid):
-    """Firebase no longer knows the account of the token."""
+    """The account of the token no longer exists in Firebase."""
 
 
 _ERRORS: Mapping[str, type[AppError]] = {
@@ -77,7 +75,8 @@ _ERRORS: Mapping[str, type[AppError]] = {
     "USER_NOT_FOUND": TokenInvalid,
     "WEAK_PASSWORD": PasswordWeak,
 }
-# What is told apart when an account is opened is one and the same answer when somebody signs in.
+# These errors are distinct for registration, but are reported as one error for sign-in, so that a sign-in does not
+# reveal which addresses have an account.
 _SIGN_IN_ERRORS = {
     **_ERRORS,
     **dict.fromkeys(("INVALID_EMAIL", "MISSING_EMAIL", "MISSING_PASSWORD", "USER_NOT_FOUND"), CredentialsInvalid),
@@ -90,20 +89,20 @@ _REFRESH_ERRORS = {**_ERRORS, **dict.fromkeys(("TOKEN_EXPIRED", "USER_NOT_FOUND"
 async def open_firebase_accounts(
     client: httpx.AsyncClient, *, project_id: str, api_key: str | None, emulator_host: str | None
 ) -> AsyncIterator[FirebaseAccounts]:
-    """Raises ValueError unless the emulator is asked for both here and in the environment, or in neither."""
-    # The SDK reads the variable at every check and then takes unsigned tokens: never by accident.
+    """Raises ValueError unless the emulator is set both in the settings and in the environment, or in neither."""
+    # The SDK reads the variable for each token and then accepts unsigned tokens. This must never happen by accident.
     in_environment = os.environ.get(_EMULATOR_VARIABLE) or None
     if in_environment != emulator_host:
         raise ValueError(
             f"{_EMULATOR_VARIABLE} is {in_environment!r} in the environment of this process and {emulator_host!r} in "
-            "its settings. With it tokens are accepted without a signature: unset it, or set both for development."
+            "its settings. The emulator accepts tokens without a signature: unset both, or set both for development."
         )
     async with open_id_tokens(project_id) as id_tokens:
         yield FirebaseAccounts(client, id_tokens=id_tokens, api_key=api_key, emulator_host=emulator_host)
 
 
 class FirebaseAccounts:
-    """Attempts are throttled by Google, so the caller's address is not needed."""
+    """Google limits the rate of attempts, so the address of the client is not needed."""
 
     def __init__(
         self, client: httpx.AsyncClient, *, id_tokens: IdTokens, api_key: str | None, emulator_host: str | None
@@ -120,8 +119,8 @@ class FirebaseAccounts:
         email: str,
         password: str,
         display_name: str | None,
-        client: str,  # noqa: ARG002 # the provider throttles
-        invitation: str | None = None,  # noqa: ARG002 # the provider decides who may register
+        client: str,  # noqa: ARG002 # Firebase limits the rate
+        invitation: str | None = None,  # noqa: ARG002 # Firebase controls registration
     ) -> tuple[Profile, Tokens]:
         credentials = {"email": email, "password": password, "returnSecureToken": True}
         response = await self._call(f"{_IDENTITY}:signUp", json=credentials, idempotent=False)
@@ -132,7 +131,7 @@ class FirebaseAccounts:
                 await self._call(f"{_IDENTITY}:update", json=name)
             profile = await self._look_up(tokens.access_token)
         except AppError:
-            # The account is there: who is told of an error now would try again and find the address taken.
+            # The account exists. After an error, the client would register again and find that the address is taken.
             profile = Profile(user_id(response["localId"]), email, None, datetime.now(UTC))
             self._log.warning("account.registered_without_name", user_id=profile.id)
         return profile, tokens
@@ -159,9 +158,9 @@ class FirebaseAccounts:
         return await self._look_up(access_token)
 
     async def revoke_access(self, access_token: str) -> None:
-        """Delete the account at once: later nobody would have a token that Firebase takes for it.
+        """Delete the account immediately, because no later request has a token that Firebase accepts for it.
 
-        Without FIREBASE_API_KEY it stays with Firebase, for the app that made it to delete.
+        Without FIREBASE_API_KEY, the account remains in Firebase, and the app has to delete it.
         """
         await self._id_tokens.verify(access_token)
         if self._api_key is None:
@@ -170,15 +169,15 @@ class FirebaseAccounts:
             await self._call(f"{_IDENTITY}:delete", json={"idToken": access_token}, errors=_DELETE_ERRORS)
 
     async def delete_account(self, user_id: str) -> None:
-        """Nothing is kept of it here."""
+        """Do nothing: the service itself stores nothing about the account."""
 
     async def _look_up(self, id_token: str) -> Profile:
         response = await self._call(f"{_IDENTITY}:lookup", json={"idToken": id_token})
         if not response.get("users"):
             raise TokenInvalid
-        found = response["users"][0]
-        created_at = datetime.fromtimestamp(int(found["createdAt"]) / 1000, UTC)
-        return Profile(user_id(found["localId"]), found.get("email"), found.get("displayName"), created_at)
+        account = response["users"][0]
+        created_at = datetime.fromtimestamp(int(account["createdAt"]) / 1000, UTC)
+        return Profile(user_id(account["localId"]), account.get("email"), account.get("displayName"), created_at)
 
     async def _call(
         self,
@@ -224,15 +223,15 @@ class FirebaseAccounts:
     def _error(self, body: dict[str, Any], *, path: str, errors: Mapping[str, type[AppError]]) -> AppError:
         error = body.get("error")
         message = error.get("message") if isinstance(error, dict) else error
-        code, _, words = str(message).partition(" : ")
+        code, _, explanation = str(message).partition(" : ")
         if code == "TOO_MANY_ATTEMPTS_TRY_LATER":
             return TooManyAttempts(retry_after=_THROTTLED_SECONDS)
-        known = errors.get(code)
-        if known is None:
+        error_class = errors.get(code)
+        if error_class is None:
             self._log.error("accounts.refused", path=path, code=code)
             return DependencyUnavailable("accounts")
-        # Which passwords are good is decided in the Firebase console: only Google knows what is wrong with this one.
-        return PasswordWeak(words) if known is PasswordWeak else known()
+        # The rules for passwords are set in the Firebase console, so only the response explains the fault.
+        return PasswordWeak(explanation) if error_class is PasswordWeak else error_class()
 
 
 def _require_no_server_error(response: httpx.Response) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Checks Firebase ID tokens with Google's certificates, off the event loop, and remembers those that were good."""
+"""Verifies Firebase ID tokens with Google's certificates, outside the event loop, and caches the valid ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.domain.ids import new_id
 
 _CERTIFICATE_SECONDS = 5
 _VERIFYING_SECONDS = 10.0
-_CLOCK_SKEW_SECONDS = 10  # "Token used too early" is common with less: firebase-admin-python#624.
+_CLOCK_SKEW_SECONDS = 10  # With less, "Token used too early" is a common error: firebase-admin-python#624.
 _THREADS = 2
 _MAX_WAITING = 256
 _MAX_CACHED = 10_000
@@ -42,7 +42,7 @@ class Verified:
 
 @asynccontextmanager
 async def open_id_tokens(project_id: str) -> AsyncIterator[IdTokens]:
-    # The project id alone decides which tokens are good; the SDK asks for a credential object all the same.
+    # Only the project id determines which tokens are valid, but the SDK requires a credential object.
     options = {"projectId": project_id, "httpTimeout": _CERTIFICATE_SECONDS}
     app = firebase_admin.initialize_app(AnonymousCredentials(), options, name=new_id())  # type: ignore[no-untyped-call]
     executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="id-tokens")
@@ -66,14 +66,14 @@ class IdTokens:
 
     async def verify(self, token: str) -> Verified:
         """Raises TokenInvalid, TokenExpired, Overloaded, or DependencyUnavailable without Google's certificates."""
-        # Before the SDK parses what could be megabytes of nested JSON.
+        # Checked before the SDK parses the token, which could be megabytes of nested JSON.
         if len(token) > _MAX_LENGTH or not _SHAPE.fullmatch(token):
             raise TokenInvalid
         key = hashlib.sha256(token.encode()).digest()
         cached = self._cache.get(key)
         if cached:
             return cached
-        verified = _verified(await self._claims(token))
+        verified = _to_verified(await self._claims(token))
         self._cache[key] = verified
         return verified
 
@@ -97,21 +97,21 @@ class IdTokens:
         except auth.ExpiredIdTokenError as error:
             raise TokenExpired from error
         except auth.InvalidIdTokenError as error:
-            # The SDK blames the token when the certificates are not JSON, as behind a captive portal.
+            # The SDK reports an invalid token if the certificates are not JSON, for example behind a captive portal.
             if isinstance(error.cause, json.JSONDecodeError):
                 raise DependencyUnavailable("accounts") from error
             raise TokenInvalid from error
-        # Claims of an unexpected type reach the SDK's comparisons before their signature is checked.
+        # The SDK compares claims, which may have an unexpected type, before it verifies the signature.
         except (ValueError, TypeError, RecursionError) as error:
             raise TokenInvalid from error
         return claims
 
 
 def user_id(subject: str) -> str:
-    """Return an id that is safe in an object key; the point keeps the two kinds apart."""
+    """Return an id that is safe in an object key. The dot separates encoded ids from the others."""
     return subject if _SAFE_ID.fullmatch(subject) else f"x.{hashlib.sha256(subject.encode()).hexdigest()}"
 
 
-def _verified(claims: dict[str, Any]) -> Verified:
+def _to_verified(claims: dict[str, Any]) -> Verified:
     user = User(user_id(claims["sub"]), claims.get("email"))
     return Verified(user, claims.get("name"), claims.get("exp", 0))

@@ -1,4 +1,4 @@
-"""Accounts that the service keeps itself: passwords, signed access tokens, and refresh tokens that are good once."""
+"""Accounts that the service itself stores: passwords, signed access tokens, and refresh tokens for one use."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _SIGN_INS_PER_EMAIL_AND_CLIENT = RateLimit("sign-in by e-mail and client", 10, 1
 _SIGN_INS_PER_CLIENT = RateLimit("sign-in by client", 1000, 15 * 60)
 # Limits attackers with many addresses: NIST SP 800-63B, section 5.2.2, allows 100 consecutive failures.
 _SIGN_INS_PER_EMAIL = RateLimit("sign-in by e-mail", 100, 60 * 60)
-# A whole school or a mobile carrier may share one address.
+# All users of a school or of a mobile carrier may share one address.
 _REGISTRATIONS_PER_CLIENT = RateLimit("registration by client", 1000, 60 * 60)
 
 
@@ -108,7 +108,7 @@ class LocalAccounts:
             raise RegistrationClosed
         if self._registration == "invite" and not invitation:
             raise InvitationRequired
-        email = _checked(email)
+        email = _check_email(email)
         with self._passwords.slot():
             await self._limiter.count(_REGISTRATIONS_PER_CLIENT, client)
             await self._passwords.check(password, email=email)
@@ -127,16 +127,16 @@ class LocalAccounts:
 
     async def sign_in(self, *, email: str, password: str, client: str) -> Tokens:
         address = normalize(email)
-        # The place comes first, so that an attempt that only found the queue full is not held against anybody.
+        # The slot is taken first, so that an attempt that is refused because the queue is full does not count.
         with self._passwords.slot():
-            # Counted before the password is looked at: of many guesses at once no more than the limit get an answer.
-            # The limits of the client come first, so that one client alone cannot use up the limit of the address.
+            # Counted before the password is verified, so that no more concurrent guesses than the limit are verified.
+            # The limits of the client apply first, so that one client alone cannot exhaust the limit of the address.
             await self._limiter.count(_SIGN_INS_PER_CLIENT, client)
             await self._limiter.count(_SIGN_INS_PER_EMAIL_AND_CLIENT, address, client)
             await self._limiter.count(_SIGN_INS_PER_EMAIL, address)
             account = await self._find(email)
-            good = await self._passwords.verify(account.password_hash if account else None, password)
-            if account is None or not good:
+            is_correct = await self._passwords.verify(account.password_hash if account else None, password)
+            if account is None or not is_correct:
                 raise CredentialsInvalid
             if self._passwords.outdated(account.password_hash):
                 await self._table.set_password_hash(account.id, await self._passwords.hash(password))
@@ -147,8 +147,8 @@ class LocalAccounts:
         return self._tokens(account, refresh_token=token)
 
     async def refresh(self, refresh_token: str) -> Tokens:
-        account_id, session_id = _parse(refresh_token)
-        # Read before the token is used up: should the table fail here, the client can come again with the same token.
+        account_id, session_id = _parse_refresh_token(refresh_token)
+        # Read before the token is used: if the table fails here, the client can retry with the same token.
         account = await self._table.find_account(account_id)
         if account is None:
             raise RefreshTokenInvalid
@@ -162,8 +162,8 @@ class LocalAccounts:
             now=now,
         )
         if not rotated:
-            # A used token means that two parties have had it. Only they know the session's id, and nobody can
-            # tell which of them is the thief: end the session for both (RFC 9700, section 4.14.2).
+            # If a token is used twice, two parties have it, and one of them may have stolen it. The session ends for
+            # both (RFC 9700, section 4.14.2).
             await self._table.remove_session(account_id, session_id)
             raise RefreshTokenInvalid
         return self._tokens(account, refresh_token=successor)
@@ -181,7 +181,7 @@ class LocalAccounts:
             issued_at, expires_at = int(claims["iat"]), int(claims["exp"])
         except (jwt.InvalidTokenError, UnicodeEncodeError, ValueError, TypeError) as error:
             raise TokenInvalid from error
-        # Not left to `decode`, which goes by this machine's clock; another machine may have issued the token.
+        # Not checked by `decode`, which uses the clock of this machine: another machine may have issued the token.
         now = self._clock()
         if issued_at > (now + _CLOCK_SKEW).timestamp():
             raise TokenInvalid
@@ -205,7 +205,7 @@ class LocalAccounts:
 
     async def _find(self, email: str) -> Account | None:
         try:
-            return await self._table.find_account_by_email(_checked(email))
+            return await self._table.find_account_by_email(_check_email(email))
         except EmailInvalid:
             return None
 
@@ -228,14 +228,14 @@ class LocalAccounts:
         return Tokens(access_token, refresh_token, self._access_token_seconds)
 
 
-def _checked(email: str) -> str:
+def _check_email(email: str) -> str:
     address = email.strip()
     if len(address) > _MAX_EMAIL_LENGTH:
-        raise EmailInvalid(f"An e-mail address has at most {_MAX_EMAIL_LENGTH} characters.")
+        raise EmailInvalid(f"The email address has more than {_MAX_EMAIL_LENGTH} characters.")
     try:
         validate_email(address, check_deliverability=False)
     except EmailNotValidError as error:
-        raise EmailInvalid(f"This is not an e-mail address: {error}") from error
+        raise EmailInvalid(f"The email address is invalid: {error}") from error
     return address
 
 
@@ -243,7 +243,7 @@ def _new_refresh_token(account_id: str, session_id: str) -> str:
     return f"{account_id}.{session_id}.{secrets.token_urlsafe(32)}"
 
 
-def _parse(refresh_token: str) -> tuple[str, str]:
+def _parse_refresh_token(refresh_token: str) -> tuple[str, str]:
     match refresh_token.split("."):
         case [account_id, session_id, secret] if is_id(account_id) and is_id(session_id) and _SECRET.fullmatch(secret):
             return account_id, session_id

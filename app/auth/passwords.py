@@ -1,4 +1,4 @@
-"""Which passwords are good enough, and how they are hashed: argon2id in threads of its own; accounts are elsewhere."""
+"""The rules for passwords, and their hashes: argon2id, in separate threads."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _MAX_WAITING = 64
 _MIN_LENGTH = 8
 _MAX_LENGTH = 128
 _MAX_RAW_LENGTH = 4 * _MAX_LENGTH
-"""Before normalisation, whose cost grows with the square of some texts' length; no good password comes close."""
+"""The limit before normalization, whose cost grows with the square of the length of some texts."""
 _ESTIMATED_LENGTH = 32
 
 
 class Passwords:
-    """`executor` decides how many hashes are computed at once; `slot` bounds how many requests wait for one."""
+    """`executor` determines how many hashes are computed concurrently. `slot` limits how many requests wait for one."""
 
     def __init__(self, executor: ThreadPoolExecutor, *, parameters: Parameters = PARAMETERS) -> None:
         self._executor = executor
@@ -43,7 +43,7 @@ class Passwords:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold a place in the queue. Raises Overloaded, at once, if there is none."""
+        """Occupy a slot of the queue. Raises Overloaded immediately if none is free."""
         if self._in_use >= _MAX_WAITING:
             raise Overloaded
         self._in_use += 1
@@ -53,36 +53,36 @@ class Passwords:
             self._in_use -= 1
 
     async def check(self, password: str, *, email: str) -> None:
-        """Raises PasswordWeak if nobody should have this password, or not the owner of `email`."""
+        """Raises PasswordWeak if the password is too easy to guess, in general or for an attacker who knows `email`."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._check, password, email)
 
     def _check(self, password: str, email: str) -> None:
         prepared = _prepare(password) if len(password) <= _MAX_RAW_LENGTH else password
         if any("\ud800" <= character <= "\udfff" for character in prepared):
-            raise PasswordWeak("The password has half a character in it, which nobody can type.")
+            raise PasswordWeak("The password contains an incomplete character (a lone surrogate).")
         if len(prepared) < _MIN_LENGTH:
             raise PasswordWeak(f"The password has fewer than {_MIN_LENGTH} characters.")
         if len(prepared) > _MAX_LENGTH:
             raise PasswordWeak(f"The password has more than {_MAX_LENGTH} characters.")
         folded = prepared.casefold()
         if folded in self._common:
-            raise PasswordWeak("This is one of the passwords that are tried first. Choose one that is less common.")
+            raise PasswordWeak("This is a very common password. Choose one that is less common.")
         address = normalize(email)
         if folded in {address, address.partition("@")[0]}:
-            raise PasswordWeak("The password is the e-mail address, or a part of it.")
+            raise PasswordWeak("The password must not be the email address or its local part.")
         if zxcvbn(prepared[:_ESTIMATED_LENGTH])["score"] == 0:
-            raise PasswordWeak("This password is guessed in no time. Choose one without repeats and sequences.")
+            raise PasswordWeak("This password is easy to guess. Choose one without repetitions and sequences.")
 
     async def hash(self, password: str) -> str:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._hash, password)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Say whether `password` belongs to the hash; without a hash that is False after the same work."""
+        """Return whether `password` matches the hash. Without a hash, return False after the same amount of work."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._verify, password_hash or self._decoy, password)
 
     def outdated(self, password_hash: str) -> bool:
-        """Say whether the hash was made with other parameters than today's."""
+        """Return whether the hash was made with other parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
 
     def _hash(self, password: str) -> str:
@@ -97,17 +97,17 @@ class Passwords:
 
 
 def _prepare(password: str) -> str:
-    # The same password typed on another keyboard can arrive as other code points: NIST SP 800-63B, section 5.1.1.2.
+    # Another keyboard may produce other code points for the same password: NIST SP 800-63B, section 5.1.1.2.
     return unicodedata.normalize("NFKC", password)
 
 
 def _encode(password: str) -> bytes:
-    # JSON can carry half of a surrogate pair, which strict UTF-8 refuses; here it is a character like any other.
+    # JSON may contain a lone surrogate, which strict UTF-8 refuses.
     return _prepare(password).encode("utf-8", "surrogatepass")
 
 
 def _decoy(parameters: Parameters) -> str:
-    """Return a hash that no password belongs to, and that costs what a real one costs to find out."""
+    """Return a hash that no password matches, and that takes as long to verify as a real one."""
     salt, digest = (
         b64encode(secrets.token_bytes(length)).rstrip(b"=").decode()
         for length in (parameters.salt_len, parameters.hash_len)

@@ -1,4 +1,4 @@
-"""Leaves alone for a while what has failed several times in a row."""
+"""Stops calls to a dependency for a while after several consecutive failures."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class CircuitBreaker:
         self._open_until = 0.0
 
     def try_enter(self) -> float:
-        """Return 0 for whoever may try, otherwise how many seconds it is closed to all."""
+        """Return 0 if the caller may try, otherwise the number of seconds until a call is allowed."""
         if self._failures < self._limit:
             return 0
         now = self._clock()
         if now < self._open_until:
             return self._open_until - now
-        # One goes ahead. If it never tells how it went, another one may after the same time.
+        # One caller may try. If it never reports a result, another one may try after the same time.
         self._open_until = now + self._open_seconds
         return 0
 

@@ -1,4 +1,4 @@
-"""Products and their images from the Open Food Facts family, as a guest who asks little and keeps the answers."""
+"""Products and their images from Open Food Facts and its sister databases, with few requests and cached responses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import html
 import json
 import math
 import re
-import unicodedata
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, BinaryIO
@@ -24,6 +23,7 @@ from app.catalog.ssrf_guard import AddressRefused
 from app.domain.errors import CatalogUnavailable, ImageRejected, ProductImageMissing, ProductUnknown
 from app.domain.images import Source
 from app.domain.products import Product
+from app.domain.text import clean_line
 
 _DATABASES = {
     "world.openfoodfacts.org": "Open Food Facts",
@@ -32,24 +32,31 @@ _DATABASES = {
     "world.openproductsfacts.org": "Open Products Facts",
 }
 API_HOSTS = frozenset(_DATABASES)
-"""With product_type=all a product is redirected to the database that it is in."""
+"""With product_type=all, a request is redirected to the database that contains the product."""
 IMAGE_HOSTS = frozenset(host.replace("world.", "images.") for host in _DATABASES)
-_FIELDS = "code,product_name,brands,image_front_url,selected_images,product_type"
-_LICENCE = "CC BY-SA 3.0"
-"""Of the product images: https://world.openfoodfacts.org/data"""
+_LANGUAGES = ("en", "fr", "de", "es", "it", "nl", "pt", "pl", "ro", "ru")
+"""The languages of most product names."""
+_FIELDS = ",".join(
+    (
+        *("code", "lang", "product_name", "brands", "image_front_url", "selected_images", "product_type"),
+        *(f"product_name_{language}" for language in _LANGUAGES),
+    )
+)
+_LICENSE = "CC BY-SA 3.0"
+"""The license of the product images: https://world.openfoodfacts.org/data"""
 
-_MAX_ANSWER_BYTES = 256 * 1024
+_MAX_RESPONSE_BYTES = 256 * 1024
 _CALL_SECONDS = 20
 _MAX_CACHED = 10_000
 _FOUND_SECONDS = 24 * 3600
 _NOT_FOUND_SECONDS = 3600
-_MAX_WORDS = 200
+_MAX_TEXT_LENGTH = 200
 _THROTTLED_SECONDS = 60
 
-_BUSY = "The product catalogue asks to wait."
-_RESTING = "The product catalogue has not been answering. It is asked again in a moment."
+_THROTTLED = "The product catalog limits the rate of requests."
+_BREAKER_OPEN = "The product catalog did not respond to recent requests."
 
-Known = Product | type[ProductUnknown] | type[ProductImageMissing]
+Lookup = Product | type[ProductUnknown] | type[ProductImageMissing]
 
 
 @asynccontextmanager
@@ -61,15 +68,15 @@ async def open_food_facts(
     api_hosts: Collection[str] = API_HOSTS,
     image_hosts: Collection[str] = IMAGE_HOSTS,
 ) -> AsyncIterator[OpenFoodFactsCatalog]:
-    """`base_url` may be a server of the operator's own: wherever it is, it is asked, and none of `api_hosts`.
+    """Open the catalog. `base_url` may be the operator's own server, which may have a private address.
 
-    Raises ValueError for a `base_url` that is no web address and for a `user_agent` that no header can carry.
+    Raises ValueError for a `base_url` that is not a web address, and for a `user_agent` that is not valid in a header.
     """
     base = httpx.URL(base_url)
     if base.scheme not in ("http", "https") or not base.host:
-        raise ValueError("the catalogue's URL begins with https:// or http:// and a host")
+        raise ValueError("PRODUCT_CATALOG_URL must begin with https:// or http:// and a host")
     if not (user_agent.isascii() and user_agent.isprintable() and user_agent.strip()):
-        raise ValueError("the catalogue's User-Agent has printable ASCII characters only, and at least one")
+        raise ValueError("PRODUCT_CATALOG_USER_AGENT must consist of printable ASCII characters")
     is_own = base.scheme != "https" or base.port is not None or base.host not in api_hosts
     async with open_safe_client(user_agent=user_agent.strip(), own=base if is_own else None) as client:
         yield OpenFoodFactsCatalog(
@@ -99,64 +106,66 @@ class OpenFoodFactsCatalog:
         self._breaker = breaker
         self._api_hosts = api_hosts
         self._image_hosts = image_hosts
-        self._cache: TLRUCache[str, Known] = TLRUCache(_MAX_CACHED, ttu=_expiry)
-        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._cache: TLRUCache[str, Lookup] = TLRUCache(_MAX_CACHED, ttu=_expiry)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
     async def get(self, ean: str) -> Product:
-        known = self._cache.get(ean)
-        if known is None:
-            # Of several that want the same product at once, one asks and the others find the response kept.
-            async with self._asking.setdefault(ean, asyncio.Lock()):
-                known = self._cache.get(ean) or await self._ask(ean)
-        if isinstance(known, Product):
-            return known
-        raise known
+        lookup = self._cache.get(ean)
+        if lookup is None:
+            # Of several concurrent lookups of one product, one sends a request, and the others use the cached response.
+            async with self._locks.setdefault(ean, asyncio.Lock()):
+                lookup = self._cache.get(ean) or await self._look_up(ean)
+        if isinstance(lookup, Product):
+            return lookup
+        raise lookup
 
     async def download(self, product: Product, file: BinaryIO, *, max_bytes: int) -> str:
-        # The URL given is that of the image 400 pixels high. The whole one stands beside it
+        # The URL in the response is that of the image with a height of 400 pixels. The full image has a similar URL
         # (https://openfoodfacts.github.io/openfoodfacts-server/api/how-to-download-images/).
-        whole = re.sub(r"\.400\.jpg\Z", ".full.jpg", product.image_url)
-        if whole != product.image_url:
+        full_size_url = re.sub(r"\.400\.jpg\Z", ".full.jpg", product.image_url)
+        if full_size_url != product.image_url:
             try:
-                return await self._client.download(whole, file, hosts=self._image_hosts, max_bytes=max_bytes)
+                return await self._client.download(full_size_url, file, hosts=self._image_hosts, max_bytes=max_bytes)
             except (ImageRejected, ProductImageMissing) as error:
-                self._log.info("image.whole_not_taken", ean=product.source.ean, code=error.code)
+                self._log.info("image.full_size_unavailable", ean=product.source.ean, code=error.code)
         return await self._client.download(product.image_url, file, hosts=self._image_hosts, max_bytes=max_bytes)
 
-    async def _ask(self, ean: str) -> Known:
+    async def _look_up(self, ean: str) -> Lookup:
         wait = self._breaker.try_enter()
         if wait:
-            raise CatalogUnavailable(_RESTING, retry_after=math.ceil(wait), attempted=False)
+            raise CatalogUnavailable(_BREAKER_OPEN, retry_after=math.ceil(wait), attempted=False)
         try:
             async with asyncio.timeout(_CALL_SECONDS):
-                known = await self._request(ean)
+                lookup = await self._request(ean)
         except (AddressRefused, ValueError, RecursionError, *FAILURES) as error:
-            self._log.warning("catalog.answer_failed", ean=ean, error=repr(error))
+            self._log.warning("catalog.request_failed", ean=ean, error=repr(error))
             self._breaker.failed()
             raise CatalogUnavailable from error
         except CatalogUnavailable as error:
             if error.attempted:
-                self._log.warning("catalog.answer_refused", ean=ean, retry_after=error.retry_after)
+                self._log.warning("catalog.request_refused", ean=ean, retry_after=error.retry_after)
                 self._breaker.failed()
             raise
         self._breaker.succeeded()
-        self._cache[ean] = known
-        return known
+        self._cache[ean] = lookup
+        return lookup
 
-    async def _request(self, ean: str) -> Known:
-        """Raises ValueError for an response that is not one of the catalogue."""
+    async def _request(self, ean: str) -> Lookup:
+        """Send the request. Raises ValueError if the response is invalid."""
         url = f"{self._base_url}/api/v2/product/{ean}?product_type=all&fields={_FIELDS}"
         async with self._client.get(url, hosts=self._api_hosts, before_hop=self._limiter.acquire) as response:
             if response.is_unavailable:
-                throttled = _THROTTLED_SECONDS if response.status == httpx.codes.TOO_MANY_REQUESTS else None
-                raise CatalogUnavailable(_BUSY, retry_after=response.retry_after or throttled)
-            fields = _parse(await _read(response))
+                default = _THROTTLED_SECONDS if response.status == httpx.codes.TOO_MANY_REQUESTS else None
+                raise CatalogUnavailable(_THROTTLED, retry_after=response.retry_after or default)
+            fields = _parse(await _read_body(response))
             product = fields.get("product")
             if fields.get("status") in (0, "0"):
                 return ProductUnknown
             if response.status != httpx.codes.OK or not isinstance(product, dict):
-                raise ValueError(f"status {response.status}, and neither a product nor the word that there is none")
+                raise ValueError(
+                    f"status {response.status} with neither a product nor a statement that it does not exist"
+                )
         image_url = _image_url(product)
         return Product(self._source(ean, product, response.url), image_url) if image_url else ProductImageMissing
 
@@ -166,31 +175,38 @@ class OpenFoodFactsCatalog:
         return Source(
             ean=ean,
             url=str(url.copy_with(path=f"/product/{ean}", query=None, fragment=None)),
-            product_name=_words(product.get("product_name")),
-            brand=_words(brands.split(",")[0]) if isinstance(brands, str) else None,
-            licence=_LICENCE,
+            product_name=_product_name(product),
+            brand=_display_text(brands.split(",")[0]) if isinstance(brands, str) else None,
+            licence=_LICENSE,
             attribution=f"Photo: {database} contributors",
         )
 
 
-def _expiry(_ean: str, known: Known, now: float) -> float:
-    return now + (_FOUND_SECONDS if isinstance(known, Product) else _NOT_FOUND_SECONDS)
+def _expiry(_ean: str, lookup: Lookup, now: float) -> float:
+    return now + (_FOUND_SECONDS if isinstance(lookup, Product) else _NOT_FOUND_SECONDS)
 
 
-async def _read(response: SafeResponse) -> bytes:
+async def _read_body(response: SafeResponse) -> bytes:
     body = bytearray()
     async for chunk in response.body:
         body += chunk
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise ValueError(f"more than {_MAX_ANSWER_BYTES:,} bytes")
+        if len(body) > _MAX_RESPONSE_BYTES:
+            raise ValueError(f"the response has more than {_MAX_RESPONSE_BYTES:,} bytes")
     return bytes(body)
 
 
 def _parse(body: bytes) -> dict[str, Any]:
     fields = json.loads(body)
     if not isinstance(fields, dict):
-        raise ValueError("the JSON is no object")  # noqa: TRY004 # what is wrong is what came, not the code
+        raise ValueError("the JSON is not an object")  # noqa: TRY004 # the response is invalid, not an argument
     return fields
+
+
+def _product_name(product: Mapping[str, Any]) -> str | None:
+    """Return the name, or that in the main language of the product, or in any other language."""
+    others = sorted(name for name in product if name.startswith("product_name_"))
+    names = ("product_name", f"product_name_{product.get('lang')}", *others)
+    return next(filter(None, (_display_text(product.get(name)) for name in names)), None)
 
 
 def _image_url(product: Mapping[str, Any]) -> str | None:
@@ -204,11 +220,10 @@ def _image_url(product: Mapping[str, Any]) -> str | None:
     return next((url for url in urls if isinstance(url, str) and url), None)
 
 
-def _words(text: object) -> str | None:
-    """Return the text fit to be shown: anybody may have typed it."""
+def _display_text(text: object) -> str | None:
+    """Return the text without anything that is unsafe to display. Any contributor may have written it."""
     if not isinstance(text, str):
         return None
-    # Names come with HTML entities in them, controls and invisible marks would make them read as others.
-    characters = html.unescape(text[: 10 * _MAX_WORDS])
-    shown = "".join(" " if c.isspace() else c for c in characters if c.isspace() or unicodedata.category(c)[0] != "C")
-    return " ".join(shown.split())[:_MAX_WORDS].rstrip() or None
+    # Names may contain HTML entities. Control characters and invisible marks could make them look like other names.
+    words = clean_line(" ".join(html.unescape(text[: 10 * _MAX_TEXT_LENGTH]).split()))
+    return words[:_MAX_TEXT_LENGTH].rstrip() or None

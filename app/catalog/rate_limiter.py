@@ -8,10 +8,10 @@ from app.common.rate_limit import RateLimit, RateLimiter
 from app.domain.errors import CatalogUnavailable
 
 _LIMIT = RateLimit("catalog", limit=15, window_seconds=60)
-"""Open Food Facts allows 15 product reads per minute and address."""
+"""Open Food Facts allows 15 product requests per minute and address."""
 _JITTER_SECONDS = 10
 _MAX_WAIT_SECONDS = 900
-_WAITING = "Many products are being looked up. The lookup waits in line."
+_WAITING = "Many products are being looked up. This lookup waits for the rate limit of the catalog."
 
 
 class CatalogRateLimiter:

@@ -1,4 +1,4 @@
-"""HTTP GET to a known few hosts and into a file, where the URL comes from outside and is trusted with nothing."""
+"""Downloads untrusted URLs into a file, by HTTP GET, from a few known hosts only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from app.domain.errors import AppError, CatalogUnavailable, ImageRejected, Produ
 Hop = Callable[[str], Awaitable[None]]
 
 FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, TimeoutError)
-"""What is raised where a host cannot be reached, or its response breaks off."""
+"""The errors that are raised if a host cannot be reached or its response ends early."""
 
 _HTTPS_PORT = 443
 _MAX_REDIRECTS = 3
@@ -36,13 +36,13 @@ _CONNECTIONS = 10
 _IDLE_CONNECTIONS = 2
 _IDLE_SECONDS = 15
 _DOWNLOAD_SECONDS = 20
-_MAX_URL = 2000
+_MAX_URL_LENGTH = 2000
 _MAX_WAIT_SECONDS = 900
 
-_REFUSED = "The product catalogue names an image at an address that this service does not fetch from."
-_ENCODED = "The host of the product's image sent it in an encoding that was not asked for."
-_GONE = "The product catalogue names an image of this product, but there is none at its address."
-_UNREACHABLE = "The host of the product's image is not answering."
+_REFUSED = "The product catalog refers to an image at an address that this service does not download from."
+_ENCODED = "The host of the product's image sent it in an encoding that was not requested."
+_GONE = "The product catalog refers to an image of this product that does not exist."
+_UNREACHABLE = "The host of the product's image is not responding."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class SafeResponse:
-    """What came at the end of the redirects; its body is read while it is open."""
+    """The response after all redirects. Its body can be read while the context is open."""
 
     status: int
     headers: httpx.Headers
@@ -72,13 +72,13 @@ class SafeResponse:
 
     @property
     def retry_after(self) -> int | None:
-        """In seconds, from 1 to 900."""
+        """The value of Retry-After, from 1 to 900 seconds."""
         value = self.headers.get("retry-after", "")
         try:
             seconds = (
                 int(value) if value.isdigit() else (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
             )
-        except (ValueError, TypeError, OverflowError):  # no date, one without its zone, or one at the end of time
+        except (ValueError, TypeError, OverflowError):  # The value is not a date, has no time zone, or is out of range.
             return None
         return max(1, min(math.ceil(seconds), _MAX_WAIT_SECONDS))
 
@@ -92,15 +92,15 @@ async def open_safe_client(
     resolver: Resolver = resolve,
     network: httpcore.AsyncNetworkBackend | None = None,
 ) -> AsyncIterator[SafeClient]:
-    """`own` is a server of the operator: what has its origin is fetched wherever it is, with the password it names."""
+    """Open a client. `own` is a server of the operator: its address may be private, and its URL may have a password."""
     exempt = [(Origin.of(own).host, Origin.of(own).port)] if own else []
-    # httpcore by itself, which looks at no variable for a proxy, follows no redirect and unpacks nothing.
+    # httpcore, because it uses no proxy from the environment, follows no redirects and decompresses nothing.
     pool = httpcore.AsyncConnectionPool(
         ssl_context=tls or httpx.create_ssl_context(),
         max_connections=_CONNECTIONS,
         max_keepalive_connections=_IDLE_CONNECTIONS,
         keepalive_expiry=_IDLE_SECONDS,
-        retries=1,  # of connecting only
+        retries=1,  # The number of connection attempts; requests are not retried.
         network_backend=PublicAddressBackend(network or httpcore.AnyIOBackend(), resolver=resolver, exempt=exempt),
     )
     async with pool:
@@ -119,10 +119,10 @@ class SafeClient:
     async def get(
         self, url: str, *, hosts: Collection[str], before_hop: Hop | None = None
     ) -> AsyncIterator[SafeResponse]:
-        """Open the response of `url`, on one of `hosts` by HTTPS or at the operator's own server; so for each redirect.
+        """Open the response of `url`.
 
-        `before_hop` is given each host, with its port where the URL names one, before it is asked.
-        Raises AddressRefused and FAILURES.
+        The URL and each redirect must use HTTPS and one of `hosts`, or the operator's own server. Before each request,
+        `before_hop` is called with the host, and its port if the URL contains one. Raises AddressRefused and FAILURES.
         """
         for _ in range(1 + _MAX_REDIRECTS):
             checked = self._check(url, hosts=hosts)
@@ -132,11 +132,11 @@ class SafeClient:
                 if response.status not in _REDIRECTS:
                     yield response
                     return
-                url = _joined(checked, response.headers.get("location", ""))
-        raise AddressRefused("redirected too often")
+                url = _join(checked, response.headers.get("location", ""))
+        raise AddressRefused("too many redirects")
 
     async def download(self, url: str, file: BinaryIO, *, hosts: Collection[str], max_bytes: int) -> str:
-        """Write the image at `url` over the open file and return its SHA-256 (hex).
+        """Overwrite the open file with the image at `url` and return its SHA-256 (hex).
 
         Raises ImageRejected, ProductImageMissing and CatalogUnavailable.
         """
@@ -150,24 +150,24 @@ class SafeClient:
                     raise ImageRejected("The product's image is empty.")
                 return sha256
         except AddressRefused as error:
-            self._log.warning("image.address_refused", url=url[:_MAX_URL], reason=str(error))
+            self._log.warning("image.address_refused", url=url[:_MAX_URL_LENGTH], reason=str(error))
             raise ImageRejected(_REFUSED) from error
         except FAILURES as error:
-            self._log.warning("image.host_unreachable", url=url[:_MAX_URL], error=repr(error))
+            self._log.warning("image.host_unreachable", url=url[:_MAX_URL_LENGTH], error=repr(error))
             raise CatalogUnavailable(_UNREACHABLE) from error
 
     def _check(self, text: str, *, hosts: Collection[str]) -> httpx.URL:
         url = _parse(text)
         if url.userinfo:
-            raise AddressRefused("a user or a password in the URL")
+            raise AddressRefused("the URL contains a user or a password")
         origin = Origin.of(url)
         if origin != self._own and (origin.host not in hosts or origin != Origin("https", origin.host, _HTTPS_PORT)):
-            raise AddressRefused("no host of the catalogue by HTTPS")
+            raise AddressRefused("the URL does not use HTTPS, or its host is not one of the catalog")
         return url
 
     @asynccontextmanager
     async def _send(self, url: httpx.URL) -> AsyncIterator[SafeResponse]:
-        # Part by part as httpx read them, so that nobody reads the text again and differently.
+        # The parts that httpx has parsed are used, so that the text of the URL is not parsed again in another way.
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         headers = {
             "Host": url.netloc.decode("ascii"),
@@ -184,19 +184,19 @@ class SafeClient:
 
 
 def _parse(text: str) -> httpx.URL:
-    if len(text) > _MAX_URL:
-        raise AddressRefused("a URL of that length")
+    if len(text) > _MAX_URL_LENGTH:
+        raise AddressRefused("the URL is too long")
     try:
         return httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
-        raise AddressRefused("no URL") from error
+        raise AddressRefused("the URL is invalid") from error
 
 
-def _joined(url: httpx.URL, location: str) -> str:
+def _join(url: httpx.URL, location: str) -> str:
     try:
         return str(url.join(_parse(location)))
     except (httpx.InvalidURL, ValueError) as error:
-        raise AddressRefused("redirected to no URL") from error
+        raise AddressRefused("the URL of the redirect is invalid") from error
 
 
 def _basic(url: httpx.URL) -> str:
@@ -209,7 +209,7 @@ def _check_image(response: SafeResponse, *, max_bytes: int) -> None:
     if response.status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         raise ProductImageMissing(_GONE)
     if response.status != httpx.codes.OK:
-        raise ImageRejected(f"The host of the product's image does not give it out (status {response.status}).")
+        raise ImageRejected(f"The host of the product's image refused the request (status {response.status}).")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ImageRejected(_ENCODED)
     length = response.headers.get("content-length", "0")

@@ -1,4 +1,4 @@
-"""Connections to public addresses only: a name is looked up once, and what was checked is what is connected to."""
+"""Allows connections to public addresses only. A name is resolved once, and the connection uses the checked address."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import httpcore
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
-_MOST_ADDRESSES = 4
-"""Tried one after the other; more only make a host that is down take longer."""
+_MAX_ADDRESSES = 4
+"""Addresses are tried one after another. With more of them, a host that is down would take longer to fail."""
 
-# Said here in full, though ipaddress knows most of them: what it calls global has changed between Python releases.
-# IANA's special-purpose registries, as of RFC 6890 and later.
+# The complete list, because the definition of `is_global` in ipaddress has changed between Python releases. From IANA's
+# special-purpose address registries (RFC 6890 and later).
 _NOT_PUBLIC = tuple(
     ip_network(network)
     for network in (
@@ -40,13 +40,13 @@ _NOT_PUBLIC = tuple(
         "3fff::/20",
     )
 )
-# Outside of it no host is public: loopback, mapped and compatible IPv4, NAT64 with its IPv4 address, unique local,
+# No address outside this network is public: loopback, IPv4-mapped and IPv4-compatible addresses, NAT64, unique local,
 # link-local, multicast.
 _GLOBAL_UNICAST = ip_network("2000::/3")
 
 
 class AddressRefused(Exception):
-    """The words are for the log, not for the user."""
+    """The message is for the log, not for the user."""
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
@@ -56,15 +56,15 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+    """Return the addresses of the host. Raises OSError."""
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in infos]
 
 
 class PublicAddressBackend(httpcore.AsyncNetworkBackend):
-    """Where httpcore connects: after this it speaks TLS with the name that was asked for, and checks it.
+    """Connects httpcore to checked addresses. Afterwards httpcore verifies the certificate of the requested name.
 
-    `exempt` are hosts and ports that the operator named, which may be anywhere.
+    `exempt` are hosts and ports of the operator, which may have any address.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class PublicAddressBackend(httpcore.AsyncNetworkBackend):
         if (host, port) in self._exempt:
             return await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
         failure: Exception = httpcore.ConnectError("the name has no address")
-        for address in (await self._checked(host, port, within=timeout))[:_MOST_ADDRESSES]:
+        for address in (await self._resolve_public(host, port, timeout_seconds=timeout))[:_MAX_ADDRESSES]:
             try:
                 return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -95,15 +95,15 @@ class PublicAddressBackend(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
 
-    async def _checked(self, host: str, port: int, *, within: float | None) -> Sequence[str]:
+    async def _resolve_public(self, host: str, port: int, *, timeout_seconds: float | None) -> Sequence[str]:
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(timeout_seconds):
                 addresses = await self._resolve(host, port)
         except TimeoutError as error:
-            raise httpcore.ConnectTimeout(f"{host} was not looked up in time") from error
+            raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
         except OSError as error:
-            raise httpcore.ConnectError(f"{host} cannot be looked up") from error
-        # One that is not public condemns them all: whoever mixes them means to reach it at one try or another.
+            raise httpcore.ConnectError(f"{host} cannot be resolved") from error
+        # One private address suffices to refuse all of them: a mixture indicates an attempt to reach the private one.
         for address in addresses:
             if not is_public(ip_address(address)):
                 raise AddressRefused(f"{host} has the address {address}")

@@ -23,10 +23,10 @@ class Profile:
 
     id: str
     email: str | None
-    """None if the account has none, as after a sign-in by phone with Firebase."""
+    """None if the account has no address, as after a sign-in by phone with Firebase."""
     display_name: str | None
     created_at: datetime | None
-    """None if the provider cannot be asked."""
+    """None if it is not known, as with Firebase without an API key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Account:
 
     id: str
     email: str
-    """As the owner typed it. It is unique in its normalized form (domain.emails)."""
+    """The address as the owner entered it. Its normalized form (domain.emails) is unique."""
     password_hash: str
     display_name: str | None
     created_at: datetime

@@ -1,4 +1,4 @@
-"""Product codes as they are printed and typed (EAN, UPC, GTIN), and the one form in which each is kept."""
+"""Product codes (EAN, UPC, GTIN): validation and normalization."""
 
 from __future__ import annotations
 
@@ -11,68 +11,68 @@ _LOOKS_LIKE_EAN = re.compile(r"[0-9]{8,14}")
 _LENGTHS = "8, 12, 13 or 14 digits, or 6 or 7 of a short UPC-E"
 _GTIN_LENGTHS = (8, 12, 13, 14)
 
-# A UPC-E says by its last digit where the zeros stood that were taken out; each UPC-A has one such form only
-# (GS1 General Specifications, zero-suppressed UPC). With nothing but zeros for the company it is nobody's.
+# The last digit of a UPC-E encodes which zeros of the UPC-A were removed; each UPC-A has at most one UPC-E (GS1 General
+# Specifications, zero-suppressed UPC). A company number of zeros only is not assigned.
 _UPC_E = re.compile(r"(?!00[0-9]{3}0)[0-9]{5}[0-2]|[0-9]{2}[3-9][0-9]{2}3|[0-9]{3}[1-9][0-9]4|[0-9]{4}[1-9][5-9]")
 
 
 def looks_like_ean(text: str) -> bool:
-    """Whether it is 8 to 14 ASCII digits, and nothing else; `normalize` may refuse it all the same."""
+    """Return whether `text` consists of 8 to 14 ASCII digits. `normalize` may still refuse it."""
     return _LOOKS_LIKE_EAN.fullmatch(text) is not None
 
 
 def normalize(code: str) -> str:
-    """Return the code in the form that Open Food Facts keeps it in: 8 or 13 digits, 14 where they begin with 1 to 9.
+    """Return the code in the form that Open Food Facts uses: 8 or 13 digits, or 14 digits that begin with 1 to 9.
 
-    Takes GTIN-8, 12, 13 and 14 (EAN-8, UPC-A, EAN-13, ITF-14) and UPC-E, with single spaces or hyphens between digits.
-    Zeros in front of 8 digits or more say nothing. UPC-E is expanded to the UPC-A that it stands for:
+    Accepts GTIN-8, 12, 13 and 14 (EAN-8, UPC-A, EAN-13, ITF-14) and UPC-E. Single spaces or hyphens between
+    digits are allowed. Leading zeros of codes with 8 or more digits are ignored. A UPC-E is expanded to its UPC-A:
 
-    - 8 digits: a code that begins with 0 is read as UPC-E if it is a valid one, otherwise as EAN-8 (an EAN-8 with a 0
-      in front is a shop's own number); one that begins with 1 as EAN-8 if its check digit says so, otherwise as UPC-E;
-      any other as EAN-8.
+    - 8 digits: a code that begins with 0 is read as UPC-E if that is valid, otherwise as EAN-8 (an EAN-8 that begins
+      with 0 is a number that a shop assigned). A code that begins with 1 is read as EAN-8 if its check digit is valid,
+      otherwise as UPC-E. Any other code is read as EAN-8.
     - 7 digits: six digits and the check digit of a UPC-E that begins with 0, or a 0 or 1 and six digits without a check
-      digit. One that can be both is refused.
-    - 6 digits: those of a UPC-E that begins with 0, without a check digit.
+      digit. A code that can be read both ways is refused.
+    - 6 digits: a UPC-E that begins with 0, without its first digit and its check digit.
 
-    Raises EanInvalid, which says what is wrong.
+    Raises EanInvalid, whose detail describes the fault.
     """
     digits = _only_digits(code)
     if not digits.strip("0"):
-        raise EanInvalid("The code is all zeros, which is no product's.")
+        raise EanInvalid("The code consists of zeros only. No product has this code.")
     if len(digits) in (6, 7):
-        return _kept(_expand_short(digits))
+        return _stored_form(_expand_short(digits))
     if len(digits) not in _GTIN_LENGTHS:
-        raise EanInvalid(f"A product code has {_LENGTHS}; this one has {len(digits)}.")
+        raise EanInvalid(f"A product code has {_LENGTHS}. This one has {len(digits)}.")
     if len(digits) == 8:  # noqa: PLR2004 # an EAN-8 or a UPC-E
         return _read_eight(digits)
     if not _is_valid(digits):
         raise EanInvalid(_check_digit_wrong(digits, {_check_digit(digits[:-1])}))
-    return _kept(digits)
+    return _stored_form(digits)
 
 
 def _only_digits(code: str) -> str:
     text = code.strip(" ")
     if not text:
         raise EanInvalid(f"The product code is empty. It has {_LENGTHS}.")
-    strange = next((c for c in text if c not in "0123456789 -"), None)
-    if strange is not None:
-        shown = repr(strange) if strange.isprintable() else f"U+{ord(strange):04X}"
-        raise EanInvalid(f"A product code has digits 0 to 9 only; this one has {shown} in it.")
+    invalid = next((c for c in text if c not in "0123456789 -"), None)
+    if invalid is not None:
+        shown = repr(invalid) if invalid.isprintable() else f"U+{ord(invalid):04X}"
+        raise EanInvalid(f"A product code consists of the digits 0 to 9. This one contains {shown}.")
     if not _SEPARATED.fullmatch(text):
-        raise EanInvalid("Spaces and hyphens may stand between the digits of a product code, one at a time.")
+        raise EanInvalid("Only single spaces or hyphens are allowed between the digits of a product code.")
     return re.sub("[ -]", "", text)
 
 
 def _read_eight(digits: str) -> str:
-    """Return what eight digits stand for: EAN-8 or UPC-E."""
+    """Return the normalized code of eight digits, which are an EAN-8 or a UPC-E."""
     is_ean_8, upc_a = _is_valid(digits), _expand(digits)
     is_upc_e = upc_a is not None and _is_valid(upc_a)
     if upc_a is not None and is_upc_e and not (digits[0] == "1" and is_ean_8):
-        return _kept(upc_a)
+        return _stored_form(upc_a)
     if is_ean_8:
         return digits
-    should_be = {_check_digit(digits[:-1]), *([_check_digit(upc_a[:-1])] if upc_a else [])}
-    raise EanInvalid(_check_digit_wrong(digits, should_be))
+    expected = {_check_digit(digits[:-1]), *([_check_digit(upc_a[:-1])] if upc_a else [])}
+    raise EanInvalid(_check_digit_wrong(digits, expected))
 
 
 def _expand_short(digits: str) -> str:
@@ -82,16 +82,16 @@ def _expand_short(digits: str) -> str:
     if checked and _is_valid(checked):
         readings.add(checked)
     if len(readings) > 1:
-        raise EanInvalid(f"{digits} can be read as two different products. Give all 8 digits of the UPC-E.")
+        raise EanInvalid(f"{digits} can be read as two different products. Enter all 8 digits of the UPC-E.")
     if readings:
         return readings.pop()
     if checked:
         raise EanInvalid(_check_digit_wrong(digits, {_check_digit(checked[:-1])}))
-    raise EanInvalid(f"{digits} is no UPC-E, and no other product code has {len(digits)} digits.")
+    raise EanInvalid(f"{digits} is not a UPC-E, and no other product code has {len(digits)} digits.")
 
 
 def _expand(upc_e: str) -> str | None:
-    """Return the UPC-A of all 8 digits of a UPC-E, None if there is none; its check digit is taken over as it is."""
+    """Return the UPC-A of a UPC-E with all 8 digits, or None if it has none. The check digit is copied unverified."""
     first, six, check_digit = upc_e[0], upc_e[1:-1], upc_e[-1]
     if first not in "01" or not _UPC_E.fullmatch(six):
         return None
@@ -107,8 +107,8 @@ def _expand(upc_e: str) -> str | None:
     return f"{first}{body}{check_digit}"
 
 
-def _kept(digits: str) -> str:
-    # The rule of Open Food Facts: no zeros in front, then as many as make 13, and 8 where 13 would begin with five.
+def _stored_form(digits: str) -> str:
+    # The rule of Open Food Facts: leading zeros are removed, then added up to 13 digits, or up to 8 for shorter codes.
     return digits.lstrip("0").rjust(13, "0").removeprefix("00000")
 
 
@@ -117,10 +117,10 @@ def _is_valid(digits: str) -> bool:
 
 
 def _check_digit(digits: str) -> str:
-    weighted = sum(int(digit) * (1 if place % 2 else 3) for place, digit in enumerate(reversed(digits)))
+    weighted = sum(int(digit) * (1 if position % 2 else 3) for position, digit in enumerate(reversed(digits)))
     return str(-weighted % 10)
 
 
-def _check_digit_wrong(digits: str, should_be: set[str]) -> str:
-    expected = " or ".join(sorted(should_be))
-    return f"The last digit of {digits} is its check digit: it is {digits[-1]} and should be {expected}. Is it a typo?"
+def _check_digit_wrong(digits: str, expected: set[str]) -> str:
+    digit = " or ".join(sorted(expected))
+    return f"The check digit (the last digit) of {digits} is {digits[-1]}, but should be {digit}. Check for a typo."

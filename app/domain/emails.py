@@ -1,4 +1,4 @@
-"""When two e-mail addresses belong to the same account."""
+"""When two email addresses belong to the same account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error that a client can be told of: one class each, with a stable code, an HTTP status and a title."""
+"""Every error that a client can receive: a class with a stable code, an HTTP status and a title."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One fault of one field; `field` is a dotted path such as `body.email`."""
+    """An invalid field. `field` is a dotted path such as `body.email`."""
 
     field: str
     message: str
 
 
 class AppError(Exception):
-    """The base of all of them.
+    """The base class of all errors.
 
-    `detail` is one or two sentences for the person who sees it. `retry_after` is in seconds.
+    `detail` is one or two sentences for the user. `retry_after` is in seconds.
     """
 
     code: ClassVar[str]
@@ -35,7 +35,7 @@ class AppError(Exception):
         super().__init__(self.detail)
 
 
-# Who is asking
+# Authentication and accounts
 
 
 class TokenMissing(AppError):
@@ -45,7 +45,7 @@ class TokenMissing(AppError):
 
 class TokenInvalid(AppError):
     code, status, title = "token_invalid", 401, "Token invalid"
-    default_detail = "The access token was not issued for this service, or was changed."
+    default_detail = "The access token was not issued for this service, or was modified. Sign in again."
 
 
 class OwnerClosed(AppError):
@@ -62,12 +62,12 @@ class TokenExpired(AppError):
 
 class CredentialsInvalid(AppError):
     code, status, title = "credentials_invalid", 401, "Sign-in failed"
-    default_detail = "The e-mail address or the password is wrong."
+    default_detail = "The email address or the password is wrong."
 
 
 class RefreshTokenInvalid(AppError):
     code, status, title = "refresh_token_invalid", 401, "Refresh token invalid"
-    default_detail = "The refresh token is unknown, used or expired. Sign in again."
+    default_detail = "The refresh token is unknown, was already used, or has expired. Sign in again."
 
 
 class AccountDisabled(AppError):
@@ -77,7 +77,7 @@ class AccountDisabled(AppError):
 
 class SignInAgain(AppError):
     code, status, title = "sign_in_again", 403, "Sign in again"
-    default_detail = "You signed in too long ago for this. Sign in again, then repeat it."
+    default_detail = "This action requires a recent sign-in. Sign in again, then repeat the action."
 
 
 class RegistrationClosed(AppError):
@@ -96,13 +96,13 @@ class InvitationInvalid(AppError):
 
 
 class EmailTaken(AppError):
-    code, status, title = "email_taken", 409, "E-mail address taken"
-    default_detail = "There is an account with this e-mail address already."
+    code, status, title = "email_taken", 409, "Email address taken"
+    default_detail = "An account with this email address already exists."
 
 
 class EmailInvalid(AppError):
-    code, status, title = "email_invalid", 422, "E-mail address invalid"
-    default_detail = "This is not an e-mail address."
+    code, status, title = "email_invalid", 422, "Email address invalid"
+    default_detail = "The email address is invalid. Enter it in the form name@example.com."
 
 
 class PasswordWeak(AppError):
@@ -111,7 +111,7 @@ class PasswordWeak(AppError):
 
 class TooManyAttempts(AppError):
     code, status, title = "too_many_attempts", 429, "Too many attempts"
-    default_detail = "Too many attempts. Wait as long as Retry-After says, then try again."
+    default_detail = "There were too many attempts. Wait for the time in Retry-After, then try again."
 
 
 # The request
@@ -119,12 +119,12 @@ class TooManyAttempts(AppError):
 
 class RouteMissing(AppError):
     code, status, title = "not_found", 404, "Not found"
-    default_detail = "There is nothing at this address."
+    default_detail = "This path does not exist."
 
 
 class MethodNotAllowed(AppError):
     code, status, title = "method_not_allowed", 405, "Method not allowed"
-    default_detail = "This address does not take that method."
+    default_detail = "This path does not support the method of the request."
 
 
 class JsonInvalid(AppError):
@@ -134,22 +134,22 @@ class JsonInvalid(AppError):
 
 class RequestInvalid(AppError):
     code, status, title = "request_invalid", 422, "Request invalid"
-    default_detail = "Something in the request is missing or not as it should be; see errors."
+    default_detail = "The request is invalid. `errors` lists each invalid field."
 
 
 class RequestMalformed(AppError):
     code, status, title = "request_malformed", 400, "Request malformed"
-    default_detail = "The request could not be read."
+    default_detail = "The request could not be parsed."
 
 
 class BodyTooLarge(AppError):
     code, status, title = "body_too_large", 413, "Body too large"
-    default_detail = "The body of this request is larger than this address takes."
+    default_detail = "The body of the request is larger than this path allows."
 
 
 class BodyTooSlow(AppError):
     code, status, title = "body_too_slow", 408, "Body too slow"
-    default_detail = "The body of this request came in too slowly. Send it again."
+    default_detail = "The body of the request arrived too slowly. Send the request again."
 
 
 class ContentEncodingUnsupported(AppError):
@@ -164,12 +164,12 @@ class DigestMismatch(AppError):
 
 class CursorInvalid(AppError):
     code, status, title = "cursor_invalid", 400, "Cursor invalid"
-    default_detail = "The cursor is not one that this list gave out. Begin again without it."
+    default_detail = "The cursor was not issued for this list. Request the first page, without a cursor."
 
 
 class MultipartRequired(AppError):
     code, status, title = "multipart_required", 415, "Multipart form required"
-    default_detail = "Send the file as multipart/form-data with a boundary, in a part named file."
+    default_detail = "Send the file as multipart/form-data with a boundary, in a part named `file`."
 
 
 class MultipartInvalid(AppError):
@@ -184,12 +184,12 @@ class FileMissing(AppError):
 
 class FileRepeated(AppError):
     code, status, title = "file_repeated", 422, "More than one file"
-    default_detail = "Send one file in each request."
+    default_detail = "The form has more than one file. Send one file in each request."
 
 
 class FileEmpty(AppError):
     code, status, title = "file_empty", 422, "File empty"
-    default_detail = "The file has no content."
+    default_detail = "The file is empty."
 
 
 class UploadTooLarge(AppError):
@@ -209,31 +209,35 @@ def _megabytes(size: int) -> str:
 
 class UploadMissing(AppError):
     code, status, title = "upload_missing", 404, "No such upload"
-    default_detail = "You have announced no upload with this id, or it is long over."
+    default_detail = "You have no upload with this id, or it has expired. Initiate the upload again."
 
 
 class UploadIncomplete(AppError):
     code, status, title = "upload_incomplete", 409, "Upload not complete"
-    default_detail = "The file has not arrived yet. Send it with the form that was given, then complete again."
+    default_detail = (
+        "The file has not arrived yet. Send it with the form or the URL of the upload, then complete the upload again."
+    )
 
 
 class UploadMismatch(AppError):
-    code, status, title = "upload_mismatch", 422, "Upload is not what was announced"
+    code, status, title = "upload_mismatch", 422, "Upload differs from its description"
 
 
 class FormExpired(AppError):
     code, status, title = "form_expired", 403, "Form expired"
-    default_detail = "The time for sending this file is over. Announce the upload again."
+    default_detail = "The form has expired. Initiate the upload again."
 
 
 class FormInvalid(AppError):
     code, status, title = "form_invalid", 403, "Form invalid"
-    default_detail = "The form is not as it was signed, or the file is not the one it was signed for."
+    default_detail = (
+        "The form was modified after it was signed, or the file differs from the one that it was signed for."
+    )
 
 
 class IdempotencyKeyInvalid(AppError):
     code, status, title = "idempotency_key_invalid", 400, "Idempotency-Key invalid"
-    default_detail = "An Idempotency-Key has 1 to 255 printable ASCII characters."
+    default_detail = "An Idempotency-Key must have 1 to 255 printable ASCII characters."
 
 
 class IdempotencyKeyReused(AppError):
@@ -243,7 +247,7 @@ class IdempotencyKeyReused(AppError):
 
 class RequestInProgress(AppError):
     code, status, title = "request_in_progress", 409, "Request in progress"
-    default_detail = "The same request is being carried out. Ask again in a moment."
+    default_detail = "The same request is still being processed. Retry in a moment."
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, retry_after=2)
@@ -258,7 +262,7 @@ class FormatUnsupported(AppError):
 
 class ImageCorrupt(AppError):
     code, status, title = "image_corrupt", 422, "Image damaged"
-    default_detail = "The image is damaged or incomplete and cannot be read."
+    default_detail = "The image is damaged or incomplete and cannot be decoded."
 
 
 class ImageTooLarge(AppError):
@@ -267,12 +271,12 @@ class ImageTooLarge(AppError):
 
 class ImageTooExpensive(AppError):
     code, status, title = "image_too_expensive", 422, "Image too expensive"
-    default_detail = "Reading this image takes more time or memory than is allowed."
+    default_detail = "Decoding the image requires more time or memory than allowed."
 
 
 class QuotaExceeded(AppError):
     code, status, title = "quota_exceeded", 403, "Quota exceeded"
-    default_detail = "Your storage is full. Delete something, then try again."
+    default_detail = "Your storage quota is exhausted. Delete images, then try again."
 
 
 class ImageMissing(AppError):
@@ -290,7 +294,7 @@ class ThumbnailMissing(AppError):
 
 class JobMissing(AppError):
     code, status, title = "job_missing", 404, "No such job"
-    default_detail = "You have no job with this id, or it is long over."
+    default_detail = "You have no job with this id, or it finished and its record has expired."
 
 
 class EanInvalid(AppError):
@@ -299,28 +303,28 @@ class EanInvalid(AppError):
 
 class ProductUnknown(AppError):
     code, status, title = "product_unknown", 404, "Product unknown"
-    default_detail = "The product catalogue does not know this code."
+    default_detail = "The product catalog does not contain this code."
 
 
 class ProductImageMissing(AppError):
     code, status, title = "product_image_missing", 404, "Product without an image"
-    default_detail = "The product catalogue knows this product, but has no image of it."
+    default_detail = "The product catalog contains this product, but no image of it."
 
 
 class ImageRejected(AppError):
-    """The catalogue's image cannot be had, or is none that is taken."""
+    """The catalog's image cannot be downloaded, or would be refused as an upload."""
 
     code, status, title = "image_rejected", 422, "Product image rejected"
 
 
 class CatalogUnavailable(AppError):
-    """The catalogue, or the host of its images, does not answer or asks to wait: another attempt may succeed.
+    """The catalog or the host of its images does not respond or limits the rate of requests. A retry may succeed.
 
-    `attempted` is False where nothing was asked of it, since others' turn comes first.
+    `attempted` is False if no request was sent, because of our own rate limit.
     """
 
-    code, status, title = "catalog_unavailable", 503, "Product catalogue unavailable"
-    default_detail = "The product catalogue is not answering."
+    code, status, title = "catalog_unavailable", 503, "Product catalog unavailable"
+    default_detail = "The product catalog is not responding."
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None, attempted: bool = True) -> None:
         self.attempted = attempted
@@ -332,22 +336,22 @@ class CatalogUnavailable(AppError):
 
 class UrlInvalid(AppError):
     code, status, title = "url_invalid", 403, "URL invalid"
-    default_detail = "This URL was not made by this service, or was changed."
+    default_detail = "The URL was not signed by this service, or was modified."
 
 
 class UrlExpired(AppError):
     code, status, title = "url_expired", 403, "URL expired"
-    default_detail = "This URL has expired. Ask for the image again to get a new one."
+    default_detail = "The URL has expired. Request the image again for a new one."
 
 
 class ObjectMissing(AppError):
-    code, status, title = "object_missing", 404, "File gone"
-    default_detail = "The file behind this URL is no longer there."
+    code, status, title = "object_missing", 404, "File missing"
+    default_detail = "The file of this URL no longer exists."
 
 
 class RangeUnsatisfiable(AppError):
     code, status, title = "range_unsatisfiable", 416, "Range not satisfiable"
-    default_detail = "The file ends before the range that was asked for."
+    default_detail = "The requested range starts after the end of the file."
 
 
 # The service
@@ -355,14 +359,14 @@ class RangeUnsatisfiable(AppError):
 
 class Overloaded(AppError):
     code, status, title = "overloaded", 503, "Overloaded"
-    default_detail = "Too much is going on at once. Try again in a moment."
+    default_detail = "The service is at capacity. Try again in a moment."
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
         super().__init__(detail, retry_after=retry_after)
 
 
 class DependencyUnavailable(AppError):
-    """A store, table or provider that the service needs did not answer in time, retries included.
+    """A dependency of the service did not respond in time, retries included.
 
     `dependency` is `store`, `table`, `queue`, `accounts`, `renderer` or `disk`: it is logged, and named in the detail.
     """
@@ -372,7 +376,7 @@ class DependencyUnavailable(AppError):
     def __init__(self, dependency: str, *, retry_after: int = 5) -> None:
         self.dependency = dependency
         super().__init__(
-            f"Something this service depends on ({dependency}) is not answering. Try again in a moment.",
+            f"A dependency of the service ({dependency}) is not responding. Try again in a moment.",
             retry_after=retry_after,
         )
 
@@ -383,4 +387,4 @@ class NotReady(AppError):
 
 class Internal(AppError):
     code, status, title = "internal", 500, "Internal error"
-    default_detail = "Something went wrong on our side. The request id helps us find it."
+    default_detail = "An error occurred in the service. Report it with the request id."

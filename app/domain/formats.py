@@ -1,4 +1,4 @@
-"""The image formats that the service takes, told apart by their first bytes alone."""
+"""The supported image formats, detected by the first bytes of a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.domain.errors import FormatUnsupported
 
 SNIFF_BYTES = 4096
-"""How much of the beginning `sniff` and `describe` want to see."""
+"""How many bytes `sniff` and `describe` need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def sniff(head: bytes) -> ImageFormat | None:
 def _sniff_brands(head: bytes) -> ImageFormat | None:
     length = min(int.from_bytes(head[:4], "big"), len(head))
     major, compatible = head[8:12], {head[i : i + 4] for i in range(16, length - 3, 4)}
-    # The major brand decides; mif1 and msf1 name the container alone, so there the compatible brands tell the codec.
+    # The major brand decides. mif1 and msf1 identify only the container; then the compatible brands identify the codec.
     for brands in ({major}, compatible) if major in _HEIF_BRANDS or major in _AVIF_BRANDS | _HEIC_BRANDS else ():
         if brands & _AVIF_BRANDS:
             return AVIF
@@ -96,12 +96,12 @@ def _sniff_brands(head: bytes) -> ImageFormat | None:
 
 def require_format(head: bytes, allowed: Collection[str]) -> ImageFormat:
     """Return the format that `head` begins with. Raises FormatUnsupported unless its content type is `allowed`."""
-    found = sniff(head)
-    if found is not None and found.content_type in allowed:
-        return found
-    what = f"a {found.name} image" if found else describe(head)
+    detected = sniff(head)
+    if detected is not None and detected.content_type in allowed:
+        return detected
+    description = f"a {detected.name} image" if detected else describe(head)
     names = ", ".join(f.name for f in FORMATS if f.content_type in allowed)
-    raise FormatUnsupported(f"The file is {what}. Taken are {names}.")
+    raise FormatUnsupported(f"The file is {description}. Supported formats: {names}.")
 
 
 _KNOWN = (
@@ -125,7 +125,7 @@ _KNOWN = (
 
 
 def describe(head: bytes) -> str:
-    """Name what `head` begins with, in words for whoever sent it."""
+    """Return a description, for the user, of a file that begins with `head`."""
     known = next((name for magic, name in _KNOWN if head.startswith(magic)), None)
     if known:
         return known

@@ -1,4 +1,4 @@
-"""What the renderer makes of an image."""
+"""The results of rendering an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RenderedThumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What the renderer learned about an image, and the thumbnails that it made."""
+    """The properties of an image, and its thumbnails."""
 
     content_type: str
     width: int

@@ -10,7 +10,7 @@ from app.domain.object_keys import incoming_key
 
 @dataclass(frozen=True, slots=True)
 class UploadIntent:
-    """What a client says about a file before it sends it. The content decides later."""
+    """The metadata that a client declares before it sends a file. The file itself is checked when it has arrived."""
 
     filename: str
     description: str | None

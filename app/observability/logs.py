@@ -10,7 +10,7 @@ import structlog
 from h11 import LocalProtocolError
 
 _LIBRARY_LEVELS = {
-    # At INFO and below these log whole URLs, which may be signed or contain a key.
+    # At INFO and DEBUG, these loggers write whole URLs, which may be signed or contain a key.
     "httpx": "WARNING",
     "httpcore": "WARNING",
     "botocore": "WARNING",
@@ -18,7 +18,7 @@ _LIBRARY_LEVELS = {
     "urllib3": "WARNING",
     # The middleware writes one line per request; uvicorn's own line contains the query string.
     "uvicorn.access": "CRITICAL",
-    # Warns of every malformed form, which the client is told about.
+    # Logs a warning for every malformed form. The client receives an error for it.
     "python_multipart": "CRITICAL",
 }
 

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus; with PROMETHEUS_MULTIPROC_DIR in the environment, of all processes that share the folder."""
+"""Metrics for Prometheus. With PROMETHEUS_MULTIPROC_DIR, they include all processes that share that folder."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from app.ports.metrics import Metrics
 from app.ports.renderer import Renderer
 
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Read by the library too, when it is imported: from then on its counters live in files of that folder."""
+"""The library reads it when it is imported, and then stores its counters in files of that folder."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _GAUGES = {
-    "job_queue_depth": "Messages that wait for a worker.",
-    "job_queue_age_seconds": "For how long the oldest job that is due has waited.",
+    "job_queue_depth": "Messages that are waiting for a worker.",
+    "job_queue_age_seconds": "How long the oldest due job has been waiting.",
 }
 _RENDER_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -47,26 +47,30 @@ class PrometheusMetrics:
         else:
             ProcessCollector(registry=self._registry)
             PlatformCollector(registry=self._registry)
-        # What lives in files is read from there, so that these must not be found a second time.
+        # MultiProcessCollector reads the counters from the files, so they must not be registered a second time.
         registry = None if _MULTIPROCESS in os.environ else self._registry
         self._requests = Counter(
-            "http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
+            "http_requests", "Completed requests.", ["method", "route", "status"], registry=registry
         )
         self._request_seconds = Histogram(
-            "http_request_seconds", "How long answers took.", ["route"], buckets=_REQUEST_SECONDS, registry=registry
+            "http_request_seconds",
+            "Time until the response was sent.",
+            ["route"],
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
         )
-        self._images = Counter("images", "Images taken in.", registry=registry)
-        self._image_bytes = Counter("image_bytes", "Bytes of the originals taken in.", registry=registry)
+        self._images = Counter("images", "Images stored.", registry=registry)
+        self._image_bytes = Counter("image_bytes", "Bytes of stored originals.", registry=registry)
         self._render_seconds = Histogram(
             "render_seconds",
-            "How long renderings took, the wait for a process included.",
+            "Rendering times, including the wait for a render process.",
             ["outcome"],
             buckets=_RENDER_SECONDS,
             registry=registry,
         )
-        self._jobs = Counter("jobs", "Attempts at background jobs.", ["kind", "outcome"], registry=registry)
+        self._jobs = Counter("jobs", "Attempts of background jobs.", ["kind", "outcome"], registry=registry)
         self._dependency_errors = Counter(
-            "dependency_errors", "Calls that failed, retries included.", ["dependency"], registry=registry
+            "dependency_errors", "Failed calls to dependencies, after retries.", ["dependency"], registry=registry
         )
 
         self._deletions_withheld = Gauge(
@@ -103,7 +107,7 @@ class PrometheusMetrics:
 
     @contextmanager
     def served(self, *, host: str, port: int) -> Iterator[None]:
-        """Serve the metrics over HTTP, for a process that has no other way to show them; on port 0 nowhere."""
+        """Serve the metrics over HTTP, for a process that serves nothing else. With port 0, do nothing."""
         if not port:
             yield
             return
@@ -117,7 +121,7 @@ class PrometheusMetrics:
 
 
 class _Gauges(Collector):
-    """What is asked of others at the moment of exposition, and kept in no file."""
+    """Values that are determined when the metrics are requested, and not stored in files."""
 
     def __init__(self, values: Mapping[str, float | None]) -> None:
         self._values = values
@@ -129,14 +133,14 @@ class _Gauges(Collector):
 
 
 class MeasuredRenderer:
-    """Renderer: another one, timed."""
+    """A Renderer that measures the time of another one."""
 
     def __init__(self, renderer: Renderer, metrics: Metrics) -> None:
         self._renderer = renderer
         self._metrics = metrics
 
     async def render(self, file: BinaryIO) -> Rendering:
-        began = time.perf_counter()
+        started = time.perf_counter()
         outcome = "cancelled"
         try:
             rendering = await self._renderer.render(file)
@@ -145,5 +149,5 @@ class MeasuredRenderer:
             outcome = error.code
             raise
         finally:
-            self._metrics.count_rendering(outcome, time.perf_counter() - began)
+            self._metrics.count_rendering(outcome, time.perf_counter() - started)
         return rendering

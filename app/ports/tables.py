@@ -222,14 +222,14 @@ class AccountTable(Protocol):
     async def add_account(self, account: Account, *, session: Session) -> None:
         """Add the account and its first session in one transaction.
 
-        Raises EmailTaken if an account with the same normalized e-mail address exists or is added concurrently.
+        Raises EmailTaken if an account with the same normalized email address exists or is added concurrently.
         """
         ...
 
     async def find_account(self, account_id: str) -> Account | None: ...
 
     async def find_account_by_email(self, email: str) -> Account | None:
-        """Return the account whose e-mail address has the same normalized form."""
+        """Return the account whose email address has the same normalized form."""
         ...
 
     async def set_password_hash(self, account_id: str, password_hash: str) -> None:
@@ -256,7 +256,7 @@ class AccountTable(Protocol):
         ...
 
     async def remove_account(self, account_id: str) -> None:
-        """Remove the account and its sessions, and free its e-mail address. A missing account is ignored."""
+        """Remove the account and its sessions, and free its email address. A missing account is ignored."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The queue of jobs in this process, for one machine: it ends with the process, unlike the records of the jobs."""
+"""A queue in the memory of this process. Its messages are lost with the process; the records of the jobs are not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import structlog
 from app.domain.errors import DependencyUnavailable
 from app.domain.jobs import JobMessage
 
-_MOST_RECEIVED = 5
-_MOST_MESSAGES = 100_000
-"""Some 50 MB. The jobs behind what is refused above it are still due by their records."""
+_MAX_RECEIVES = 5
+_MAX_MESSAGES = 100_000
+"""About 50 MB. If a message is refused, its job is found by its record."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -25,7 +25,7 @@ _log = structlog.stdlib.get_logger(__name__)
 class _Message:
     owner_id: str
     job_id: str
-    received: int = 0
+    receive_count: int = 0
 
     @property
     def job(self) -> tuple[str, str]:
@@ -39,12 +39,12 @@ class _Hidden:
 
 
 class LocalJobQueue:
-    """Belongs to one event loop, whose timers bring back what is hidden or delayed."""
+    """Belongs to one event loop, whose timers make hidden and delayed messages visible."""
 
-    def __init__(self, *, wait_seconds: float = 20, max_messages: int = _MOST_MESSAGES) -> None:
+    def __init__(self, *, wait_seconds: float = 20, max_messages: int = _MAX_MESSAGES) -> None:
         self._wait_seconds = wait_seconds
         self._max_messages = max_messages
-        # A job whose turn it is anyway is in here once, however often it was sent.
+        # Contains each job only once, even if several messages were sent for it.
         self._ready: OrderedDict[tuple[str, str], _Message] = OrderedDict()
         self._delayed = 0
         self._hidden: dict[str, _Hidden] = {}
@@ -66,11 +66,11 @@ class LocalJobQueue:
             async with asyncio.timeout(self._wait_seconds):
                 while not self._ready:
                     await self._is_any_ready.wait()
-        # Nothing is awaited from here on: what is taken reaches the caller, though it be cancelled.
-        taken = [self._ready.popitem(last=False)[1] for _ in range(min(limit, len(self._ready)))]
+        # Nothing is awaited from here on, so that a received message reaches the caller even after a cancellation.
+        messages = [self._ready.popitem(last=False)[1] for _ in range(min(limit, len(self._ready)))]
         if not self._ready:
             self._is_any_ready.clear()
-        return [self._deliver(message, visibility_timeout_seconds=visibility_timeout_seconds) for message in taken]
+        return [self._deliver(message, visibility_timeout_seconds=visibility_timeout_seconds) for message in messages]
 
     async def change_visibility(self, message: JobMessage, *, timeout_seconds: int) -> None:
         if hidden := self._hidden.get(message.receipt):
@@ -78,7 +78,7 @@ class LocalJobQueue:
             if timeout_seconds > 0:
                 self._hide(hidden.message, receipt=message.receipt, seconds=timeout_seconds)
             else:
-                self._come_again(message.receipt)
+                self._end_visibility_timeout(message.receipt)
 
     async def acknowledge(self, message: JobMessage) -> None:
         if hidden := self._hidden.pop(message.receipt, None):
@@ -102,18 +102,18 @@ class LocalJobQueue:
         self._make_ready(message)
 
     def _deliver(self, message: _Message, *, visibility_timeout_seconds: int) -> JobMessage:
-        message.received += 1
+        message.receive_count += 1
         receipt = str(next(self._receipts))
         self._hide(message, receipt=receipt, seconds=visibility_timeout_seconds)
         return JobMessage(message.owner_id, message.job_id, receipt)
 
     def _hide(self, message: _Message, *, receipt: str, seconds: int) -> None:
-        timer = asyncio.get_running_loop().call_later(seconds, self._come_again, receipt)
+        timer = asyncio.get_running_loop().call_later(seconds, self._end_visibility_timeout, receipt)
         self._hidden[receipt] = _Hidden(message, timer)
 
-    def _come_again(self, receipt: str) -> None:
+    def _end_visibility_timeout(self, receipt: str) -> None:
         message = self._hidden.pop(receipt).message
-        if message.received < _MOST_RECEIVED:
+        if message.receive_count < _MAX_RECEIVES:
             self._make_ready(message)
         else:
-            _log.error("job.dropped", user_id=message.owner_id, job_id=message.job_id, received=message.received)
+            _log.error("job.dropped", user_id=message.owner_id, job_id=message.job_id, received=message.receive_count)

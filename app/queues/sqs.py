@@ -1,4 +1,4 @@
-"""The queue of jobs in SQS."""
+"""The job queue in Amazon SQS."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from app.domain.jobs import JobMessage
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
-_BUDGET_SECONDS = 10
-_LONGEST_WAIT_SECONDS = 20
-_LONGEST_DELAY_SECONDS = 900
-_LONGEST_HIDDEN_SECONDS = 43_200
+_CALL_SECONDS = 10
+_MAX_WAIT_SECONDS = 20
+_MAX_DELAY_SECONDS = 900
+_MAX_VISIBILITY_TIMEOUT_SECONDS = 43_200
 _GRACE_SECONDS = 0.5
 _NO_QUEUE = {"NonExistentQueue", "QueueDoesNotExist"}
 _STALE_RECEIPT = {
     "ReceiptHandleIsInvalid",
     "MessageNotInflight",
-    # What SQS says of a receipt that has expired, and of a message hidden for more than 12 hours in all
-    # (aws/aws-sdk-java#1628). It will come again by itself either way.
+    # Returned for a receipt handle that has expired, and for a message that was hidden for more than 12 hours in total
+    # (aws/aws-sdk-java#1628). In both cases the message becomes visible again by itself.
     "InvalidParameterValue",
 }
 
@@ -38,21 +38,21 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class SqsJobQueue:
-    """What one message is received five times before it goes to the dead-letter queue is set in the template."""
+    """The template sets after how many receives a message moves to the dead-letter queue."""
 
-    def __init__(self, client: SQSClient, *, name: str, url: str, wait_seconds: int = _LONGEST_WAIT_SECONDS) -> None:
+    def __init__(self, client: SQSClient, *, name: str, url: str, wait_seconds: int = _MAX_WAIT_SECONDS) -> None:
         self._client = client
         self._name = name
         self._url = url
         self._wait_seconds = wait_seconds
-        self._broken_off: set[asyncio.Task[None]] = set()
+        self._canceled: set[asyncio.Task[None]] = set()
 
     async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
         await _call(
             self._client.send_message,
             QueueUrl=self._url,
             MessageBody=json.dumps({"owner_id": owner_id, "job_id": job_id}),
-            DelaySeconds=min(delay_seconds, _LONGEST_DELAY_SECONDS),
+            DelaySeconds=min(delay_seconds, _MAX_DELAY_SECONDS),
         )
 
     async def receive(self, *, limit: int, visibility_timeout_seconds: int) -> Sequence[JobMessage]:
@@ -62,22 +62,22 @@ class SqsJobQueue:
         try:
             return await asyncio.shield(receiving)
         except asyncio.CancelledError:
-            # A request that nobody waits for any more is given messages all the same. For as long as they are hidden
-            # nobody would have them.
-            handing_back = asyncio.create_task(self._return_job(receiving))
-            self._broken_off.add(handing_back)
-            handing_back.add_done_callback(self._broken_off.discard)
+            # SQS may return messages to a request whose caller was canceled. No worker can receive them until their
+            # visibility timeout ends.
+            returning = asyncio.create_task(self._return_messages(receiving))
+            self._canceled.add(returning)
+            returning.add_done_callback(self._canceled.discard)
             raise
 
     async def finish(self) -> None:
-        """Let what was broken off hand back what it is given; where messages are waiting that is at once."""
-        if self._broken_off:
-            _, waiting = await asyncio.wait(self._broken_off, timeout=_GRACE_SECONDS)
-            for handing_back in waiting:
-                handing_back.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        """Return the messages that canceled receive requests deliver within `_GRACE_SECONDS` to the queue."""
+        if self._canceled:
+            _, pending = await asyncio.wait(self._canceled, timeout=_GRACE_SECONDS)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
 
-    async def _return_job(self, receiving: asyncio.Task[Sequence[JobMessage]]) -> None:
+    async def _return_messages(self, receiving: asyncio.Task[Sequence[JobMessage]]) -> None:
         try:
             for message in await receiving:
                 await self.change_visibility(message, timeout_seconds=0)
@@ -90,17 +90,17 @@ class SqsJobQueue:
             wait_seconds=self._wait_seconds,
             QueueUrl=self._url,
             MaxNumberOfMessages=limit,
-            VisibilityTimeout=min(visibility_timeout_seconds, _LONGEST_HIDDEN_SECONDS),
+            VisibilityTimeout=min(visibility_timeout_seconds, _MAX_VISIBILITY_TIMEOUT_SECONDS),
             WaitTimeSeconds=self._wait_seconds,
         )
-        received = map(_read, response.get("Messages", ()))
-        return [message for message in received if message]
+        messages = map(_parse_message, response.get("Messages", ()))
+        return [message for message in messages if message]
 
     async def change_visibility(self, message: JobMessage, *, timeout_seconds: int) -> None:
         await self._with_receipt(
             self._client.change_message_visibility,
             message,
-            VisibilityTimeout=min(timeout_seconds, _LONGEST_HIDDEN_SECONDS),
+            VisibilityTimeout=min(timeout_seconds, _MAX_VISIBILITY_TIMEOUT_SECONDS),
         )
 
     async def acknowledge(self, message: JobMessage) -> None:
@@ -137,10 +137,10 @@ class SqsJobQueue:
                 raise
 
 
-def make_config(*, wait_seconds: int = _LONGEST_WAIT_SECONDS) -> AioConfig:
+def make_config(*, wait_seconds: int = _MAX_WAIT_SECONDS) -> AioConfig:
     return AioConfig(
         connect_timeout=3,
-        # A receive request is answered once a message is available, or its wait is over.
+        # SQS responds to a receive request when a message is available or the wait time has passed.
         read_timeout=wait_seconds + 5,
         max_pool_connections=50,
         retries={"mode": "standard", "total_max_attempts": 3},
@@ -150,7 +150,7 @@ def make_config(*, wait_seconds: int = _LONGEST_WAIT_SECONDS) -> AioConfig:
 
 @asynccontextmanager
 async def open_sqs(
-    client: SQSClient, queue_name: str, *, wait_seconds: int = _LONGEST_WAIT_SECONDS
+    client: SQSClient, queue_name: str, *, wait_seconds: int = _MAX_WAIT_SECONDS
 ) -> AsyncIterator[SqsJobQueue]:
     """Open the queue of that name. Raises RuntimeError if it does not exist."""
     try:
@@ -166,19 +166,19 @@ async def open_sqs(
         await queue.finish()
 
 
-async def _call(operation: Callable[..., Awaitable[Any]], *, wait_seconds: int = 0, **parameters: Any) -> Any:  # noqa: ANN401 - as the SDK has it
+async def _call(operation: Callable[..., Awaitable[Any]], *, wait_seconds: int = 0, **parameters: Any) -> Any:  # noqa: ANN401 - the type in the SDK
     try:
-        async with asyncio.timeout(wait_seconds + _BUDGET_SECONDS):
+        async with asyncio.timeout(wait_seconds + _CALL_SECONDS):
             response = await operation(**parameters)
     except (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError) as error:
         raise DependencyUnavailable("queue") from error
-    # botocore reads anything that comes with status 200, a proxy's page too, as an answer. Those of SQS have an id.
+    # botocore accepts any response with status 200, even a page of a proxy. Responses of SQS have a request id.
     if "RequestId" not in response["ResponseMetadata"]:
         raise DependencyUnavailable("queue")
     return response
 
 
-def _read(received: Any) -> JobMessage | None:  # noqa: ANN401 - as the SDK has it
+def _parse_message(received: Any) -> JobMessage | None:  # noqa: ANN401 - the type in the SDK
     try:
         body = json.loads(received["Body"])
     except ValueError:
@@ -186,19 +186,19 @@ def _read(received: Any) -> JobMessage | None:  # noqa: ANN401 - as the SDK has 
     match body:
         case {"owner_id": str(owner_id), "job_id": str(job_id)}:
             return JobMessage(owner_id, job_id, receipt=received["ReceiptHandle"])
-    # Nobody acknowledges it: it ends in the dead-letter queue, where it can be looked at.
+    # The message is never acknowledged, so that it moves to the dead-letter queue, where it can be examined.
     _log.error("job.message_unreadable", message_id=received["MessageId"])
     return None
 
 
 def _code(error: BaseException | None) -> str:
     code: str = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
-    # Such as AWS.SimpleQueueService.NonExistentQueue.
+    # Some codes have a prefix, for example AWS.SimpleQueueService.NonExistentQueue.
     return code.rpartition(".")[2]
 
 
 def _missing(name: str, client: SQSClient) -> RuntimeError:
     return RuntimeError(
-        f"There is no SQS queue {name!r} at {client.meta.endpoint_url}. Create it: run setup_localstack.sh for a "
-        "emulator, or deploy infra/template.yaml (python infra/deploy.py) to AWS."
+        f"The SQS queue {name!r} does not exist at {client.meta.endpoint_url}. Create it: run setup_localstack.sh for "
+        "an emulator, or deploy infra/template.yaml (python infra/deploy.py) to AWS."
     )

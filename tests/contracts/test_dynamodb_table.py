@@ -17,9 +17,17 @@ from aiohttp import web
 from app.domain.errors import DependencyUnavailable, QuotaExceeded
 from app.domain.ids import new_id
 from app.domain.images import Quota, Usage
-from app.tables.dynamodb import DynamoDBAccountTable, DynamoDBCounterTable, DynamoDBImageTable, DynamoDBTable, table
+from app.tables.dynamodb import (
+    DynamoDBAccountTable,
+    DynamoDBCounterTable,
+    DynamoDBImageTable,
+    DynamoDBJobTable,
+    DynamoDBTable,
+    table,
+)
+from app.tables.dynamodb.keys import job_key
 from tests.aws_emulators import AwsEmulator, free_port
-from tests.contracts.tables import NOON, READY, make_account, make_image, make_session, open_table
+from tests.contracts.tables import NOON, READY, make_account, make_image, make_job, make_session, open_table
 
 ERROR = "com.amazonaws.dynamodb.v20120810#"
 CONFLICT = {
@@ -218,8 +226,11 @@ async def test_a_page_is_one_query_however_many_images_there_are(
 
 
 @pytest.mark.parametrize("method", ["add", "page"])
-async def test_a_table_that_is_down_is_unavailable_in_bounded_time(aws: AwsEmulator, owner: str, method: str) -> None:
-    async with open_table(aws, url=f"http://127.0.0.1:{free_port()}") as opened, asyncio.timeout(15):
+async def test_a_table_that_is_down_is_unavailable_in_bounded_time(
+    aws: AwsEmulator, owner: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_CALL_SECONDS", 1)
+    async with open_table(aws, url=f"http://127.0.0.1:{free_port()}") as opened, asyncio.timeout(60):
         images = DynamoDBImageTable(opened)
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "add": lambda: images.add(make_image(owner), quota=Quota()),
@@ -255,3 +266,14 @@ async def test_sessions_and_attempts_expire_by_the_attribute_of_the_table(
     put, _, opening = road.bodies
     assert put["Item"]["expires_at"] == next_whole_second
     assert opening["ExpressionAttributeValues"][":expires_at"] == next_whole_second
+
+
+async def test_a_renamed_job_kind_keeps_its_stored_spelling(opened: DynamoDBTable, owner: str) -> None:
+    """Workers of an earlier version read and write the same jobs during a deployment."""
+    jobs = DynamoDBJobTable(opened)
+    job = make_job(owner, kind="delete_account")
+    await jobs.add_job(job)
+    stored = await opened.find(job_key(owner, job.id))
+    assert stored is not None
+    assert stored["kind"] == "leave"
+    assert await jobs.find_job(owner, job.id) == job

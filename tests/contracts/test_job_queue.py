@@ -301,7 +301,7 @@ async def test_sqs_is_asked_for_no_longer_than_it_takes(
 async def test_sqs_may_take_its_time_while_nothing_is_there(
     sqs_queue: SqsJobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqs, "_BUDGET_SECONDS", 0.5)
+    monkeypatch.setattr(sqs, "_CALL_SECONDS", 0.5)
     assert list(await sqs_queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
@@ -333,7 +333,7 @@ async def test_a_queue_that_is_down_is_unavailable_in_bounded_time(aws: AwsEmula
 async def test_a_queue_that_never_answers_is_unavailable_in_bounded_time(
     aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqs, "_BUDGET_SECONDS", 0.5)
+    monkeypatch.setattr(sqs, "_CALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with asyncio.timeout(15):
             with pytest.raises(DependencyUnavailable):

@@ -435,7 +435,7 @@ async def test_a_form_is_good_until_the_second_it_was_signed_for(subject: Subjec
 
 @pytest.mark.parametrize("key", ["images/u/i/original.jpg", "incoming", "incomings/a", "a/incoming/b"])
 async def test_no_form_writes_where_nothing_arrives(subject: Subject, key: str) -> None:
-    with pytest.raises(ValueError, match="may not write"):
+    with pytest.raises(ValueError, match="must not write"):
         await subject.store.presign_post(
             key, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC) + timedelta(hours=1)
         )
@@ -492,7 +492,7 @@ async def test_a_put_url_stores_a_body_of_exactly_its_size(subject: Subject, siz
 
 
 async def test_no_put_url_writes_where_nothing_arrives(subject: Subject) -> None:
-    with pytest.raises(ValueError, match="may not write"):
+    with pytest.raises(ValueError, match="must not write"):
         await subject.store.presign_put("images/u/i/original.jpg", size=1, expires_at=datetime.now(UTC))
 
 

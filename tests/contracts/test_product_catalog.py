@@ -137,6 +137,10 @@ async def test_a_product_of_a_sister_database_is_found_there(catalog: ProductCat
     assert product.source.product_name == "Shampoo"
 
 
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+"""The flag, an emoji with tag characters."""
+
+
 @pytest.mark.parametrize(
     "fields, name, brand",
     [
@@ -145,6 +149,11 @@ async def test_a_product_of_a_sister_database_is_found_there(catalog: ProductCat
         ({"product_name": "&#0;&#x202e;a"}, "\ufffda", "Nutty"),
         ({"product_name": "\ud800"}, None, "Nutty"),
         ({"product_name": ""}, None, "Nutty"),
+        ({"product_name": "", "product_name_fr": "Riz coco"}, "Riz coco", "Nutty"),
+        ({"product_name": "", "lang": "fr", "product_name_de": "Reis", "product_name_fr": "Riz"}, "Riz", "Nutty"),
+        ({"product_name": " ", "lang": 5, "product_name_de": 5, "product_name_fr": "Riz"}, "Riz", "Nutty"),
+        ({"product_name": "Riz", "product_name_fr": "Riz coco"}, "Riz", "Nutty"),
+        ({"product_name": ENGLAND + " tea"}, ENGLAND + " tea", "Nutty"),
         ({"product_name": None, "brands": None}, None, None),
         ({"product_name": 5, "brands": ["Nutty"]}, None, None),
         ({"product_name": {"en": "x"}, "brands": ""}, None, None),
@@ -253,7 +262,7 @@ async def test_a_catalogue_that_is_not_there_is_a_passing_failure(limiter: Catal
 
 @pytest.mark.parametrize("url", ["", "world.openfoodfacts.org", "ftp://world.openfoodfacts.org", "https://"])
 async def test_a_base_url_that_is_none_is_refused_at_the_start(limiter: CatalogRateLimiter, url: str) -> None:
-    with pytest.raises(ValueError, match="the catalogue's URL"):
+    with pytest.raises(ValueError, match="PRODUCT_CATALOG_URL"):
         async with open_food_facts(url, user_agent=USER_AGENT, limiter=limiter):
             pass
 
@@ -262,7 +271,7 @@ async def test_a_base_url_that_is_none_is_refused_at_the_start(limiter: CatalogR
 async def test_a_user_agent_that_no_header_can_carry_is_refused_at_the_start(
     limiter: CatalogRateLimiter, user_agent: str
 ) -> None:
-    with pytest.raises(ValueError, match="the catalogue's User-Agent"):
+    with pytest.raises(ValueError, match="PRODUCT_CATALOG_USER_AGENT"):
         async with open_food_facts("https://world.openfoodfacts.org", user_agent=user_agent, limiter=limiter):
             pass
 

@@ -336,7 +336,7 @@ async def test_a_fetch_that_breaks_off_each_time_is_unavailable(no_pause: None) 
 async def test_a_fetch_that_takes_for_ever_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_TRANSFER_SECONDS", 0.2)
 
-    monkeypatch.setattr(s3, "_SLOWEST_BYTES_A_SECOND", 100 * MIB)
+    monkeypatch.setattr(s3, "_MIN_BYTES_PER_SECOND", 100 * MIB)
 
     async def respond(_number: int, writer: asyncio.StreamWriter) -> None:
         writer.write(begin(MIB))

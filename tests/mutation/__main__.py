@@ -39,11 +39,12 @@ def main(only: str) -> int:
             finally:
                 folders.put(folder)
 
-        noticed = list(pool.map(run, mutations))
-    for (file, old, new, _), was_noticed in zip(mutations, noticed, strict=True):
-        print(f"{'killed  ' if was_noticed else 'SURVIVED'} {file}: {old} -> {new or '(removed)'}")
-    print(f"{sum(noticed)} of {len(mutations)} mutations were killed.")
-    return 0 if noticed.count(False) <= MAX_SURVIVING_SHARE * len(mutations) else 1
+        killed = 0
+        for (file, old, new, _), was_noticed in zip(mutations, pool.map(run, mutations), strict=True):
+            print(f"{'killed  ' if was_noticed else 'SURVIVED'} {file}: {old} -> {new or '(removed)'}", flush=True)
+            killed += was_noticed
+    print(f"{killed} of {len(mutations)} mutations were killed.")
+    return 0 if len(mutations) - killed <= MAX_SURVIVING_SHARE * len(mutations) else 1
 
 
 @contextmanager

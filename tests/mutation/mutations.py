@@ -13,11 +13,11 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
         "tests/contracts/test_durability.py tests/contracts/test_object_store.py",
         [
             ("os.fsync(file.fileno())", "pass"),
-            ('raise OSError("the file is not the one whose size and checksum were given")', "pass"),
+            ('raise OSError("the file does not have the expected size and checksum")', "pass"),
         ],
     ),
     "app/storage/disk/store.py": (
-        "tests/contracts/test_durability.py tests/contracts/test_disk_store.py tests/contracts/test_object_store.py",
+        "tests/contracts/test_durability.py tests/contracts/test_disk_store.py tests/unit/test_disk_urls.py",
         [
             ("self._sync_folders(path)", "pass"),
             ("draft.unlink(missing_ok=True)", "pass"),

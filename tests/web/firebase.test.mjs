@@ -55,7 +55,7 @@ describe("accounts in Firebase", { skip: noEmulator || noChromium || noCorpus, t
     await signOut(page);
     await page.getByRole("button", { name: "Create one" }).click();
     await signIn(page, user);
-    await page.getByText("There is an account with this e-mail address already.").waitFor();
+    await page.getByText("An account with this email address already exists.").waitFor();
     assert.equal(await page.getByLabel("Email").getAttribute("aria-invalid"), "true");
     await page.context().close();
   });
@@ -108,7 +108,7 @@ async function signIn(page, { email, password }) {
 
 /** The browser logs the 401 response as an error, which is expected. */
 async function waitForRejectedSignIn(page) {
-  await page.getByText("The e-mail address or the password is wrong.").waitFor();
+  await page.getByText("The email address or the password is wrong.").waitFor();
   assert.ok(page.errors.every((text) => text.includes("401")));
   page.errors = [];
 }

@@ -1,4 +1,4 @@
-"""What the disk store does with single files and folders: durable writes, moves, and walks in the order of keys."""
+"""Operations on single files and folders of the disk store: durable writes, moves, and walks in the order of keys."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from app.domain.objects import StoredObject
 
 _CHUNK_BYTES = 1 << 18
 _MOVE_ATTEMPTS = 100
-_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def read_chunks(fd: int, *, size: int, sha256: str) -> Iterator[bytes]:
-    """Yield the file by positioned reads. Raises OSError at its end if it was not the one that was named."""
+    """Yield the content of the file, by positioned reads. Raises OSError at its end if size or checksum differ."""
     digest, position = hashlib.sha256(), 0
     while chunk := os.pread(fd, min(_CHUNK_BYTES, size - position), position):
         digest.update(chunk)
         position += len(chunk)
         yield chunk
     if position != size or digest.hexdigest() != sha256:
-        raise OSError("the file is not the one whose size and checksum were given")
+        raise OSError("the file does not have the expected size and checksum")
 
 
 def copy_file(source: int, target: int, *, max_bytes: int) -> str:
-    """Copy with positioned reads and writes, and return the SHA-256 (hex). Raises UploadTooLarge."""
+    """Copy with positioned reads and writes, and return the SHA-256 (hex). Raises UploadTooLarge after `max_bytes`."""
     writer = HashingWriter(target, max_bytes=max_bytes, too_large=lambda: file_too_large(max_bytes))
     while chunk := os.pread(source, _CHUNK_BYTES, writer.size):
         writer.write(chunk)
@@ -39,47 +39,51 @@ def copy_file(source: int, target: int, *, max_bytes: int) -> str:
 
 
 def write_durably(path: Path, chunks: Iterable[bytes]) -> None:
+    """Create the file and sync its content to the disk. Raises FileExistsError if it exists."""
     with path.open("xb", buffering=0) as file:
         for chunk in chunks:
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[file.write(rest) :]
+            remaining = memoryview(chunk)
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
         os.fsync(file.fileno())
 
 
 def move(draft: Path, path: Path) -> None:
-    """Put the draft at `path`, whose folders are made if need be."""
+    """Move the draft to `path`. Its folders are created if they are missing."""
     for _ in range(_MOVE_ATTEMPTS):
-        # A delete takes empty folders away, also one that was made here a moment ago.
+        # A concurrent delete removes empty folders, including one that this loop has just created.
         with suppress(FileNotFoundError):
             path.parent.mkdir(parents=True, exist_ok=True)
             draft.replace(path)
             return
-    raise FileNotFoundError(f"the folder of {path} is deleted again and again")
+    raise FileNotFoundError(f"the folder of {path} was deleted repeatedly")
 
 
-def walk_folder(folder: Path, *, at: str, prefix: str) -> Iterator[StoredObject]:
-    """Yield what is below the folder that holds the keys beginning with `at`, in the order of keys (bytewise)."""
+def walk_folder(folder: Path, *, folder_key: str, prefix: str) -> Iterator[StoredObject]:
+    """Yield the objects in `folder` whose keys begin with `prefix`, in the order of keys (bytewise).
+
+    `folder_key` is the beginning of all keys in the folder.
+    """
     for name in _list_folder(folder):
-        key = at + name
+        key = folder_key + name
         if not key.startswith(prefix):
             continue
         if key.endswith("/"):
-            yield from walk_folder(folder / name, at=key, prefix=prefix)
+            yield from walk_folder(folder / name, folder_key=key, prefix=prefix)
         else:
-            with suppress(FileNotFoundError):  # deleted meanwhile
+            with suppress(FileNotFoundError):  # It was deleted in the meantime.
                 status = (folder / name).lstat()
                 yield StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 def _list_folder(folder: Path) -> list[str]:
-    """Names in the order of the keys below them, so a folder's with the `/` that follows it there."""
+    """Return the names in the order of their keys, with `/` after the name of a folder."""
     try:
         with os.scandir(folder) as entries:
-            known = [entry for entry in entries if _PART.fullmatch(entry.name)]
+            valid = [entry for entry in entries if _NAME.fullmatch(entry.name)]
             return sorted(
                 f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
-                for entry in known
+                for entry in valid
                 if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
             )
     except (FileNotFoundError, NotADirectoryError):

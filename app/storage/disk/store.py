@@ -1,4 +1,4 @@
-"""Objects as files in a folder of this machine, and the URLs and forms that the service signs and serves itself."""
+"""Stores objects as files in a folder. The service itself signs and serves the URLs and forms for them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from app.storage.disk.files import copy_file, move, read_chunks, walk_folder, wr
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Relative, for a service behind a path prefix: whoever answers a request knows where it was reached.
+# Relative, because the service may be behind a path prefix, which is known only when a request is handled.
 URL_PATH = "api/v1/objects/"
 FORM_URL = "api/v1/objects"
 WALK_BATCH = 500
 _THREADS = 8
 _OTHER_CONTENT_TYPES = {"json": "application/json", "zip": "application/zip"}
 
-# Where files are written before they are whole. Beside the objects, so that moving one is a rename in the same file
-# system; no key has a `~` in it.
+# The folder of incomplete files. It is in the same file system as the objects, so that a file is moved by a rename. No
+# key contains `~`.
 _DRAFTS = "~drafts"
 
 
@@ -46,7 +46,7 @@ _DRAFTS = "~drafts"
 async def open_disk(
     folder: Path, *, url_key: bytes, ttl_seconds: int, window_seconds: int, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[DiskObjectStore]:
-    """Open the store in `folder`, made if need be, and clear what a killed process left half written."""
+    """Open the store in `folder`, which is created if it is missing. Deletes incomplete files of killed processes."""
     folder = await asyncio.to_thread(folder.resolve)
     lock = await asyncio.to_thread(_prepare, folder)
     executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
@@ -68,11 +68,12 @@ def _prepare(folder: Path) -> int:
     drafts = folder / _DRAFTS
     make_folder(drafts)
     lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
-    # Held shared by each process that writes here: whoever gets it alone knows that nobody is in the middle of it.
+    # Each process that writes here holds a shared lock. A process that gets the exclusive lock knows that no file is
+    # being written.
     with suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for left in drafts.iterdir():
-            left.unlink()
+        for draft in drafts.iterdir():
+            draft.unlink()
     fcntl.flock(lock, fcntl.LOCK_SH)
     return lock
 
@@ -91,19 +92,19 @@ class DiskObjectStore:
         self._folder = folder
         self._executor = executor
         self._url_key = url_key
-        # Of its own, so that what was signed to be read is no leave to write.
+        # A separate key, so that a signature for reading is not valid for writing.
         self._form_key = derive_key(url_key.hex(), "object-form")
         self._ttl_seconds = ttl_seconds
         self._window_seconds = window_seconds
         self._clock = clock
 
-    # A file has no place for a content type: when it is served, the key's extension tells it.
+    # The content type is not stored: when a file is served, it follows from the extension of the key.
 
     async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:  # noqa: ARG002
-        await self._in_thread(self._keep, check_key(key), read_chunks(file.fileno(), size=size, sha256=sha256))
+        await self._in_thread(self._write, check_key(key), read_chunks(file.fileno(), size=size, sha256=sha256))
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002
-        await self._in_thread(self._keep, check_key(key), (data,))
+        await self._in_thread(self._write, check_key(key), (data,))
 
     async def delete(self, keys: Collection[str]) -> None:
         await self._in_thread(self._remove, [check_key(key) for key in keys])
@@ -118,8 +119,8 @@ class DiskObjectStore:
     async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
         objects = self._walk(check_prefix(prefix))
         while batch := await self._in_thread(lambda: list(islice(objects, WALK_BATCH))):
-            for found in batch:
-                yield found
+            for stored in batch:
+                yield stored
 
     async def now(self) -> datetime:
         return await self._in_thread(self._time)
@@ -151,14 +152,15 @@ class DiskObjectStore:
         )
 
     def _etag(self, status: os.stat_result) -> str:
-        # Every put makes a file of its own, so no two contents of a key share these. Clients do not see inode numbers.
+        # Every put creates a new file, so two contents of a key differ in these values. They are signed so that clients
+        # do not see inode numbers.
         return sign(self._url_key, f"etag {status.st_ino} {status.st_mtime_ns} {status.st_size}".encode())
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost:
         if not check_key(key).startswith(INCOMING_PREFIX):
-            raise ValueError(f"a form may not write to {key!r}")
+            raise ValueError(f"a form must not write to {key!r}")
         expires = int(expires_at.timestamp())
         fields = {"key": key, "Content-Type": content_type, "size": str(size), "expires": str(expires)}
         if sha256 is not None:
@@ -181,18 +183,18 @@ class DiskObjectStore:
         await self._in_thread(self._probe)
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        job = self._executor.submit(_translate_errors, partial(function, *args, **kwargs))
-        waiter = asyncio.wrap_future(job)
+        future = self._executor.submit(_translate_errors, partial(function, *args, **kwargs))
+        waiter = asyncio.wrap_future(future)
         try:
             return await asyncio.shield(waiter)
         except asyncio.CancelledError:
-            # A thread cannot be stopped. Whoever cancels deletes the key next: it must not be written after that.
-            if not job.cancel():
+            # A thread cannot be stopped. The caller deletes the key after a cancellation: it must not be written later.
+            if not future.cancel():
                 await asyncio.wait([waiter])
-                waiter.exception()  # asked for, or asyncio logs that nobody did
+                waiter.exception()  # Otherwise asyncio logs that the exception was never retrieved.
             raise
 
-    def _keep(self, key: str, chunks: Iterable[bytes]) -> None:
+    def _write(self, key: str, chunks: Iterable[bytes]) -> None:
         path = self._locate(key)
         draft = self._folder / _DRAFTS / secrets.token_hex(16)
         try:
@@ -205,19 +207,23 @@ class DiskObjectStore:
     def _locate(self, key: str) -> Path:
         path = self._folder / key
         if path.parent.resolve() != path.parent:
-            raise ValueError(f"a symbolic link is in the way of {key!r}")
+            raise ValueError(f"the path of {key!r} contains a symbolic link")
         return path
 
     def _sync_folders(self, path: Path) -> None:
-        # All of them: one that was there already may have been made a moment ago by somebody who has not synced it yet.
+        # Every parent is synced: an existing folder may have been created by another thread that has not synced its
+        # parent yet.
         for folder in path.parents:
-            with suppress(FileNotFoundError):  # the object was deleted meanwhile, and its folder with it
+            with suppress(FileNotFoundError):  # The object and its folder were deleted in the meantime.
                 sync_folder(folder)
             if folder == self._folder:
                 return
 
     def _require_folder(self) -> None:
-        """Raise OSError if the folder is gone, as when its disk is not mounted: nothing is missing in it then."""
+        """Raise OSError if the folder is missing, for example because its disk is not mounted.
+
+        Otherwise every object would look deleted.
+        """
         (self._folder / _DRAFTS).stat()
 
     def _remove(self, keys: Iterable[str]) -> None:
@@ -255,7 +261,7 @@ class DiskObjectStore:
         self._require_folder()
         folder, slash, _ = prefix.rpartition("/")
         self._locate(f"{folder}{slash}x")
-        yield from walk_folder(self._folder / folder, at=f"{folder}{slash}", prefix=prefix)
+        yield from walk_folder(self._folder / folder, folder_key=f"{folder}{slash}", prefix=prefix)
 
     def _probe(self) -> os.stat_result:
         probe = self._folder / _DRAFTS / secrets.token_hex(16)
@@ -266,7 +272,7 @@ class DiskObjectStore:
             probe.unlink(missing_ok=True)
 
     def _time(self) -> datetime:
-        # By the file system's clock, which on a network drive is not this machine's.
+        # The time of the file system's clock, which on a network drive is not the clock of this machine.
         return datetime.fromtimestamp(self._probe().st_mtime, UTC)
 
 
@@ -286,11 +292,11 @@ def _content_type(key: str) -> str:
 
 
 def _message(key: str, expires: int, filename: str | None) -> bytes:
-    # Unambiguous: neither a key nor a number has a line break in it.
+    # Unambiguous, because neither a key nor a number contains a line break.
     message = f"{key}\n{expires}" if filename is None else f"{key}\n{expires}\n{filename}"
     return message.encode("utf-8", "surrogatepass")
 
 
 def _form_message(fields: Mapping[str, str]) -> bytes:
-    # All there are, so that a form can neither lose a field nor get another one.
+    # All fields are signed, so that none can be removed or added.
     return json.dumps(sorted((name, value) for name, value in fields.items() if name != "signature")).encode()

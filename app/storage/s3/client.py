@@ -1,4 +1,4 @@
-"""How the S3 client is configured."""
+"""The configuration of the S3 client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where clients reach a bucket: what URLs are signed for, and what the gallery page may load from."""
+"""The address at which clients reach a bucket. URLs are signed for it, and the gallery page may load from it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# A bucket name with a dot is more than the one label that the certificate of *.s3.<region>.amazonaws.com covers.
+# The certificate of *.s3.<region>.amazonaws.com does not match a bucket name that contains a dot.
 _ONE_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
@@ -15,13 +15,13 @@ _ONE_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 class BucketAddress:
     origin: str
     host: str
-    """As clients send it in the header Host: that is what is signed."""
+    """The value of the Host header that clients send. It is signed."""
     path: str
-    """What stands before a key; begins and ends with `/`."""
+    """The path before a key. It begins and ends with `/`."""
 
 
 def locate_bucket(bucket: str, *, region: str, endpoint_url: str | None) -> BucketAddress:
-    """Return the address that botocore would use: of AWS itself unless there is an `endpoint_url`."""
+    """Return the address that botocore would use: `endpoint_url` if one is given, otherwise that of AWS."""
     if not endpoint_url:
         suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         if _ONE_LABEL.fullmatch(bucket):

@@ -1,4 +1,4 @@
-"""Between files and S3's bodies, block by block in threads, so that none is ever in memory as a whole."""
+"""Copies between files and the bodies of S3 requests, in blocks and in threads. Memory use is constant."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class FileSlice(io.RawIOBase):
-    """`size` bytes of an open file from `start`, by positioned reads: it has a position of its own.
+    """A file-like view of `size` bytes of an open file from `start`, with its own position (positioned reads).
 
-    aiohttp reads it chunk by chunk in threads, so that no file is ever in memory as a whole.
+    aiohttp reads it in chunks and in threads, so that memory use is constant.
     """
 
     def __init__(self, fd: int, *, start: int, size: int) -> None:
@@ -43,14 +43,14 @@ class FileSlice(io.RawIOBase):
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        left = self._size - self._position
-        wanted = left if size < 0 else min(size, left)
-        if wanted <= 0:
+        remaining = self._size - self._position
+        length = remaining if size < 0 else min(size, remaining)
+        if length <= 0:
             return b""
-        data = os.pread(self._fd, wanted, self._start + self._position)
+        data = os.pread(self._fd, length, self._start + self._position)
         if not data:
-            # An early end would leave S3 waiting for the bytes that Content-Length has promised.
-            raise EOFError("the file is shorter than it was said to be")
+            # If the body ended early, S3 would wait for the remaining bytes of Content-Length.
+            raise EOFError("the file is shorter than its declared size")
         self._position += len(data)
         return data
 
@@ -68,6 +68,6 @@ class FileSlice(io.RawIOBase):
 async def save_to_file(body: StreamingBody, fd: int, *, max_bytes: int) -> str:
     """Overwrite the file with the body of a response, and return its SHA-256 (hex). Raises UploadTooLarge."""
     writer = HashingWriter(fd, max_bytes=max_bytes, too_large=lambda: file_too_large(max_bytes))
-    async with body:  # closes the connection if the body was not read to its end
+    async with body:  # Closes the connection if the body was not read completely.
         await run_blocking_io(os.ftruncate, fd, 0)
         return await write_stream(body.iter_chunks(BLOCK_BYTES), writer)

@@ -1,7 +1,8 @@
-"""S3 URLs and forms that need no token, by AWS Signature Version 4: in the query string, and in a form's fields.
+"""Signs S3 URLs and forms with AWS Signature Version 4, so that they need no token.
 
-The algorithms: "Authenticating Requests: Using Query Parameters" and "Authenticating Requests in Browser-Based Uploads
-Using POST", Amazon S3 API Reference.
+The algorithms are those of "Authenticating Requests: Using Query Parameters" and "Authenticating Requests in
+Browser-Based Uploads Using POST" in the Amazon S3 API Reference. botocore can sign too, but a list of images contains
+hundreds of URLs, and signing them takes much longer with botocore (bench/presigning.py).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from app.domain.objects import PresignedPost, SignedUrl
 from app.storage.s3.endpoints import locate_bucket
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_MAX_SECONDS = 7 * 24 * 3600  # S3 refuses a longer X-Amz-Expires
+_MAX_SECONDS = 7 * 24 * 3600  # S3 refuses a longer X-Amz-Expires.
 
 
 class Credentials(Protocol):
-    """As botocore hands them out; its types allow None for the keys, which found credentials do not have."""
+    """Credentials as botocore returns them. Its types allow None for the keys, but loaded credentials have both."""
 
     @property
     def access_key(self) -> str | None: ...
@@ -37,12 +38,12 @@ class Credentials(Protocol):
 
 class CredentialsSource(Protocol):
     async def get_frozen_credentials(self) -> Credentials:
-        """Return what is good now, refreshed if need be; at once if not."""
+        """Return valid credentials. Refreshes them first only if they are about to expire."""
         ...
 
 
 def derive_signing_key(secret_key: str, *, date: str, region: str, service: str) -> bytes:
-    """Return the key that signs everything of one day (`date`, as 20261130) in one region."""
+    """Return the signing key of one day (`date`, for example 20261130) and one region."""
     key = f"AWS4{secret_key}".encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), hashlib.sha256)
@@ -51,7 +52,7 @@ def derive_signing_key(secret_key: str, *, date: str, region: str, service: str)
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What a signing key is good for."""
+    """The time and the credential scope for which a signing key is valid."""
 
     timestamp: str
     name: str
@@ -67,7 +68,7 @@ def _open_scope(credentials: Credentials, *, instant: int, region: str) -> _Scop
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """All that is the same for every URL signed in one window with the same credentials."""
+    """The parts that are identical for all URLs that are signed in one window with the same credentials."""
 
     credentials: Credentials
     instant: int
@@ -79,11 +80,11 @@ class _Window:
 
 
 class Presigner:
-    """Signs GET URLs and POST forms for the endpoint that clients use; another host in a URL would break it.
+    """Signs URLs and POST forms for the endpoint that clients use. A URL is not valid with another host.
 
-    The instant of signing a URL is rounded down to a window, so that it repeats to the letter within it.
-    With temporary credentials a URL or form ends with them, however long it was signed for; a URL changes
-    when they are refreshed.
+    The time of signing a GET URL is rounded down to the start of a window, so that the URL of a key is identical within
+    the window. With temporary credentials, URLs and forms expire with the credentials at the latest, and a URL changes
+    when the credentials are refreshed.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class Presigner:
         clock: Callable[[], float] = time.time,
     ) -> None:
         if window_seconds < 1 or not 1 <= ttl_seconds <= _MAX_SECONDS - window_seconds:
-            raise ValueError("S3 URLs live for at least a second and, the signing window included, at most seven days.")
+            raise ValueError(
+                "The lifetime of an S3 URL must be at least a second and, with the signing window, at most seven days."
+            )
         address = locate_bucket(bucket, region=region, endpoint_url=endpoint_url)
         self._credentials = credentials
         self._bucket = bucket
@@ -113,11 +116,11 @@ class Presigner:
         self._window: _Window | None = None
 
     async def sign(self, key: str, *, disposition: str | None = None, content_type: str | None = None) -> SignedUrl:
-        """Return the URL that reads `key`, answered with the headers given here in place of the stored ones."""
+        """Return a URL that reads `key`. The headers given here replace the stored ones in the response."""
         window = self._open_window(await self._credentials.get_frozen_credentials())
         path = f"{self._path}{quote(key, safe='/~')}"
         overrides = _encode_overrides(disposition, content_type)
-        # Sorted, as the canonical query has to be: X comes before r.
+        # The parameters of the canonical query are sorted: X precedes r.
         canonical = f"GET\n{path}\n{window.signed_query}{'&' if overrides else ''}{overrides}{self._canonical_end}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         signature = hmac.digest(window.key, f"{window.string_to_sign}{digest}".encode(), hashlib.sha256).hex()
@@ -127,13 +130,13 @@ class Presigner:
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost:
-        """Return the form that S3 takes for `key`, with `size` bytes and no more or less, until `expires_at`."""
+        """Return a form that stores exactly `size` bytes under `key`, until `expires_at`."""
         credentials = await self._credentials.get_frozen_credentials()
         scope = _open_scope(credentials, instant=int(self._clock()), region=self._region)
         expires_at = expires_at.astimezone(UTC).replace(microsecond=0)
         exact = {"Content-Type": content_type}
         if sha256 is not None:
-            # Enough by itself: PutObject, whose headers a form's fields are, ignores the algorithm's name beside it.
+            # Form fields correspond to headers of PutObject, which derives the algorithm from the checksum's name.
             exact["x-amz-checksum-sha256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
         exact |= {"bucket": self._bucket, "key": key, "x-amz-algorithm": _ALGORITHM}
         exact |= {"x-amz-credential": f"{credentials.access_key}/{scope.name}", "x-amz-date": scope.timestamp}
@@ -146,7 +149,7 @@ class Presigner:
         return PresignedPost(url, fields | {"policy": policy, "x-amz-signature": signature}, expires_at)
 
     async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
-        """Return the URL to which exactly `size` bytes can be sent as the body of a PUT, until `expires_at`."""
+        """Return a URL that stores exactly `size` bytes, the body of a PUT, under `key`, until `expires_at`."""
         credentials = await self._credentials.get_frozen_credentials()
         now = int(self._clock())
         scope = _open_scope(credentials, instant=now, region=self._region)
@@ -174,26 +177,26 @@ class Presigner:
 
     def _make_window(self, credentials: Credentials, instant: int) -> _Window:
         scope = _open_scope(credentials, instant=instant, region=self._region)
-        begin, token = _query_parts(credentials, scope, seconds=self._lifetime)
+        prefix, token = _query_parts(credentials, scope, seconds=self._lifetime)
         return _Window(
             credentials=credentials,
             instant=instant,
             expires_at=datetime.fromtimestamp(instant + self._lifetime, UTC),
-            query=f"{begin}&X-Amz-SignedHeaders=host{token}",
-            signed_query=f"{begin}{token}&X-Amz-SignedHeaders=host",
+            query=f"{prefix}&X-Amz-SignedHeaders=host{token}",
+            signed_query=f"{prefix}{token}&X-Amz-SignedHeaders=host",
             string_to_sign=f"{_ALGORITHM}\n{scope.timestamp}\n{scope.name}\n",
             key=scope.key,
         )
 
 
 def _query_parts(credentials: Credentials, scope: _Scope, *, seconds: int) -> tuple[str, str]:
-    """Return the query parameters before X-Amz-SignedHeaders, without and then only the one of a session token."""
+    """Return the query parameters that precede X-Amz-SignedHeaders, and separately the parameter of a session token."""
     credential = _encode(f"{credentials.access_key}/{scope.name}")
-    begin = (
+    prefix = (
         f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={credential}"
         f"&X-Amz-Date={scope.timestamp}&X-Amz-Expires={seconds}"
     )
-    return begin, f"&X-Amz-Security-Token={_encode(credentials.token)}" if credentials.token else ""
+    return prefix, f"&X-Amz-Security-Token={_encode(credentials.token)}" if credentials.token else ""
 
 
 def _encode_policy(exact: Mapping[str, str], *, size: int, expires_at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket. URLs and forms are signed elsewhere, for the endpoint that clients use."""
+"""Stores objects in an S3 bucket."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
 _MAX_PARTS = 10_000
-PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes for all parts but the last
+PART_BYTES = 5 * 1024 * 1024  # The minimum that S3 accepts for all parts except the last.
 MAX_FILE_BODIES = 12
-"""Files and parts of files that are on their way to S3 at once; each costs a connection's buffers."""
-MAX_KEYS_A_DELETE = 1000
+"""How many files and parts are sent to S3 concurrently. Each of them uses the buffers of one connection."""
+MAX_KEYS_PER_DELETE = 1000
 
 _FETCH_ATTEMPTS = 3
-# Over all attempts. aiohttp's own timeouts run neither while a body is being sent nor while a connection is waited for.
+# For all attempts together. aiohttp's own timeouts include neither sending a body nor waiting for a connection.
 _CALL_SECONDS = 15
 _TRANSFER_SECONDS = 60
-_SLOWEST_BYTES_A_SECOND = 1 << 20
+_MIN_BYTES_PER_SECOND = 1 << 20
 _ABORT_SECONDS = 10
 
-# An object never changes under its key.
+# The content of a key never changes.
 _CACHE_CONTROL = "private, max-age=31536000, immutable"
 
 
@@ -57,22 +57,22 @@ class Signer(Protocol):
 
 
 class S3ObjectStore:
-    """The role needs s3:ListBucket as well: without it S3 answers 403, not 404, for a key that is not there."""
+    """The credentials also need s3:ListBucket: without it, S3 responds with 403 instead of 404 for a missing key."""
 
     def __init__(self, client: S3Client, *, bucket: str, signer: Signer, clock: Callable[[], datetime]) -> None:
-        """`clock` tells S3's own time, as of its latest response."""
+        """`clock` returns the time of S3, according to its latest response."""
         self._client = client
         self._clock = clock
         self._bucket = bucket
         self._signer = signer
-        self._places = asyncio.Semaphore(MAX_FILE_BODIES)
+        self._body_slots = asyncio.Semaphore(MAX_FILE_BODIES)
         self._aborts: set[asyncio.Task[None]] = set()
 
     async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
         check_key(key)
         if size <= MAX_SINGLE_PUT_BYTES:
             body = FileSlice(file.fileno(), start=0, size=size)
-            async with self._places:
+            async with self._body_slots:
                 await self._put(key, body, sha256=bytes.fromhex(sha256), content_type=content_type)
         else:
             await self._put_in_parts(key, file.fileno(), size=size, content_type=content_type)
@@ -100,7 +100,7 @@ class S3ObjectStore:
                 CacheControl=_CACHE_CONTROL,
                 ChecksumAlgorithm="SHA256",
             )
-        upload = _Upload(self._client, self._places, self._bucket, key, response["UploadId"])
+        upload = _Upload(self._client, self._body_slots, self._bucket, key, response["UploadId"])
         try:
             await upload.complete(await upload.put_parts(fd, size=size))
         except BaseException:
@@ -108,7 +108,7 @@ class S3ObjectStore:
             raise
 
     async def _abort(self, upload: _Upload) -> None:
-        # Shielded, so that whoever cancels once more leaves no parts behind that are paid for.
+        # Shielded, because a second cancellation would otherwise leave stored parts, which AWS charges for.
         task = asyncio.create_task(upload.abort())
         self._aborts.add(task)
         task.add_done_callback(self._aborts.discard)
@@ -116,8 +116,8 @@ class S3ObjectStore:
 
     async def delete(self, keys: Collection[str]) -> None:
         ordered = [check_key(key) for key in keys]
-        for start in range(0, len(ordered), MAX_KEYS_A_DELETE):
-            await self._delete(ordered[start : start + MAX_KEYS_A_DELETE])
+        for start in range(0, len(ordered), MAX_KEYS_PER_DELETE):
+            await self._delete(ordered[start : start + MAX_KEYS_PER_DELETE])
 
     async def _delete(self, keys: Sequence[str]) -> None:
         async with _response_within(_CALL_SECONDS):
@@ -143,8 +143,8 @@ class S3ObjectStore:
 
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
         check_key(key)
-        async with _response_within(_TRANSFER_SECONDS + max_bytes / _SLOWEST_BYTES_A_SECOND):
-            # botocore retries a request, but not a response that breaks off after its headers.
+        async with _response_within(_TRANSFER_SECONDS + max_bytes / _MIN_BYTES_PER_SECOND):
+            # botocore retries requests, but not responses that end early after their headers.
             retries = stamina.retry_context(
                 on=(BotoCoreError, aiohttp.ClientError), attempts=_FETCH_ATTEMPTS, timeout=None, wait_initial=0.2
             )
@@ -181,21 +181,21 @@ class S3ObjectStore:
         disposition = None if filename is None else attachment(filename)
         try:
             return await self._signer.sign(check_key(key), disposition=disposition)
-        except BotoCoreError as error:  # the credentials are over and could not be refreshed
+        except BotoCoreError as error:  # The credentials have expired and could not be refreshed.
             raise DependencyUnavailable("store") from error
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost:
         if not check_key(key).startswith(INCOMING_PREFIX):
-            raise ValueError(f"a form may not write to {key!r}")
+            raise ValueError(f"a form must not write to {key!r}")
         return await self._signer.presign_post(
             key, content_type=content_type, size=size, sha256=sha256, expires_at=expires_at
         )
 
     async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
         if not check_key(key).startswith(INCOMING_PREFIX):
-            raise ValueError(f"a URL for uploads may not write to {key!r}")
+            raise ValueError(f"a URL for uploads must not write to {key!r}")
         return await self._signer.presign_put(key, size=size, expires_at=expires_at)
 
     async def check(self) -> None:
@@ -205,7 +205,8 @@ class S3ObjectStore:
             except ClientError as error:
                 if _is_missing(error):
                     raise RuntimeError(
-                        f"There is no bucket {self._bucket!r}. Run setup_localstack.sh, or deploy infra/template.yaml."
+                        f"The bucket {self._bucket!r} does not exist. Run setup_localstack.sh, or deploy "
+                        "infra/template.yaml."
                     ) from error
                 raise
 
@@ -215,7 +216,7 @@ class _Upload:
     """One multipart upload."""
 
     client: S3Client
-    places: asyncio.Semaphore
+    body_slots: asyncio.Semaphore
     bucket: str
     key: str
     upload_id: str
@@ -232,7 +233,7 @@ class _Upload:
         return [task.result() for task in tasks]
 
     async def _put_part(self, number: int, body: FileSlice) -> CompletedPartTypeDef:
-        async with self.places, _response_within(_TRANSFER_SECONDS):
+        async with self.body_slots, _response_within(_TRANSFER_SECONDS):
             checksum = base64.b64encode(await asyncio.to_thread(body.sha256)).decode()
             response = await self.client.upload_part(
                 Bucket=self.bucket,
@@ -251,7 +252,7 @@ class _Upload:
             )
 
     async def abort(self) -> None:
-        # What this misses, the bucket's lifecycle rule removes after a day.
+        # If this fails, the bucket's lifecycle rule removes the parts after a day.
         with suppress(DependencyUnavailable):
             async with _response_within(_ABORT_SECONDS):
                 await self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)

@@ -1,4 +1,4 @@
-"""One SQLite file off the event loop: a thread that writes, and one that reads without waiting for it."""
+"""Runs SQLite outside the event loop: one thread writes, and another reads without waiting for the first."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from app.tables.sqlite.schema import migrate
 
 T = TypeVar("T")
 
-_WAL_TRIES = 100
+_WAL_ATTEMPTS = 100
 _WAL_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Write:
     work: Callable[[sqlite3.Connection], Any]
-    answer: Future[Any] = field(default_factory=Future)
+    result: Future[Any] = field(default_factory=Future)
 
 
 class SqliteDatabase:
-    """What a write has returned is on the disk, and every later read sees it."""
+    """When a write returns, its changes are on the disk and visible to every later read."""
 
     def __init__(
         self,
@@ -48,24 +48,24 @@ class SqliteDatabase:
         self._waiting: deque[_Write] = deque()
 
     async def read(self, sql: str, *values: str | int) -> list[sqlite3.Row]:
-        return await _answer_of(self._reader_thread.submit(lambda: self._reader.execute(sql, values).fetchall()))
+        return await _result_of(self._reader_thread.submit(lambda: self._reader.execute(sql, values).fetchall()))
 
     async def execute(self, sql: str, *values: str | int | None) -> list[sqlite3.Row]:
-        """Run one statement that writes, and return the rows of its RETURNING."""
+        """Run one statement that writes, and return the rows of its RETURNING clause."""
         return await self.write(lambda writer: writer.execute(sql, values).fetchall())
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` so that all or, if it raises, none of its changes are kept."""
+        """Run `work` in a transaction and return its result. If `work` raises, none of its changes are saved."""
         write = _Write(work)
         self._waiting.append(write)
         self._writer_thread.submit(self._commit_waiting)
-        return await _answer_of(write.answer)
+        return await _result_of(write.result)
 
-    # Most of a commit is the wait for the disk (fsync). All writes that came in during one such wait share the
-    # next one: with 32 writers and 4 ms a wait that is twelve times the throughput of one commit for each.
+    # Most of the time of a commit is the wait for the disk (fsync). All writes that arrive during one commit share the
+    # next one: with 32 writers and 4 ms per commit, the throughput is twelve times that of one commit per write.
     def _commit_waiting(self) -> None:
-        taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        batch = [write for write in taken if write.answer.set_running_or_notify_cancel()]
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        batch = [write for write in waiting if write.result.set_running_or_notify_cancel()]
         if not batch:
             return
         try:
@@ -75,16 +75,16 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             outcomes = [partial(Future.set_exception, exception=error)] * len(batch)
             self._roll_back()
-        for write, tell in zip(batch, outcomes, strict=True):
-            tell(write.answer)
+        for write, set_outcome in zip(batch, outcomes, strict=True):
+            set_outcome(write.result)
 
     def _run(self, work: Callable[[sqlite3.Connection], Any]) -> Callable[[Future[Any]], None]:
         self._writer.execute("SAVEPOINT write")
         try:
             outcome = partial(Future.set_result, result=work(self._writer))
-        except Exception as error:  # noqa: BLE001  it is raised where the write is awaited
+        except Exception as error:  # noqa: BLE001 - it is raised where the write is awaited
             outcome = partial(Future.set_exception, exception=error)
-            # Raises where SQLite itself has rolled everything back (disk full): then the whole batch has failed.
+            # Raises if SQLite itself rolled back the transaction (disk full). Then the whole batch fails.
             self._writer.execute("ROLLBACK TO write")
         self._writer.execute("RELEASE write")
         return outcome
@@ -94,7 +94,7 @@ class SqliteDatabase:
             self._writer.execute("ROLLBACK")
 
 
-async def _answer_of(future: Future[T]) -> T:
+async def _result_of(future: Future[T]) -> T:
     try:
         return await asyncio.wrap_future(future)
     except sqlite3.OperationalError as error:
@@ -103,7 +103,7 @@ async def _answer_of(future: Future[T]) -> T:
 
 @asynccontextmanager
 async def open_sqlite(path: Path) -> AsyncIterator[SqliteDatabase]:
-    """Open the file, made if need be and then readable by its owner alone, and bring it to the newest version."""
+    """Open the file, create it if it is missing (readable only by its owner), and migrate it to the newest version."""
     async with AsyncExitStack() as stack:
         writer_thread = stack.enter_context(ThreadPoolExecutor(1, "sqlite-writer"))
         reader_thread = stack.enter_context(ThreadPoolExecutor(1, "sqlite-reader"))
@@ -123,22 +123,22 @@ def _create(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # No implicit transactions: BEGIN and COMMIT stand where they belong. Each connection is used by one thread
-    # at a time, but closed by whichever ends first.
+    # Without implicit transactions: the code runs BEGIN and COMMIT itself. Each connection is used by one thread at a
+    # time, but another thread may close it.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    # Another process (the worker) may be writing: wait for it.
+    # Wait while another process, such as a command, is writing.
     connection.execute("PRAGMA busy_timeout = 5000")
     _use_wal(connection)
-    # The default of many builds in WAL mode, NORMAL, may lose the last commits when the power fails.
+    # NORMAL, the default of many builds in WAL mode, can lose the last commits in a power failure.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    # SQLite does not wait (busy_timeout) for another that is making the same change to a new file.
-    for _ in range(_WAL_TRIES):
+    # busy_timeout does not apply while another process makes the same change to a new file.
+    for _ in range(_WAL_ATTEMPTS):
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
             return
