@@ -15,7 +15,8 @@ from app.api.draining import DrainMiddleware
 from app.api.errors import add_error_handlers
 from app.api.events import Watchers
 from app.api.middleware import InFlightRequests, RequestMiddleware, ServerErrorMiddleware
-from app.api.openapi import describe
+from app.api.openapi import describe, operation_id
+from app.api.problem_pages import add_problem_pages
 from app.api.routes import accounts, direct_uploads, health, images, jobs, metrics, objects
 from app.api.routing import RoutingMiddleware
 from app.api.services import Services
@@ -59,6 +60,7 @@ def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextMa
         version=__version__,
         description=_DESCRIPTION,
         lifespan=_lifespan(settings, services, in_flight, watchers),
+        generate_unique_id_function=operation_id,
         redirect_slashes=False,
     )
     app.state.watchers = watchers
@@ -72,6 +74,7 @@ def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextMa
         content_types=sorted(settings.allowed_content_types),
     )
     add_web_page(app, config=config)
+    add_problem_pages(app)
     return app
 
 

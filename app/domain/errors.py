@@ -97,6 +97,7 @@ class EmailInvalid(AppError):
 
 class PasswordWeak(AppError):
     code, status, title = "password_weak", 422, "Password too weak"
+    default_detail = "The password is too short, too long, common, or part of the email address. Choose another one."
 
 
 class TooManyAttempts(AppError):
@@ -184,6 +185,7 @@ class FileEmpty(AppError):
 
 class UploadTooLarge(AppError):
     code, status, title = "upload_too_large", 413, "Upload too large"
+    default_detail = "The file is larger than the service accepts. The limit is in the detail of the error."
 
 
 def file_too_large(max_bytes: int, *, size: int | None = None) -> UploadTooLarge:
@@ -209,6 +211,7 @@ class UploadIncomplete(AppError):
 
 class UploadMismatch(AppError):
     code, status, title = "upload_mismatch", 422, "Upload is not what was announced"
+    default_detail = "The uploaded file does not have the declared size or SHA-256, and was deleted."
 
 
 class FormExpired(AppError):
@@ -244,6 +247,7 @@ class RequestInProgress(AppError):
 
 class FormatUnsupported(AppError):
     code, status, title = "format_unsupported", 415, "Format not supported"
+    default_detail = "The content of the file is in none of the supported image formats."
 
 
 class ImageCorrupt(AppError):
@@ -253,6 +257,7 @@ class ImageCorrupt(AppError):
 
 class ImageTooLarge(AppError):
     code, status, title = "image_too_large", 422, "Image has too many pixels"
+    default_detail = "The image has more pixels or frames than the service accepts. Upload a smaller version."
 
 
 class ImageTooExpensive(AppError):
@@ -285,6 +290,7 @@ class JobMissing(AppError):
 
 class EanInvalid(AppError):
     code, status, title = "ean_invalid", 422, "EAN invalid"
+    default_detail = "The code has a wrong length, an invalid character or a wrong check digit."
 
 
 class ProductUnknown(AppError):
@@ -301,6 +307,7 @@ class ImageRejected(AppError):
     """The catalogue's image cannot be had, or is none that is taken."""
 
     code, status, title = "image_rejected", 422, "Product image rejected"
+    default_detail = "The product image cannot be downloaded, or would be refused as an upload."
 
 
 class CatalogUnavailable(AppError):
@@ -358,6 +365,7 @@ class DependencyUnavailable(AppError):
     """
 
     code, status, title = "dependency_unavailable", 503, "Temporarily unavailable"
+    default_detail = "Something that this service depends on is not responding. Try again shortly."
 
     def __init__(self, dependency: str, *, retry_after: int = 5) -> None:
         self.dependency = dependency
@@ -369,6 +377,7 @@ class DependencyUnavailable(AppError):
 
 class NotReady(AppError):
     code, status, title = "not_ready", 503, "Not ready"
+    default_detail = "Some dependencies of the service do not respond. The detail of the error names them."
 
 
 class Internal(AppError):
