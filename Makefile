@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 
 .PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase test-ministack \
-  test-openapi test-web bench lock upgrade
+  test-openapi test-generated-clients test-web bench lock upgrade
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -27,7 +27,7 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-openapi test-emulators test-firebase test-web test-clients
+check-all: check test-openapi test-generated-clients test-emulators test-firebase test-web test-clients
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -64,6 +64,10 @@ test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
 	$(BIN)/pytest tests/api/test_openapi.py
 	$(BIN)/python -m tests.openapi.describe >tests/openapi/openapi.json
 	cd tests/openapi && npm test
+
+# Clients that three generators make from the OpenAPI description. Needs Node 20.
+test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.package-lock.json
+	$(BIN)/pytest tests/generated_clients
 
 # HTTP clients of several languages, directly and through nginx, that receive a response while they are still sending.
 # Installs missing clients with apt, which requires root.
