@@ -1,7 +1,8 @@
-"""Tests of the OpenAPI description and of the pages to which the `type` of errors refers."""
+"""Tests of the OpenAPI description, of the pages that show it, and of those to which the `type` of errors refers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,3 +109,19 @@ async def test_the_types_in_the_examples_are_pages(service: Service):
 async def test_an_unknown_error_code_has_no_page(service: Service):
     response = await service.client.get("/problems/nothing")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/problems/image_missing"])
+async def test_a_page_loads_only_files_of_the_service(service: Service, path: str):
+    page = await service.client.get(path)
+    assert page.headers["content-type"].startswith("text/html")
+    policy = dict(part.strip().partition(" ")[::2] for part in page.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy.get("script-src", "'self'") == "'self'"
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert re.findall(r"<script(?! src)", page.text) == []
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert links
+    for link in links:
+        assert ":" not in link
+        assert (await service.client.get(httpx.URL(f"{BASE_URL}{path}").join(link))).status_code == 200, link
