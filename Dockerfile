@@ -17,6 +17,7 @@ ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOST=0.0.0.0 \
+    REGISTRATION=invite \
     PORT=8000 \
     DATA_DIR=/data
 USER 10001:10001

@@ -6,11 +6,9 @@ import functools
 
 from app.api.app import create_app
 from app.container.container import open_services
-from app.observability.logs import configure_logs
-from app.settings import read_settings
+from app.startup import configure
 
-_settings = read_settings()
-configure_logs(level=_settings.log_level, as_text=_settings.logs_are_text)
+_settings = configure()
 app = create_app(_settings, functools.partial(open_services, _settings))
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve`, `worker` and `reconcile`."""
+"""The command line: `python -m app serve`, `worker`, `reconcile` and `users`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import structlog
 
 from app.consistency.report import ReconcileReport
 from app.container.container import open_container
-from app.observability.logs import configure_logs
 from app.server import run_server
 from app.services.adoption import Candidate
 from app.settings import Settings, read_settings
+from app.startup import configure
 
 _WITHHELD = (
     "{originals} originals without a record were kept, because there are more of them than usual. If an older copy of "
@@ -45,7 +45,7 @@ def serve() -> None:
 @cli.command()
 def worker() -> None:
     """Run background jobs in this process until it is stopped. Needs QUEUE=sqs or another shared queue."""
-    settings = _configure()
+    settings = configure()
     asyncio.run(_work(settings))
 
 
@@ -56,7 +56,7 @@ def worker() -> None:
 )
 def reconcile(*, adopt: bool, confirm: bool) -> None:
     """Compare objects with records, repair what is out of step, and print the results as lines of JSON."""
-    settings = _configure()
+    settings = configure()
     if adopt:
         asyncio.run(_adopt(settings, confirm=confirm))
         return
@@ -71,10 +71,23 @@ def reconcile(*, adopt: bool, confirm: bool) -> None:
         sys.exit("\n".join(warnings))
 
 
-def _configure() -> Settings:
-    settings = read_settings()
-    configure_logs(level=settings.log_level, as_text=settings.logs_are_text)
-    return settings
+@cli.group()
+def users() -> None:
+    """Manage the accounts that the service stores (AUTH=local)."""
+
+
+@users.command()
+@click.argument("email", required=False)
+def invite(email: str | None) -> None:
+    """Print an invitation, which allows one registration within a week; with EMAIL, only under this address."""
+    settings = configure()
+    token = asyncio.run(_invite(settings, email))
+    click.echo(f"{settings.public_url}/?invitation={token}" if settings.public_url else token)
+
+
+async def _invite(settings: Settings, email: str | None) -> str:
+    async with open_container(settings, serves=False) as container:
+        return container.invitations.invite(email)
 
 
 async def _work(settings: Settings) -> None:

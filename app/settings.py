@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import __version__
+from app.domain.addresses import is_loopback
 from app.domain.formats import FORMATS_BY_EXTENSION
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 _EMULATOR_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
 """Access keys that emulators of AWS accept by default, and that therefore protect nothing."""
 _MIN_SECRET_LENGTH = 32
@@ -68,12 +70,14 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    public_url: str | None = None
+    registration: Literal["open", "invite", "closed"] | None = None
 
     secret_key: SecretStr | None = None
     access_token_expire_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
 
-    max_file_size: Annotated[int, Field(ge=1, le=1 << 30)] = 10 * 1024 * 1024
-    max_direct_file_size: Annotated[int, Field(ge=1, le=1 << 30)] = 50 * 1024 * 1024
+    max_file_size: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = ByteSize(10 * 1024 * 1024)
+    max_direct_file_size: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = ByteSize(50 * 1024 * 1024)
     allowed_extensions: Annotated[tuple[str, ...], NoDecode] = tuple(_EXTENSIONS.split(","))
     max_pixels: Annotated[int, Field(ge=1, le=150_000_000)] = 50_000_000
     max_frames: Annotated[int, Field(ge=1, le=100_000)] = 500
@@ -83,7 +87,7 @@ class Settings(BaseSettings):
 
     reconcile_grace_days: Annotated[int, Field(ge=1, le=365)] = 7
 
-    user_quota_bytes: Annotated[int, Field(ge=0)] = 0
+    user_quota_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(0)
     user_quota_images: Annotated[int, Field(ge=0)] = 0
 
     presigned_url_ttl: Annotated[int, Field(ge=60, le=6 * 86_400)] = 3600
@@ -125,6 +129,23 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @field_validator("public_url")
+    @classmethod
+    def _require_base_url(cls, value: str | None) -> str | None:
+        if value and not _PUBLIC_URL.fullmatch(value):
+            raise ValueError("must be a URL like https://photos.example.com, without a query")
+        return value.rstrip("/") if value else value
+
     @field_validator("cors_origins")
     @classmethod
     def _require_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -159,6 +180,11 @@ class Settings(BaseSettings):
     def _check_combinations(self) -> Self:
         if self.secret_key and len(self.secret_key.get_secret_value()) < _MIN_SECRET_LENGTH:
             raise ValueError(f"SECRET_KEY must have at least {_MIN_SECRET_LENGTH} characters")
+        if self.auth == "local" and self.registration is None and not (is_loopback(self.host) and not self.public_url):
+            raise ValueError(
+                "REGISTRATION must be set, because others can reach this service: invite (users need an invitation), "
+                "open (anyone may register) or closed"
+            )
         if self.auth == "firebase" and not self.google_cloud_project:
             raise ValueError("AUTH=firebase needs GOOGLE_CLOUD_PROJECT, the id of the Firebase project")
         if self.queue == "sqs" and self.uses_data_dir:

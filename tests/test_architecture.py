@@ -22,8 +22,9 @@ LONG_LISTS = {"app.domain.errors"}
 CORE = {"app.ports", "app.domain"}
 # What each package may import of this project. The longest entry that matches a module applies.
 ALLOWED = {
-    "main": {"app.api.app", "app.container", "app.observability.logs", "app.server", "app.settings"},
+    "main": {"app.api.app", "app.container", "app.server", "app.startup"},
     "app.server": {"app.settings"},
+    "app.startup": {"app.settings", "app.observability.logs"},
     "app.cli": {"app"},
     "app.__main__": {"app.cli"},
     "app.container": {"app"},

@@ -17,6 +17,7 @@ from app.api.errors import unknown_field_message
 from app.api.services import Services
 from app.api.upload_form import UploadForm
 from app.domain.accounts import User
+from app.domain.addresses import throttling_key
 from app.domain.errors import FieldError, IdempotencyKeyInvalid, RequestInvalid, TokenMissing
 
 _password = OAuth2PasswordBearer(
@@ -78,7 +79,8 @@ async def _current_user(request: Request, _: Annotated[str, Depends(_access_toke
 
 
 async def _client_address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
+    """Return what rate limits count by."""
+    return throttling_key(request.client.host) if request.client else "unknown"
 
 
 async def _idempotency_key(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.draining import has_body
 from app.api.errors import problem_response
 from app.api.services import Services
-from app.domain.errors import Internal, Overloaded
+from app.domain.errors import Internal, Overloaded, RequestMalformed
 from app.domain.ids import new_id
 
 MAX_BODY_BYTES = 64 * 1024
@@ -93,6 +93,16 @@ class ServerErrorMiddleware:
                 await problem_response(Internal(), scope)(scope, receive, send)
 
 
+def _find_fault(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return why the headers are refused: proxies and servers may read such a request differently."""
+    names = [name for name, _ in headers]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        return "The request has both Content-Length and Transfer-Encoding. Send one of them."
+    if names.count(b"authorization") > 1:
+        return "The request has several Authorization headers. Send one."
+    return None
+
+
 class RequestMiddleware:
     def __init__(self, app: ASGIApp, *, in_flight: InFlightRequests) -> None:
         self._app = app
@@ -131,7 +141,10 @@ class _RequestContext:
 
     async def run(self, app: ASGIApp) -> None:
         try:
-            await app(self._scope, self.receive, self.send)
+            if fault := _find_fault(self._scope["headers"]):
+                await problem_response(RequestMalformed(fault), self._scope)(self._scope, self._receive, self.send)
+            else:
+                await app(self._scope, self.receive, self.send)
         except ClientDisconnect:
             self._status = _CLIENT_CLOSED_REQUEST
         except asyncio.CancelledError:

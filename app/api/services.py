@@ -42,5 +42,7 @@ class Services:
     """By the name that `/health/ready` reports."""
     store_origin: str | None
     """The origin of signed URLs (scheme, host and port), or None if the service itself serves them."""
+    registration_is_local: bool
+    """Whether only clients on this machine may register, because REGISTRATION is not set."""
     local_objects: LocalObjects | None
     """Set only if the service itself serves the objects."""

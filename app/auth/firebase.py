@@ -121,6 +121,7 @@ class FirebaseAccounts:
         password: str,
         display_name: str | None,
         client: str,  # noqa: ARG002 # the provider throttles
+        invitation: str | None = None,  # noqa: ARG002 # the provider decides who may register
     ) -> tuple[Profile, Tokens]:
         credentials = {"email": email, "password": password, "returnSecureToken": True}
         response = await self._call(f"{_IDENTITY}:signUp", json=credentials, idempotent=False)

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Literal
 
 import jwt
 from email_validator import EmailNotValidError, validate_email
 
+from app.auth.invitations import Invitations
 from app.auth.passwords import THREADS, Passwords
 from app.common.rate_limit import RateLimit, RateLimiter
 from app.common.signing import derive_key
@@ -21,7 +23,10 @@ from app.domain.emails import normalize
 from app.domain.errors import (
     CredentialsInvalid,
     EmailInvalid,
+    EmailTaken,
+    InvitationRequired,
     RefreshTokenInvalid,
+    RegistrationClosed,
     TokenExpired,
     TokenInvalid,
 )
@@ -47,14 +52,26 @@ _SIGN_INS_PER_EMAIL = RateLimit("sign-in by e-mail", 100, 60 * 60)
 _REGISTRATIONS_PER_CLIENT = RateLimit("registration by client", 1000, 60 * 60)
 
 
+Registration = Literal["open", "invite", "closed"]
+
+
 @asynccontextmanager
 async def open_local_accounts(
-    table: AccountTable, *, limiter: RateLimiter, secret_key: str, access_token_seconds: int, clock: Clock
+    table: AccountTable,
+    *,
+    limiter: RateLimiter,
+    invitations: Invitations,
+    registration: Registration,
+    secret_key: str,
+    access_token_seconds: int,
+    clock: Clock,
 ) -> AsyncIterator[LocalAccounts]:
     with ThreadPoolExecutor(THREADS, thread_name_prefix="passwords") as executor:
         yield LocalAccounts(
             table,
             limiter=limiter,
+            invitations=invitations,
+            registration=registration,
             passwords=Passwords(executor),
             secret_key=secret_key,
             access_token_seconds=access_token_seconds,
@@ -68,6 +85,8 @@ class LocalAccounts:
         table: AccountTable,
         *,
         limiter: RateLimiter,
+        invitations: Invitations,
+        registration: Registration,
         passwords: Passwords,
         secret_key: str,
         access_token_seconds: int,
@@ -75,14 +94,20 @@ class LocalAccounts:
     ) -> None:
         self._table = table
         self._limiter = limiter
+        self._invitations = invitations
+        self._registration = registration
         self._passwords = passwords
         self._token_key = derive_key(secret_key, "access-token")
         self._access_token_seconds = access_token_seconds
         self._clock = clock
 
     async def register(
-        self, *, email: str, password: str, display_name: str | None, client: str
+        self, *, email: str, password: str, display_name: str | None, client: str, invitation: str | None = None
     ) -> tuple[Profile, Tokens]:
+        if self._registration == "closed":
+            raise RegistrationClosed
+        if self._registration == "invite" and not invitation:
+            raise InvitationRequired
         email = _checked(email)
         with self._passwords.slot():
             await self._limiter.count(_REGISTRATIONS_PER_CLIENT, client)
@@ -90,7 +115,14 @@ class LocalAccounts:
             password_hash = await self._passwords.hash(password)
         account = Account(new_id(), email, password_hash, display_name, self._clock())
         session, token = self._new_session(account)
-        await self._table.add_account(account, session=session)
+        if invitation:
+            await self._invitations.redeem(invitation, email=email)
+        try:
+            await self._table.add_account(account, session=session)
+        except EmailTaken:
+            if invitation:
+                await self._invitations.release(invitation)
+            raise
         return _profile(account), self._tokens(account, refresh_token=token)
 
     async def sign_in(self, *, email: str, password: str, client: str) -> Tokens:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from app.auth.invitations import Invitations
 from app.common.rate_limit import RateLimiter
 from app.container.backends import Tables
 from app.ports.auth import Accounts
 from app.settings import Settings, reveal
 
 _CALL_SECONDS = 5
+
+
+def open_invitations(tables: Tables, *, secret: str) -> Invitations:
+    return Invitations(tables.counters, secret_key=secret, clock=tables.clock)
 
 
 @asynccontextmanager
@@ -22,6 +27,8 @@ async def open_local_accounts(
     async with local.open_local_accounts(
         tables.accounts,
         limiter=limiter,
+        invitations=open_invitations(tables, secret=secret),
+        registration=settings.registration or "open",
         secret_key=secret,
         access_token_seconds=settings.access_token_expire_minutes * 60,
         clock=tables.clock,

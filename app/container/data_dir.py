@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.common.durability import make_folder, sync_folder
+
 
 class DataDirInUse(RuntimeError):
     """Another process serves from this folder."""
@@ -17,8 +19,7 @@ class DataDirInUse(RuntimeError):
 class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.spool.mkdir(mode=0o700, exist_ok=True)
+        make_folder(self.spool)
 
     @property
     def spool(self) -> Path:
@@ -51,6 +52,7 @@ class DataDir:
                 pass
             finally:
                 draft.unlink()
+            sync_folder(self.path)
             return path.read_text().strip()
 
     @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.api.services import Services
+from app.auth.invitations import Invitations
 from app.common.idempotency import Idempotency
 from app.common.object_deletion import ObjectDeletion
 from app.common.pagination import Cursors
@@ -14,6 +15,7 @@ from app.common.signing import derive_key
 from app.common.temp_files import TempFiles
 from app.consistency.ports import ReconcilePorts
 from app.consistency.reconciler import Reconciler
+from app.container.accounts import open_invitations
 from app.container.backends import Storage, Tables
 from app.domain.images import Quota
 from app.jobs.maintenance import Maintenance
@@ -58,6 +60,7 @@ class Container:
     worker: Worker
     reconciler: Reconciler
     adoption: Adoption
+    invitations: Invitations
 
 
 def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
@@ -85,7 +88,8 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         temp_files=adapters.temp_files,
     )
     worker = _build_worker(settings, adapters, services.job_registry, reconciler, deletion)
-    return Container(services, worker, reconciler, adoption)
+    invitations = open_invitations(tables, secret=secret)
+    return Container(services, worker, reconciler, adoption, invitations)
 
 
 def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Services:
@@ -128,7 +132,6 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         jobs=jobs,
         clock=clock,
     )
-    job_specs = [use_case.job_spec for use_case in (product_images, thumbnails, exports, account_deletion)]
     return Services(
         accounts=adapters.accounts,
         account_deletion=account_deletion,
@@ -140,12 +143,13 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         exports=exports,
         url_signer=UrlSigner(store),
         jobs=jobs,
-        job_registry=JobRegistry(job_specs),
+        job_registry=JobRegistry([case.job_spec for case in (product_images, thumbnails, exports, account_deletion)]),
         idempotency=idempotency,
         metrics=adapters.metrics,
         temp_files=temp_files,
         health_checks={"store": store.check, "table": images.check, "queue": adapters.queue.check},
         store_origin=adapters.storage.origin,
+        registration_is_local=settings.auth == "local" and settings.registration is None,
         local_objects=adapters.storage.local_objects,
     )
 

@@ -82,7 +82,17 @@ class SignInAgain(AppError):
 
 class RegistrationClosed(AppError):
     code, status, title = "registration_closed", 403, "Registration closed"
-    default_detail = "Signing up with e-mail and password is not enabled for this service."
+    default_detail = "Registration by email address and password is not enabled for this service."
+
+
+class InvitationRequired(AppError):
+    code, status, title = "invitation_required", 403, "Invitation required"
+    default_detail = "Registration requires an invitation. Ask the operator of this service for one."
+
+
+class InvitationInvalid(AppError):
+    code, status, title = "invitation_invalid", 403, "Invitation invalid"
+    default_detail = "The invitation was not issued by this service. Ask for a new one."
 
 
 class EmailTaken(AppError):

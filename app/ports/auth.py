@@ -15,11 +15,12 @@ class Accounts(Protocol):
     """
 
     async def register(
-        self, *, email: str, password: str, display_name: str | None, client: str
+        self, *, email: str, password: str, display_name: str | None, client: str, invitation: str | None = None
     ) -> tuple[Profile, Tokens]:
         """Create an account.
 
-        Raises EmailInvalid, EmailTaken, PasswordWeak, RegistrationClosed, Overloaded or TooManyAttempts.
+        Raises EmailInvalid, EmailTaken, PasswordWeak, RegistrationClosed, InvitationRequired, InvitationInvalid,
+        Overloaded or TooManyAttempts.
         """
         ...
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -58,6 +59,7 @@ def test_a_stop_lets_an_upload_under_way_finish(tmp_path: Path):
         def body() -> Iterator[bytes]:
             form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + photo
             yield form[:5000]
+            wait_for_open_file(running.process.pid, folder="spool")
             running.process.send_signal(signal.SIGTERM)
             time.sleep(1)
             yield form[5000:] + b"\r\n--x--\r\n"
@@ -72,6 +74,17 @@ def test_a_stop_lets_an_upload_under_way_finish(tmp_path: Path):
         assert "service.stopped" in running.log.read_text()
     with started(environment) as running:
         assert len(httpx.get(f"{running.url}/api/v1/images", headers=headers).json()["items"]) == 1
+
+
+def wait_for_open_file(pid: int, *, folder: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if f"/{folder}/" in str(descriptor.readlink()):
+                    return
+        time.sleep(0.05)
+    raise TimeoutError(folder)
 
 
 def test_uvicorn_starts_the_same_service_and_logs_no_signed_url(tmp_path: Path):
@@ -135,3 +148,25 @@ def test_a_missing_bucket_stops_the_start_and_says_what_to_run(tmp_path: Path, a
     assert "setup_localstack.sh" in said
     said = refused(environment_for(tmp_path / "data", aws, DYNAMODB_TABLE_NAME="no-such-table"))
     assert "setup_localstack.sh" in said
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "Authorization: Bearer a\r\nAuthorization: Bearer b\r\nContent-Length: 0\r\n",
+    ],
+)
+def test_a_request_that_a_proxy_may_read_differently_is_refused(service: Running, headers: str):
+    url = httpx.URL(service.url)
+    request = f"POST /api/v1/images/delete HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
+    with socket.create_connection((url.host, url.port or 80), timeout=60) as connection:
+        connection.sendall(request.encode() + (b"0\r\n\r\n" if "chunked" in headers else b""))
+        response = b""
+        while b"}" not in response:
+            response += connection.recv(65_536)
+        assert response.startswith(b"HTTP/1.1 400 ")
+        assert b'"code":"request_malformed"' in response
+        if "chunked" in headers:
+            assert b"connection: close" in response.lower()

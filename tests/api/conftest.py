@@ -107,7 +107,7 @@ def parsed(stream: str) -> list[dict[str, str]]:
 
 
 def embedded_settings(folder: Path, **changes: Any) -> Settings:
-    return Settings(_env_file=None, data_dir=folder, **{"render_processes": 2, **changes})  # type: ignore[call-arg]
+    return Settings(_env_file=None, data_dir=folder, **{"render_processes": 2, "registration": "open", **changes})  # type: ignore[call-arg]
 
 
 def aws_settings(folder: Path, aws: AwsEmulator, **changes: Any) -> Settings:

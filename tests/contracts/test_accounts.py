@@ -13,6 +13,7 @@ import pytest
 from firebase_admin import _token_gen
 
 from app.auth.firebase import open_firebase_accounts
+from app.auth.invitations import Invitations
 from app.auth.local import open_local_accounts
 from app.common.rate_limit import RateLimiter
 from app.domain.accounts import Tokens
@@ -41,6 +42,8 @@ async def local(tmp_path: Path) -> AsyncIterator[Accounts]:
         open_local_accounts(
             SqliteAccountTable(database),
             limiter=RateLimiter(SqliteCounterTable(database), key=b"key", clock=system_clock),
+            invitations=Invitations(SqliteCounterTable(database), secret_key="s" * 32, clock=system_clock),
+            registration="open",
             secret_key="s" * 32,
             access_token_seconds=1800,
             clock=system_clock,

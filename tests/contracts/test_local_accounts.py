@@ -20,6 +20,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.auth import local as local_accounts
+from app.auth.invitations import Invitations
 from app.auth.local import LocalAccounts
 from app.auth.passwords import PARAMETERS, Passwords
 from app.common.rate_limit import RateLimiter
@@ -29,8 +30,13 @@ from app.domain.errors import (
     AppError,
     CredentialsInvalid,
     EmailInvalid,
+    EmailTaken,
+    InvitationInvalid,
+    InvitationRequired,
     Overloaded,
+    PasswordWeak,
     RefreshTokenInvalid,
+    RegistrationClosed,
     TokenExpired,
     TokenInvalid,
     TooManyAttempts,
@@ -100,10 +106,30 @@ def limiter(database: SqliteDatabase, clock: Clock) -> RateLimiter:
 
 
 @pytest.fixture
-def accounts(table: SqliteAccountTable, limiter: RateLimiter, passwords: Watched, clock: Clock) -> LocalAccounts:
-    return LocalAccounts(
-        table, limiter=limiter, passwords=passwords, secret_key=SECRET, access_token_seconds=1800, clock=clock
-    )
+def invitations(database: SqliteDatabase, clock: Clock) -> Invitations:
+    return Invitations(SqliteCounterTable(database), secret_key=SECRET, clock=clock)
+
+
+@pytest.fixture
+def make_accounts(
+    table: SqliteAccountTable, limiter: RateLimiter, invitations: Invitations, passwords: Watched, clock: Clock
+) -> Callable[..., LocalAccounts]:
+    def make(**changes: Any) -> LocalAccounts:
+        options: dict[str, Any] = {
+            "limiter": limiter,
+            "invitations": invitations,
+            "passwords": passwords,
+            "clock": clock,
+        }
+        options |= {"registration": "open", "secret_key": SECRET, "access_token_seconds": 1800}
+        return LocalAccounts(table, **(options | changes))
+
+    return make
+
+
+@pytest.fixture
+def accounts(make_accounts: Callable[..., LocalAccounts]) -> LocalAccounts:
+    return make_accounts()
 
 
 async def register(accounts: LocalAccounts, *, email: str = EMAIL, client: str = "192.0.2.1") -> Tokens:
@@ -296,13 +322,14 @@ async def test_sign_in_takes_the_address_in_another_case(accounts: LocalAccounts
 
 
 async def test_sign_in_renews_a_hash_of_older_parameters(
-    accounts: LocalAccounts, table: SqliteAccountTable, limiter: RateLimiter, executor: ThreadPoolExecutor
+    accounts: LocalAccounts,
+    make_accounts: Callable[..., LocalAccounts],
+    table: SqliteAccountTable,
+    executor: ThreadPoolExecutor,
 ) -> None:
     await register(accounts)
     newer = Watched(executor, parameters=replace(CHEAP, time_cost=2))
-    raised = LocalAccounts(
-        table, limiter=limiter, passwords=newer, secret_key=SECRET, access_token_seconds=1800, clock=system_clock
-    )
+    raised = make_accounts(passwords=newer, clock=system_clock)
     await sign_in(raised)
     account = await table.find_account_by_email(EMAIL)
     assert account is not None
@@ -313,6 +340,76 @@ async def test_sign_in_renews_a_hash_of_older_parameters(
 async def test_register_refuses_an_address_of_more_than_254_characters(accounts: LocalAccounts) -> None:
     with pytest.raises(EmailInvalid, match="254"):
         await register(accounts, email=f"anna@{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 63}.com")
+
+
+# Who may register
+
+
+async def test_nobody_registers_where_registration_is_closed(
+    make_accounts: Callable[..., LocalAccounts], invitations: Invitations
+) -> None:
+    closed = make_accounts(registration="closed")
+    for invitation in (None, invitations.invite(None)):
+        with pytest.raises(RegistrationClosed):
+            await join(closed, invitation)
+
+
+async def join(
+    accounts: LocalAccounts, invitation: str | None, *, email: str = EMAIL, password: str = PASSWORD
+) -> None:
+    await accounts.register(
+        email=email, password=password, display_name=None, client="192.0.2.1", invitation=invitation
+    )
+
+
+async def test_an_invitation_allows_one_registration(
+    make_accounts: Callable[..., LocalAccounts], invitations: Invitations
+) -> None:
+    accounts = make_accounts(registration="invite")
+    with pytest.raises(InvitationRequired):
+        await join(accounts, None)
+    invitation = invitations.invite(None)
+    with pytest.raises(PasswordWeak):
+        await join(accounts, invitation, password="short")
+    await join(accounts, invitation)
+    with pytest.raises(InvitationInvalid, match="used before"):
+        await join(accounts, invitation, email="bert@example.com")
+    second = invitations.invite(None)
+    with pytest.raises(EmailTaken):
+        await join(accounts, second)
+    await join(accounts, second, email="bert@example.com")
+
+
+async def test_of_many_registrations_with_one_invitation_one_succeeds(
+    make_accounts: Callable[..., LocalAccounts], invitations: Invitations
+) -> None:
+    accounts, invitation = make_accounts(registration="invite"), invitations.invite(None)
+    joining = (join(accounts, invitation, email=f"user{number}@example.com") for number in range(6))
+    results = await asyncio.gather(*joining, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["InvitationInvalid"] * 5 + ["NoneType"]
+
+
+async def test_an_invitation_for_an_address_is_for_no_other(
+    make_accounts: Callable[..., LocalAccounts], invitations: Invitations
+) -> None:
+    accounts, invitation = make_accounts(registration="invite"), invitations.invite("Anna@Example.com")
+    with pytest.raises(InvitationInvalid, match="another"):
+        await join(accounts, invitation, email="bert@example.com")
+    await join(accounts, invitation, email="anna@example.com")
+
+
+async def test_invitations_expire_and_cannot_be_forged(
+    make_accounts: Callable[..., LocalAccounts], invitations: Invitations, database: SqliteDatabase, clock: Clock
+) -> None:
+    accounts, invitation = make_accounts(registration="invite"), invitations.invite(None)
+    tokens = await register(make_accounts(), email="bert@example.com")
+    foreign = Invitations(SqliteCounterTable(database), secret_key="x" * 32, clock=clock).invite(None)
+    for forged in ("", "x", invitation[:-3] + "AAA", foreign, tokens.access_token, "\ud800"):
+        with pytest.raises((InvitationInvalid, InvitationRequired)):
+            await join(accounts, forged)
+    clock.now += timedelta(days=7)
+    with pytest.raises(InvitationInvalid, match="expired"):
+        await join(accounts, invitation)
 
 
 # Throttling

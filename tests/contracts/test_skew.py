@@ -14,6 +14,7 @@ import pytest
 import time_machine
 from pydantic import SecretStr
 
+from app.auth.invitations import Invitations
 from app.auth.local import LocalAccounts, open_local_accounts
 from app.common.rate_limit import RateLimiter
 from app.container.backends import Tables, open_dynamodb_tables, open_s3_storage
@@ -97,7 +98,13 @@ async def test_access_tokens_are_good_on_every_machine_and_as_long_as_they_say(b
     def open_accounts(clock: Clock) -> AbstractAsyncContextManager[LocalAccounts]:
         limiter = RateLimiter(tables.counters, key=b"k" * 32, clock=clock)
         return open_local_accounts(
-            tables.accounts, limiter=limiter, clock=clock, secret_key="s" * 32, access_token_seconds=1800
+            tables.accounts,
+            limiter=limiter,
+            invitations=Invitations(tables.counters, secret_key="s" * 32, clock=clock),
+            registration="open",
+            secret_key="s" * 32,
+            access_token_seconds=1800,
+            clock=clock,
         )
 
     async with open_accounts(tables.clock) as wrong, open_accounts(true_time) as right:

@@ -252,7 +252,7 @@ def test_an_empty_variable_is_treated_as_unset(tmp_path: Path):
 
 
 def test_environment_variables_override_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / ".env").write_text("PORT=1\nHOST=0.0.0.0\nUNKNOWN=x\n")
+    (tmp_path / ".env").write_text("PORT=1\nHOST=0.0.0.0\nREGISTRATION=closed\nUNKNOWN=x\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PORT", "2")
     settings = read_settings()
@@ -269,6 +269,33 @@ def test_invalid_settings_end_the_process_with_a_message_that_names_each_of_them
         read_settings()
     assert "PORT Input should be less than or equal to 65535" in str(exit_.value)
     assert "LOG_LEVEL" in str(exit_.value)
+
+
+@pytest.mark.parametrize("values", [{"host": "0.0.0.0"}, {"host": "::"}, {"public_url": "https://a.example"}])  # noqa: S104
+def test_registration_must_be_decided_where_others_can_reach_the_service(values: dict[str, str]):
+    with pytest.raises(ValidationError, match="REGISTRATION must be set"):
+        make_settings(**values)
+    assert make_settings(**values, registration="invite").registration == "invite"
+    assert make_settings(**values, auth="firebase", google_cloud_project="demo").registration is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_registration_need_not_be_decided_on_one_machine(host: str):
+    assert make_settings(host=host).registration is None
+
+
+@pytest.mark.parametrize(
+    "text,expected", [("10485760", 10485760), ("10MB", 10_000_000), ("10MiB", 10485760), ("1 kb", 1000)]
+)
+def test_sizes_may_have_units(text: str, expected: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAX_FILE_SIZE", text)
+    assert make_settings().max_file_size == expected
+
+
+def test_home_and_level_are_written_as_people_write_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = make_settings(data_dir="~/photos", log_level="warning")
+    assert (settings.data_dir, settings.log_level) == (tmp_path / "photos", "WARNING")
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

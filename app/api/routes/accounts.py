@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import parse_qsl
 
+import structlog
 from fastapi import APIRouter, Form, Request
 from pydantic import ValidationError
 
@@ -15,6 +16,7 @@ from app.api.schemas.jobs import JobView
 from app.api.services import Services
 from app.api.views import job_view
 from app.domain.accounts import Tokens
+from app.domain.addresses import is_loopback
 from app.domain.errors import (
     AccountDisabled,
     AppError,
@@ -22,6 +24,8 @@ from app.domain.errors import (
     EmailInvalid,
     EmailTaken,
     FieldError,
+    InvitationInvalid,
+    InvitationRequired,
     JsonInvalid,
     OwnerClosed,
     PasswordWeak,
@@ -31,6 +35,10 @@ from app.domain.errors import (
     SignInAgain,
     TooManyAttempts,
 )
+
+_FORWARDING_HEADERS = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip"}
+
+_log = structlog.stdlib.get_logger(__name__)
 
 public_router = APIRouter(prefix="/auth", tags=["accounts"])
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
@@ -49,14 +57,42 @@ _REFRESH_BODY = {
 @public_router.post(
     "/register",
     status_code=201,
-    responses=problems(JsonInvalid, EmailTaken, EmailInvalid, PasswordWeak, RegistrationClosed, TooManyAttempts),
+    responses=problems(
+        JsonInvalid,
+        EmailTaken,
+        EmailInvalid,
+        PasswordWeak,
+        RegistrationClosed,
+        InvitationRequired,
+        InvitationInvalid,
+        TooManyAttempts,
+    ),
 )
-async def register(body: RegisterBody, services: ServicesDep, client: ClientAddress) -> RegisteredView:
+async def register(
+    request: Request, body: RegisterBody, services: ServicesDep, client: ClientAddress
+) -> RegisteredView:
     """Create an account and sign in."""
+    if services.registration_is_local:
+        _require_this_machine(request)
     profile, tokens = await services.accounts.register(
-        email=body.email, password=body.password, display_name=body.display_name, client=client
+        email=body.email,
+        password=body.password,
+        display_name=body.display_name,
+        client=client,
+        invitation=body.invitation,
     )
     return RegisteredView.of_new(profile, tokens)
+
+
+def _require_this_machine(request: Request) -> None:
+    """Raise RegistrationClosed unless the request was sent on this machine and passed no proxy."""
+    server, client = request.scope.get("server"), request.client
+    forwarded = not _FORWARDING_HEADERS.isdisjoint(request.headers.keys())
+    if forwarded or not (server and client and is_loopback(server[0]) and is_loopback(client.host)):
+        _log.warning("registration.refused", setting="REGISTRATION")
+        raise RegistrationClosed(
+            "Others can reach this service, so that registration is closed until its operator sets REGISTRATION."
+        )
 
 
 @public_router.post("/token", responses=problems(CredentialsInvalid, AccountDisabled, TooManyAttempts))

@@ -21,6 +21,9 @@ class RegisterBody(JsonBody):
     display_name: Annotated[str, StringConstraints(max_length=100), AfterValidator(clean_line)] | None = Field(
         None, examples=["Ada"]
     )
+    invitation: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        None, description="The invitation, if the service requires one (`REGISTRATION=invite`)."
+    )
 
 
 class TokenForm(BaseModel):

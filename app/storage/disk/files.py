@@ -58,14 +58,6 @@ def move(draft: Path, path: Path) -> None:
     raise FileNotFoundError(f"the folder of {path} is deleted again and again")
 
 
-def sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def walk_folder(folder: Path, *, at: str, prefix: str) -> Iterator[StoredObject]:
     """Yield what is below the folder that holds the keys beginning with `at`, in the order of keys (bytewise)."""
     for name in _list_folder(folder):

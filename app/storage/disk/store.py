@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
+from app.common.durability import make_folder, sync_folder
 from app.common.signing import derive_key, sign, verify
 from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
 from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
-from app.storage.disk.files import copy_file, move, read_chunks, sync_folder, walk_folder, write_durably
+from app.storage.disk.files import copy_file, move, read_chunks, walk_folder, write_durably
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,9 +65,8 @@ async def open_disk(
 
 
 def _prepare(folder: Path) -> int:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     drafts = folder / _DRAFTS
-    drafts.mkdir(mode=0o700, exist_ok=True)
+    make_folder(drafts)
     lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
     # Held shared by each process that writes here: whoever gets it alone knows that nobody is in the middle of it.
     with suppress(BlockingIOError):
@@ -147,9 +147,12 @@ class DiskObjectStore:
             path=self._folder / key,
             size=status.st_size,
             content_type=_content_type(key),
-            # Every put makes a file of its own, so no two contents of a key share these.
-            etag=f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"',
+            etag=f'"{self._etag(status)}"',
         )
+
+    def _etag(self, status: os.stat_result) -> str:
+        # Every put makes a file of its own, so no two contents of a key share these. Clients do not see inode numbers.
+        return sign(self._url_key, f"etag {status.st_ino} {status.st_mtime_ns} {status.st_size}".encode())
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime

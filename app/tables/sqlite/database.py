@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app.common.durability import make_folder
 from app.domain.errors import DependencyUnavailable
 from app.tables.sqlite.schema import migrate
 
@@ -116,7 +117,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 def _create(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     path.touch(mode=0o600)
     return _connect(path)
 

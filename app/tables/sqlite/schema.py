@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.common.durability import sync_folder
+
 # Migration n brings version n - 1 to n. What was released is never edited: a change is one more entry.
 # WITHOUT ROWID keeps the rows of an owner together in the order of ids, which is the order of pages.
 # Times are ISO 8601 text in UTC, always of the same width, so that they compare as times.
@@ -249,6 +251,7 @@ def _back_up(connection: sqlite3.Connection, version: int) -> None:
         if _version(connection) == version:
             os.fsync(fd)
             os.link(draft, backup)
+            sync_folder(path.parent)
     except FileExistsError:
         pass
     finally:

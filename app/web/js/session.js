@@ -56,7 +56,8 @@ export class Session extends EventTarget {
   }
 
   async register(email, password) {
-    const body = JSON.stringify({ email, password });
+    const invitation = new URLSearchParams(location.search).get("invitation") ?? undefined;
+    const body = JSON.stringify({ email, password, invitation });
     this.#start(email, await post("api/v1/auth/register", body, { "Content-Type": "application/json" }));
   }
 

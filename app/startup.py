@@ -1,0 +1,54 @@
+"""What every process does first: read the settings, configure the logs, and log settings that have no effect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+import structlog
+from dotenv import dotenv_values
+
+from app.observability.logs import configure_logs
+from app.settings import Settings, read_settings
+
+_SIMILARITY = 0.85
+"""Higher than that of AWS_REGION, which only the AWS SDK reads, to AWS_DEFAULT_REGION."""
+
+_log = structlog.stdlib.get_logger("app.settings")
+
+
+def configure() -> Settings:
+    """Return the settings of this process. Exits with a message that names each invalid setting."""
+    settings = read_settings()
+    configure_logs(level=settings.log_level, as_text=settings.logs_are_text)
+    for name, nearest in misspelled({*os.environ, *dotenv_values(".env")}):
+        _log.warning("settings.misspelled", name=name, nearest=nearest)
+    if names := sorted(unused(settings)):
+        _log.info("settings.unused", names=names)
+    return settings
+
+
+def misspelled(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each name that is no setting but similar to one, with that setting."""
+    known = {name.upper() for name in Settings.model_fields}
+    for name in sorted(names):
+        if name.upper() not in known and (nearest := get_close_matches(name.upper(), known, n=1, cutoff=_SIMILARITY)):
+            yield name, nearest[0]
+
+
+def unused(settings: Settings) -> Iterator[str]:
+    """Yield each setting that was set but has no effect together with the others."""
+    used_by_prefix = {
+        "s3_": settings.storage == "s3",
+        "dynamodb_": settings.tables == "dynamodb",
+        "sqs_": settings.queue == "sqs",
+        "aws_": bool(settings.aws_services),
+        "localstack_": bool(settings.aws_services),
+        "firebase_": settings.auth == "firebase",
+        "registration": settings.auth == "local",
+        "access_token_": settings.auth == "local",
+    }
+    for name in settings.model_fields_set:
+        if any(name.startswith(prefix) and not is_used for prefix, is_used in used_by_prefix.items()):
+            yield name.upper()
