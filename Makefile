@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 
 .PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase test-ministack \
-  test-web bench lock upgrade
+  test-openapi test-generated-clients test-web vendor bench lock upgrade
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -27,7 +27,7 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-emulators test-firebase test-web test-clients
+check-all: check test-openapi test-generated-clients test-emulators test-firebase test-web test-clients
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -59,6 +59,16 @@ test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
 	  $(BIN)/pytest -m "" $(FAILURE_TESTS:%=tests/acceptance/test_%.py)
 
+# The OpenAPI description, in the opinion of a validator and two linters. Needs Node 20.
+test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
+	$(BIN)/pytest tests/api/test_openapi.py tests/openapi
+	$(BIN)/python -m tests.openapi.describe >tests/openapi/openapi.json
+	cd tests/openapi && npm test
+
+# Clients that three generators make from the OpenAPI description. Needs Node 20.
+test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.package-lock.json
+	$(BIN)/pytest tests/generated_clients
+
 # HTTP clients of several languages, directly and through nginx, that receive a response while they are still sending.
 # Installs missing clients with apt, which requires root.
 CLIENT_PACKAGES := go=golang-go nginx=nginx curl=curl javac=default-jdk-headless
@@ -75,6 +85,17 @@ test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests
 # The gallery page in a browser, on both backends. Needs Debian's chromium (or CHROMIUM=…) and Node 20 or newer.
 test-web: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && npm test --prefix tests/web'
+
+# Copies the files of Swagger UI and Redoc, in the versions of tests/openapi/package-lock.json, into the service. Redoc would
+# load its logo from another host; without it, Redoc shows none.
+VENDOR := app/web/vendor
+vendor: tests/openapi/node_modules/.package-lock.json
+	mkdir -p $(VENDOR)/swagger-ui $(VENDOR)/redoc
+	cd tests/openapi/node_modules && cp swagger-ui-dist/LICENSE swagger-ui-dist/NOTICE swagger-ui-dist/swagger-ui.css \
+	  swagger-ui-dist/swagger-ui-bundle.js swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt $(CURDIR)/$(VENDOR)/swagger-ui
+	cd tests/openapi/node_modules/redoc && cp LICENSE bundles/redoc.standalone.js.LICENSE.txt $(CURDIR)/$(VENDOR)/redoc
+	sed 's,https://cdn.redoc.ly/redoc/logo-mini.svg,data:\,,' tests/openapi/node_modules/redoc/bundles/redoc.standalone.js \
+	  >$(VENDOR)/redoc/redoc.standalone.js
 
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning

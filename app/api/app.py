@@ -15,12 +15,13 @@ from app.api.draining import DrainMiddleware
 from app.api.errors import add_error_handlers
 from app.api.events import Watchers
 from app.api.middleware import InFlightRequests, RequestMiddleware, ServerErrorMiddleware
-from app.api.openapi import describe
+from app.api.openapi import describe, operation_id
+from app.api.problem_pages import add_problem_pages
 from app.api.routes import accounts, direct_uploads, health, images, jobs, metrics, objects
 from app.api.routing import RoutingMiddleware
 from app.api.services import Services
 from app.api.upload_form import UploadForm
-from app.api.web import PageConfig, add_web_page
+from app.api.web import PageConfig, add_web_pages
 from app.settings import Settings
 
 _MAX_DRAINED_BEYOND_FILE = 64 * 1024 * 1024
@@ -59,6 +60,9 @@ def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextMa
         version=__version__,
         description=_DESCRIPTION,
         lifespan=_lifespan(settings, services, in_flight, watchers),
+        generate_unique_id_function=operation_id,
+        docs_url=None,
+        redoc_url=None,
         redirect_slashes=False,
     )
     app.state.watchers = watchers
@@ -71,7 +75,8 @@ def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextMa
         extensions=settings.allowed_extensions,
         content_types=sorted(settings.allowed_content_types),
     )
-    add_web_page(app, config=config)
+    add_web_pages(app, config=config)
+    add_problem_pages(app)
     return app
 
 

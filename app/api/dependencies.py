@@ -11,7 +11,7 @@ from fastapi import Depends, Header, Request, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from fastapi.security import OAuth2PasswordBearer
+from fastapi.security import HTTPBearer, OAuth2PasswordBearer
 
 from app.api.errors import unknown_field_message
 from app.api.services import Services
@@ -20,10 +20,16 @@ from app.domain.accounts import User
 from app.domain.addresses import throttling_key
 from app.domain.errors import FieldError, IdempotencyKeyInvalid, RequestInvalid, TokenMissing
 
-_bearer = OAuth2PasswordBearer(
+_password = OAuth2PasswordBearer(
     tokenUrl="api/v1/auth/token",
+    scheme_name="password",
     auto_error=False,
-    description="An access token from `POST /auth/token`, or a Firebase ID token if `AUTH=firebase`.",
+    description="Signs in with an email address and a password, and sends the access token.",
+)
+_bearer = HTTPBearer(
+    scheme_name="bearer",
+    auto_error=False,
+    description="An access token from `POST /api/v1/auth/token`, or a Firebase ID token if `AUTH=firebase`.",
 )
 
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
@@ -46,7 +52,7 @@ class AuthenticatedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_authenticated(request: Request) -> Response:
-            token = await _bearer(request)
+            token = await _password(request)
             if not token:
                 raise TokenMissing
             services = await _services(request)
@@ -59,8 +65,10 @@ class AuthenticatedRoute(APIRoute):
         return handle_authenticated
 
 
-async def _access_token(request: Request, _: Annotated[str | None, Depends(_bearer)]) -> str:
-    """The token of a request to an AuthenticatedRoute. The unused dependency declares the scheme in OpenAPI."""
+async def _access_token(
+    request: Request, _: Annotated[object, Depends(_password)], __: Annotated[object, Depends(_bearer)]
+) -> str:
+    """The token of a request to an AuthenticatedRoute. The unused dependencies declare the schemes in OpenAPI."""
     token: str = request.state.access_token
     return token
 

@@ -38,8 +38,8 @@ from app.domain.errors import (
     TokenMissing,
 )
 
-DOCS = "/docs/api.md"
-"""The page that explains each code. It is part of `type`, which need not be resolvable (RFC 9457 section 3.1.1)."""
+PROBLEM_PAGES = "/problems"
+"""The path of the pages that explain each code. `type` is the path of one of them."""
 MEDIA_TYPE = "application/problem+json"
 
 _BY_STATUS: dict[int, type[AppError]] = {
@@ -62,7 +62,9 @@ class ProblemField(BaseModel):
 class Problem(BaseModel):
     """An error: `code` is for programs, `detail` for people."""
 
-    type: str = Field(examples=[f"{DOCS}#image_missing"])
+    type: str = Field(
+        examples=[f"{PROBLEM_PAGES}/image_missing"], description="The path of a page that explains the code."
+    )
     title: str = Field(examples=["No such image"])
     status: int = Field(examples=[404])
     code: str = Field(examples=["image_missing"])
@@ -104,7 +106,7 @@ def _described(kinds: Sequence[type[AppError]]) -> dict[str, Any]:
 def _example(kind: type[AppError]) -> dict[str, Any]:
     error = AppError.__new__(kind)
     AppError.__init__(error, kind.default_detail or kind.title)
-    return _body(error, "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10")
+    return _body(error, request_id="0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", root_path="")
 
 
 def problem_response(error: AppError, scope: Scope) -> Response:
@@ -113,7 +115,9 @@ def problem_response(error: AppError, scope: Scope) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    body = _body(error, scope["state"]["request_id"])
+    # A mount replaces root_path by the path at which it is mounted.
+    root_path = scope.get("app_root_path", scope.get("root_path", ""))
+    body = _body(error, request_id=scope["state"]["request_id"], root_path=root_path)
     if not _accepts_only_json(Headers(scope=scope).get("accept", "")):
         return JSONResponse(body, error.status, headers, media_type=MEDIA_TYPE)
     # Dropzone parses only this media type, and shows the member `error` to the user.
@@ -125,9 +129,9 @@ def _accepts_only_json(accept: str) -> bool:
     return "application/json" in ranges and not ranges & {MEDIA_TYPE, "application/*", "*/*"}
 
 
-def _body(error: AppError, request_id: str) -> dict[str, Any]:
+def _body(error: AppError, *, request_id: str, root_path: str) -> dict[str, Any]:
     return {
-        "type": f"{DOCS}#{error.code}",
+        "type": f"{root_path}{PROBLEM_PAGES}/{error.code}",
         "title": error.title,
         "status": error.status,
         "code": error.code,

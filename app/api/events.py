@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
 from fastapi.sse import ServerSentEvent
@@ -29,6 +29,16 @@ _MAX_WATCHERS = 500
 _MAX_WATCHERS_PER_USER = 50
 
 T = TypeVar("T", bound=BaseModel)
+
+
+def event_stream_of(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI response of a route that streams events whose `data` is a `model`.
+
+    OpenAPI 3.1 cannot describe the items of a stream. Generators of clients take the schema as the type of `data`.
+    """
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    description = f"Server-sent events. The `data` of each event is a `{model.__name__}` as JSON."
+    return {200: {"description": description, "content": {"text/event-stream": {"schema": schema}}}}
 
 
 class Watchers:

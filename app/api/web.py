@@ -1,8 +1,8 @@
-"""Serves the gallery page of `app/web`, with headers that restrict it to its own files and the object store."""
+"""Serves the pages of `app/web`, with headers that restrict them to their own files and the object store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,11 +22,19 @@ _FILE_HEADERS = {
     "Cache-Control": "no-cache",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_REDOC_STYLES = (
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
+)
+"""The inline styles of Redoc: an empty one, to which it adds rules, and that of its scroll bars."""
+_PAGE_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class PageConfig:
-    """What the page needs before a user has signed in."""
+    """What the gallery needs before a user has signed in."""
 
     max_file_size: int
     max_direct_file_size: int
@@ -34,26 +42,26 @@ class PageConfig:
     content_types: Sequence[str]
 
 
-def add_web_page(app: FastAPI, *, config: PageConfig) -> None:
-    """Serve the page at `/`, and its files under `/web`."""
+def add_web_pages(app: FastAPI, *, config: PageConfig) -> None:
+    """Serve the gallery at `/`, Swagger UI at `/docs`, Redoc at `/redoc`, and their files under `/web`."""
     files = StaticFiles(directory=_FILES)
-    index = GZipMiddleware(_WithHeaders(_Index(files), _FILE_HEADERS))
     # A mount at the root would respond to every unknown path and method of the API.
     app.router.routes += [
-        Route("/", index, methods=["GET", "HEAD"], include_in_schema=False),
+        _page_route("/", _Page(files, "index.html", _gallery_policy)),
+        _page_route("/docs", _Page(files, "docs/swagger.html", _swagger_policy)),
+        _page_route("/redoc", _Page(files, "docs/redoc.html", _redoc_policy)),
         Route("/web/config.json", JSONResponse(asdict(config), headers=_FILE_HEADERS), include_in_schema=False),
         Mount("/web", GZipMiddleware(_WithHeaders(files, _FILE_HEADERS))),
     ]
 
 
-def _page_headers(store_origin: str | None) -> dict[str, str]:
-    store = f" {store_origin}" if store_origin else ""
-    policy = {
+def _gallery_policy(store: str) -> dict[str, str]:
+    return {
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
-        "img-src": f"'self' data: blob:{store}",
-        "connect-src": f"'self'{store}",
+        "img-src": f"'self' data: blob: {store}",
+        "connect-src": f"'self' {store}",
         "manifest-src": "'self'",
         "form-action": "'self'",
         "base-uri": "'none'",
@@ -61,22 +69,46 @@ def _page_headers(store_origin: str | None) -> dict[str, str]:
         "require-trusted-types-for": "'script'",
         "trusted-types": "'none'",
     }
+
+
+def _swagger_policy(store: str) -> dict[str, str]:
     return {
-        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": f"'self' data: {store}",
+        "connect-src": f"'self' {store}",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
     }
 
 
-class _Index:
-    def __init__(self, files: StaticFiles) -> None:
+def _redoc_policy(store: str) -> dict[str, str]:
+    # The search of Redoc is a worker that it creates from its own script.
+    return {**_swagger_policy(store), "style-src": f"'self' {_REDOC_STYLES}", "worker-src": "blob:"}
+
+
+class _Page:
+    """A page whose Content-Security-Policy depends on the origin of the object store."""
+
+    def __init__(self, files: StaticFiles, name: str, policy: Callable[[str], dict[str, str]]) -> None:
         self._files = files
+        self._name = name
+        self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         services: Services = scope["app"].state.services
-        response = await self._files.get_response("index.html", scope)
-        response.headers.update(_page_headers(services.store_origin))
+        policy = self._policy(services.store_origin or "")
+        response = await self._files.get_response(self._name, scope)
+        response.headers.update(_PAGE_HEADERS)
+        response.headers["Content-Security-Policy"] = "; ".join(f"{n} {v}".rstrip() for n, v in policy.items())
         await response(scope, receive, send)
+
+
+def _page_route(path: str, page: _Page) -> Route:
+    app = GZipMiddleware(_WithHeaders(page, _FILE_HEADERS))
+    return Route(path, app, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 class _WithHeaders:

@@ -107,6 +107,7 @@ class EmailInvalid(AppError):
 
 class PasswordWeak(AppError):
     code, status, title = "password_weak", 422, "Password too weak"
+    default_detail = "The password is too short, too long, common, or part of the email address. Choose another one."
 
 
 class TooManyAttempts(AppError):
@@ -194,6 +195,7 @@ class FileEmpty(AppError):
 
 class UploadTooLarge(AppError):
     code, status, title = "upload_too_large", 413, "Upload too large"
+    default_detail = "The file is larger than the service accepts. The limit is in the detail of the error."
 
 
 def file_too_large(max_bytes: int, *, size: int | None = None) -> UploadTooLarge:
@@ -221,6 +223,7 @@ class UploadIncomplete(AppError):
 
 class UploadMismatch(AppError):
     code, status, title = "upload_mismatch", 422, "Upload differs from its description"
+    default_detail = "The uploaded file does not have the declared size or SHA-256, and was deleted."
 
 
 class FormExpired(AppError):
@@ -258,6 +261,7 @@ class RequestInProgress(AppError):
 
 class FormatUnsupported(AppError):
     code, status, title = "format_unsupported", 415, "Format not supported"
+    default_detail = "The content of the file is in none of the supported image formats."
 
 
 class ImageCorrupt(AppError):
@@ -267,6 +271,7 @@ class ImageCorrupt(AppError):
 
 class ImageTooLarge(AppError):
     code, status, title = "image_too_large", 422, "Image has too many pixels"
+    default_detail = "The image has more pixels or frames than the service accepts. Upload a smaller version."
 
 
 class ImageTooExpensive(AppError):
@@ -299,6 +304,7 @@ class JobMissing(AppError):
 
 class EanInvalid(AppError):
     code, status, title = "ean_invalid", 422, "EAN invalid"
+    default_detail = "The code has a wrong length, an invalid character or a wrong check digit."
 
 
 class ProductUnknown(AppError):
@@ -315,6 +321,7 @@ class ImageRejected(AppError):
     """The catalog's image cannot be downloaded, or would be refused as an upload."""
 
     code, status, title = "image_rejected", 422, "Product image rejected"
+    default_detail = "The product image cannot be downloaded, or would be refused as an upload."
 
 
 class CatalogUnavailable(AppError):
@@ -372,6 +379,7 @@ class DependencyUnavailable(AppError):
     """
 
     code, status, title = "dependency_unavailable", 503, "Temporarily unavailable"
+    default_detail = "Something that this service depends on is not responding. Try again shortly."
 
     def __init__(self, dependency: str, *, retry_after: int = 5) -> None:
         self.dependency = dependency
@@ -383,6 +391,7 @@ class DependencyUnavailable(AppError):
 
 class NotReady(AppError):
     code, status, title = "not_ready", 503, "Not ready"
+    default_detail = "Some dependencies of the service do not respond. The detail of the error names them."
 
 
 class Internal(AppError):

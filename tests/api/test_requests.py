@@ -24,7 +24,7 @@ async def problem(service: Service, method: str, path: str, **arguments: Any) ->
     assert set(body) == {"type", "title", "status", "code", "detail", "request_id", "errors"}
     assert body["status"] == response.status_code
     assert body["request_id"] == response.headers["x-request-id"]
-    assert body["type"].endswith(f"/docs/api.md#{body['code']}")
+    assert body["type"] == f"/problems/{body['code']}"
     return response.status_code, body
 
 

@@ -108,7 +108,7 @@ async def sign_in(form: Annotated[TokenForm, Form()], services: ServicesDep, cli
     openapi_extra=_REFRESH_BODY,
     responses=problems(JsonInvalid, RefreshTokenInvalid, AccountDisabled),
 )
-async def refresh(request: Request, services: ServicesDep) -> TokenView:
+async def refresh_tokens(request: Request, services: ServicesDep) -> TokenView:
     """Exchange a refresh token, sent as a form or as JSON, for new tokens.
 
     A refresh token is valid once. Using it again ends the session, because it may have been stolen.
@@ -141,7 +141,7 @@ async def _refresh_token(request: Request) -> str:
 
 
 @router.get("/me", responses=problems(*TOKEN_ERRORS))
-async def read_me(user: CurrentUser, token: AccessToken, services: ServicesDep) -> MeView:
+async def get_account(user: CurrentUser, token: AccessToken, services: ServicesDep) -> MeView:
     """Show the account of the token, and how much of its quota is used."""
     profile = await services.accounts.profile(token)
     usage = await services.library.usage(user)
@@ -149,13 +149,13 @@ async def read_me(user: CurrentUser, token: AccessToken, services: ServicesDep) 
 
 
 @router.delete("/me", status_code=202, responses=problems(*TOKEN_ERRORS, SignInAgain))
-async def delete_me(request: Request, user: CurrentUser, token: AccessToken, services: ServicesDep) -> JobView:
+async def delete_account(request: Request, user: CurrentUser, token: AccessToken, services: ServicesDep) -> JobView:
     """Delete the account. Its tokens are refused from now on, while a job deletes all of its data."""
     return await job_view(request, services, await services.account_deletion.request(user, token))
 
 
 @router.post("/me/export", status_code=202, responses=problems(*TOKEN_ERRORS, TooManyAttempts))
-async def export_me(request: Request, user: CurrentUser, services: ServicesDep) -> JobView:
+async def export_account(request: Request, user: CurrentUser, services: ServicesDep) -> JobView:
     """Export all your images and their metadata as a ZIP file, in the background.
 
     Returns the job that does it, or the one that is already in progress. When it is completed, its result contains the

@@ -21,13 +21,13 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 @router.get("/live")
-async def live() -> HealthView:
+async def get_liveness() -> HealthView:
     """Report that the process responds."""
     return HealthView()
 
 
 @router.get("/ready", responses=problems(NotReady))
-async def ready(services: ServicesDep) -> HealthView:
+async def get_readiness(services: ServicesDep) -> HealthView:
     """Report that all dependencies respond. Otherwise the 503 names those that do not."""
     names = list(services.health_checks)
     results = await asyncio.gather(*(_responds(name, services.health_checks[name]) for name in names))

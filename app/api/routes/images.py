@@ -20,7 +20,7 @@ from app.api.dependencies import (
     known_query,
 )
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
-from app.api.events import EventStreamDep
+from app.api.events import EventStreamDep, event_stream_of
 from app.api.preferences import Preference, RespondAsync
 from app.api.schemas.fields import Id
 from app.api.schemas.images import (
@@ -167,7 +167,7 @@ async def delete_images(body: DeleteBody, user: CurrentUser, services: ServicesD
 
 
 @router.get("/{image_id}", responses=problems(*TOKEN_ERRORS, ImageMissing))
-async def read_image(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> ImageView:
+async def get_image(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> ImageView:
     """Show an image by its id. With an EAN of 8 to 14 digits: the newest image that was fetched for that product."""
     image = await _get_by_id_or_ean(user, services, image_id)
     return await image_view(request, services, image)
@@ -183,7 +183,7 @@ async def _get_by_id_or_ean(user: User, services: Services, image_id: Id) -> Ima
 
 
 @router.patch("/{image_id}", responses=problems(*TOKEN_ERRORS, JsonInvalid, ImageMissing))
-async def edit_image(
+async def update_image(
     request: Request, image_id: Id, body: EditBody, user: CurrentUser, services: ServicesDep
 ) -> ImageView:
     """Change the filename or the description of an image."""
@@ -231,7 +231,11 @@ async def _image(image_id: Id, user: CurrentUser, services: ServicesDep) -> Imag
     return await services.library.get(user, image_id)
 
 
-@router.get("/{image_id}/events", response_class=EventSourceResponse, responses=problems(*TOKEN_ERRORS, ImageMissing))
+@router.get(
+    "/{image_id}/events",
+    response_class=EventSourceResponse,
+    responses=event_stream_of(ImageView) | problems(*TOKEN_ERRORS, ImageMissing),
+)
 async def watch_image(
     request: Request,
     image: Annotated[Image, Depends(_image)],
@@ -255,7 +259,7 @@ async def watch_image(
 
 
 @router.get("/{image_id}/thumbnails/{size}", responses=problems(*TOKEN_ERRORS, ImageMissing, ThumbnailMissing))
-async def read_thumbnail(
+async def get_thumbnail(
     request: Request, image_id: Id, size: int, user: CurrentUser, services: ServicesDep
 ) -> ThumbnailView:
     """Show one thumbnail of an image with its status."""

@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep, known_query
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
-from app.api.events import EventStreamDep, WatchersDep
+from app.api.events import EventStreamDep, WatchersDep, event_stream_of
 from app.api.routing import is_head
 from app.api.schemas.fields import Id
 from app.api.schemas.jobs import FetchImageBody, JobPageView, JobView
@@ -67,7 +67,7 @@ async def list_jobs(
 
 
 @router.get("/jobs/{job_id}", responses=problems(*TOKEN_ERRORS, JobMissing))
-async def read_job(
+async def get_job(
     request: Request,
     job_id: Id,
     user: CurrentUser,
@@ -92,7 +92,11 @@ async def _job(job_id: Id, user: CurrentUser, services: ServicesDep) -> Job:
     return await services.jobs.get(user, job_id)
 
 
-@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=problems(*TOKEN_ERRORS, JobMissing))
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses=event_stream_of(JobView) | problems(*TOKEN_ERRORS, JobMissing),
+)
 async def watch_job(
     request: Request,
     job: Annotated[Job, Depends(_job)],

@@ -16,7 +16,7 @@ _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def read_metrics(services: ServicesDep) -> Response:
+async def get_metrics(services: ServicesDep) -> Response:
     """Return counters, durations and the size of the queue; without the latter if the queue does not respond."""
     depth = age = None
     with contextlib.suppress(AppError):

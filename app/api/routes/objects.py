@@ -53,6 +53,12 @@ _FORM_BODY: dict[str, Any] = {
         },
     }
 }
+_RAW_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 _TIME = re.compile(r"[0-9]{1,12}")
 _SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
@@ -73,7 +79,7 @@ async def _local_objects(services: ServicesDep) -> LocalObjects:
         **problems(UrlInvalid, UrlExpired, ObjectMissing, RangeUnsatisfiable),
     },
 )
-async def read_object(
+async def get_object(
     request: Request,
     key: str,
     objects: Annotated[LocalObjects, Depends(_local_objects)],
@@ -112,7 +118,7 @@ async def read_object(
         FormExpired,
     ),
 )
-async def store_object(
+async def post_object(
     request: Request, objects: Annotated[LocalObjects, Depends(_local_objects)], services: ServicesDep
 ) -> Response:
     """Store the file of a direct upload, with the form that its initiation returned."""
@@ -131,7 +137,12 @@ async def store_object(
     return _stored(request, claims, sink, status=204)
 
 
-@router.put("", responses=problems(FileEmpty, UploadTooLarge, DigestMismatch, FormInvalid, FormExpired))
+@router.put(
+    "",
+    openapi_extra=_RAW_BODY,
+    response_class=Response,
+    responses=problems(FileEmpty, UploadTooLarge, DigestMismatch, FormInvalid, FormExpired),
+)
 async def put_object(
     request: Request, objects: Annotated[LocalObjects, Depends(_local_objects)], services: ServicesDep
 ) -> Response:

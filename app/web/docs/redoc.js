@@ -1,0 +1,3 @@
+/** Shows the API in Redoc. */
+
+Redoc.init("openapi.json", {}, document.getElementById("redoc"));
