@@ -285,10 +285,8 @@ def _translate_errors(function: Callable[[], T]) -> T:
 
 def _content_type(key: str) -> str:
     extension = key.rpartition(".")[2]
-    if extension in _OTHER_CONTENT_TYPES:
-        return _OTHER_CONTENT_TYPES[extension]
     known = FORMATS_BY_EXTENSION.get(extension)
-    return known.content_type if known else "application/octet-stream"
+    return known.content_type if known else _OTHER_CONTENT_TYPES.get(extension, UNKNOWN_TYPE)
 
 
 def _message(key: str, expires: int, filename: str | None) -> bytes:
