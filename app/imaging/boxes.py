@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _FULL_BOX_BYTES = 4
-_META_BOXES = (b"iinf", b"iref", b"iprp", b"iloc", b"pitm", b"idat")
 _SAMPLE_ENTRY_BYTES = 78
 _TO_SAMPLE_ENTRY = (b"mdia", b"minf", b"stbl", b"stsd")
 
@@ -78,11 +77,13 @@ def child(data: bytes, parent: Box, kind: bytes, *, skip: int = 0) -> Box | None
 
 
 def read_items(data: bytes) -> Items | None:
-    """Return the items of the file, or None if it has no `meta` box, as files that contain only tracks."""
+    """Return the items of the file, or None if it has none, as files that contain only tracks."""
     meta = next((box for box in boxes(data, 0, len(data)) if box.kind == b"meta"), None)
     if meta is None:
         return None
-    found = {box.kind: box for box in boxes(data, meta.start + _FULL_BOX_BYTES, meta.end) if box.kind in _META_BOXES}
+    found = {box.kind: box for box in boxes(data, meta.start + _FULL_BOX_BYTES, meta.end)}
+    if not found.keys() >= {b"pitm", b"iinf", b"iloc"}:
+        return None
     primary = _Reader(data, found[b"pitm"])
     items = dict(_read_kinds(data, found[b"iinf"]))
     idat = found.get(b"idat")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 
 from PIL import Image
 
@@ -34,11 +35,17 @@ class CleanAperture:
 
     def box(self, width: int, height: int) -> tuple[int, int, int, int] | None:
         """Return left, top, right and bottom within an image of the given size, or None if nothing remains."""
-        left = self.offset_x + (width - self.width) / 2
-        top = self.offset_y + (height - self.height) / 2
-        right, bottom = min(width, round(left + self.width)), min(height, round(top + self.height))
-        box = max(0, round(left)), max(0, round(top)), right, bottom
-        return box if box[0] < right and box[1] < bottom else None
+        left, top = (
+            _round(offset + (full - part) / 2)
+            for offset, full, part in ((self.offset_x, width, self.width), (self.offset_y, height, self.height))
+        )
+        right, bottom = min(width, left + _round(self.width)), min(height, top + _round(self.height))
+        left, top = max(0, left), max(0, top)
+        return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _round(number: Fraction) -> int:
+    return floor(number + Fraction(1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +112,13 @@ def read_code_points(data: bytes, properties: list[Box], items: Items | None) ->
         if box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx":
             primaries, transfer = struct.unpack_from(">2H", data, box.start + 4)
             return primaries, transfer
-    for box in candidates:
-        if box.kind in _CONFIGURATIONS:
-            return _CONFIGURATIONS[box.kind](data[box.start : box.end])
-    return None
+    configuration = next((box for box in candidates if box.kind in _CONFIGURATIONS), None)
+    if configuration is None:
+        return None
+    try:
+        return _CONFIGURATIONS[configuration.kind](data[configuration.start : configuration.end])
+    except IndexError:  # The decoder decides whether the image is valid.
+        return None
 
 
 def check_hevc_items(data: bytes, items: Items | None) -> None:
