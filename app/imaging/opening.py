@@ -12,7 +12,6 @@ from PIL import AvifImagePlugin, ExifTags, Image
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from app.domain.errors import ImageTooLarge
 from app.domain.formats import AVIF, GIF, HEIC, HEIF, JPEG, PNG, WEBP, ImageFormat
@@ -27,7 +26,7 @@ OPENERS: dict[ImageFormat, Callable[[BinaryIO], Image.Image]] = {
     JPEG: JpegImageFile,  # An MPO file is a sequence of JPEGs; this opens the first.
     PNG: PngImageFile,
     GIF: GifImageFile,
-    WEBP: WebPImageFile,
+    WEBP: webp.WebpImage,
     AVIF: AvifImagePlugin.AvifImageFile,
     HEIC: pillow_heif.HeifImageFile,
     HEIF: pillow_heif.HeifImageFile,

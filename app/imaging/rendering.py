@@ -14,7 +14,6 @@ from typing import BinaryIO
 import pillow_heif
 from PIL import AvifImagePlugin, ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from app.domain.errors import AppError, FileEmpty, ImageCorrupt, ImageTooExpensive, ImageTooLarge
 from app.domain.formats import JPEG, SNIFF_BYTES, WEBP, ImageFormat, require_format
@@ -24,7 +23,7 @@ from app.imaging.jpeg import decode_without_end_marker
 from app.imaging.opening import OpenedImage, check_size, open_image
 from app.imaging.options import RenderOptions
 from app.imaging.thumbhash import LONGEST_SIDE, thumbhash
-from app.imaging.webp import check_no_data_is_zeroed
+from app.imaging.webp import WebpImage, load_webp
 
 _DRAFT_GAP = 1.25
 _REDUCING_GAP = 1.5
@@ -117,9 +116,7 @@ def _load(
     image = opened.image
     if getattr(image, "default_image", False):  # The first image of this PNG animation is not one of its frames.
         image.seek(1)
-    image.load()
-    if image_format is WEBP:
-        check_no_data_is_zeroed(opened.data, image, lambda data: _decoded(WebPImageFile(io.BytesIO(data))))
+    image = load_webp(image, opened.data) if isinstance(image, WebpImage) else _decoded(image)
     crop_box = opened.crop_box()
     if crop_box:
         image = image.crop(crop_box)

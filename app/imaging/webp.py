@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Iterator
 
 from PIL import Image
+from PIL.WebPImagePlugin import WebPImageFile
 
 _HEADER_BYTES = 12
 _CHUNK_HEADER_BYTES = 8
@@ -32,27 +34,57 @@ def check_chunks(data: bytes) -> None:
         raise ValueError("a chunk is missing")
 
 
-def check_no_data_is_zeroed(data: bytes, image: Image.Image, decode: Callable[[bytes], Image.Image]) -> None:
-    """Raise ValueError if zeros replace the end of the data from which `image` was decoded.
+class WebpImage(WebPImageFile):
+    """An image that can be loaded once, which frees the decoder and the two canvases that it holds."""
+
+    def _get_next(self) -> tuple[bytes, int, int]:
+        frame = super()._get_next()
+        self.free_decoder()
+        return frame
+
+    def free_decoder(self) -> None:
+        self._decoder = None
+
+
+def load_webp(image: WebpImage, data: bytes) -> WebpImage:
+    """Return the loaded image. Raises ValueError if zeros replace the end of its data.
 
     Zeros can be valid image data: an area of one color is encoded so. They are then needed to the last byte, whereas
     zeros that replace other data contain more symbols than the image has. Therefore a copy with other bytes at the end
     is decoded if there are zeros. If it shows the same image, the decoder did not need the end.
     """
-    for _, start, end in _first_image(data):
-        if end - start > _ALTERED_BYTES and not any(data[end - _ALTERED_BYTES : end]):
-            altered = data[: end - _ALTERED_BYTES] + b"\xff" * _ALTERED_BYTES + data[end:]
-            if _shows_the_same(image, altered, decode):
-                raise ValueError("the end of the image data is missing")
+    zeroed_ends = [
+        end
+        for _, start, end in _first_image(data)
+        if end - start > _ALTERED_BYTES and not any(data[end - _ALTERED_BYTES : end])
+    ]
+    if zeroed_ends:
+        image.free_decoder()
+        altered_rows = [_decode_bottom_rows(_with_other_end(data, end)) for end in zeroed_ends]
+        image = WebpImage(io.BytesIO(data))
+        image.load()
+        if _bottom_rows(image) in altered_rows:
+            raise ValueError("the end of the image data is missing")
+    else:
+        image.load()
+    return image
 
 
-def _shows_the_same(image: Image.Image, altered: bytes, decode: Callable[[bytes], Image.Image]) -> bool:
-    rows = 0, max(0, image.height - _COMPARED_ROWS), image.width, image.height
-    expected = image.crop(rows).tobytes()
+def _with_other_end(data: bytes, end: int) -> bytes:
+    return data[: end - _ALTERED_BYTES] + b"\xff" * _ALTERED_BYTES + data[end:]
+
+
+def _decode_bottom_rows(data: bytes) -> bytes | None:
+    image = WebpImage(io.BytesIO(data))
     try:
-        return decode(altered).crop(rows).tobytes() == expected
+        image.load()
     except (OSError, ValueError):  # The altered bytes were decoded, and are invalid.
-        return False
+        return None
+    return _bottom_rows(image)
+
+
+def _bottom_rows(image: Image.Image) -> bytes:
+    return image.crop((0, max(0, image.height - _COMPARED_ROWS), image.width, image.height)).tobytes()
 
 
 def _first_image(data: bytes) -> Iterator[tuple[bytes, int, int]]:
