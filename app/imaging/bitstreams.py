@@ -128,12 +128,12 @@ def _read_usability_information(bits: _Bits) -> CodePoints | None:
     return (bits.read(8), bits.read(8)) if bits.read(1) else None
 
 
-def av1_code_points(configuration: bytes) -> CodePoints | None:
-    """Return the code points in an `av1C` property, or None if it has none.
+def av1_code_points(units: bytes) -> CodePoints | None:
+    """Return the code points in the first sequence header of an AV1 bitstream, or None if it has none.
 
-    Raises IndexError if the property is truncated.
+    Raises IndexError if the sequence header is truncated.
     """
-    units, position = configuration[4:], 0
+    position = 0
     while position < len(units):
         header = units[position]
         position += 2 if header & 4 else 1

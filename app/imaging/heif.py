@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import floor
 
 from PIL import Image
+from PIL.AvifImagePlugin import AvifImageFile
 
 from app.imaging.bitstreams import CodePoints, av1_code_points, hevc_code_points
 from app.imaging.boxes import Association, Box, Item, Items, boxes, track_properties
@@ -15,13 +16,22 @@ from app.imaging.boxes import Association, Box, Item, Items, boxes, track_proper
 _HEVC_ITEMS = {b"hvc1", b"hev1"}
 _HVCC_LENGTH_SIZE = 21
 _MIN_NAL_UNIT_BYTES = 2
-_CONFIGURATIONS = {b"hvcC": hevc_code_points, b"av1C": av1_code_points}
+_CONFIGURATIONS = {b"hvcC", b"av1C"}
+_AV1C_BYTES = 4
+_AV1_HEADER_BYTES = 256
 _ROTATIONS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}
 
 
 _BOXES = {b"ftyp", b"meta", b"moov", b"mdat", b"idat", b"free", b"skip"}
 _BOX_BYTES = 8
 _LARGE_BOX_BYTES = 16
+
+
+class AvifImage(AvifImageFile):
+    """An image that can be loaded once, which frees the decoder and the pixels that it holds."""
+
+    def load_end(self) -> None:
+        self._decoder = self.fp = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +122,24 @@ def read_code_points(data: bytes, properties: list[Box], items: Items | None) ->
         if box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx":
             primaries, transfer = struct.unpack_from(">2H", data, box.start + 4)
             return primaries, transfer
-    configuration = next((box for box in candidates if box.kind in _CONFIGURATIONS), None)
-    if configuration is None:
-        return None
     try:
-        return _CONFIGURATIONS[configuration.kind](data[configuration.start : configuration.end])
+        return _read_bitstream(data, candidates, items)
     except IndexError:  # The decoder decides whether the image is valid.
         return None
+
+
+def _read_bitstream(data: bytes, properties: list[Box], items: Items | None) -> CodePoints | None:
+    for box in properties:
+        if box.kind == b"hvcC":
+            return hevc_code_points(data[box.start : box.end])
+        if box.kind == b"av1C":
+            # The units in the property are optional. The data of the image begins with the same ones.
+            extents = (
+                next((item.extents for item in items.by_id.values() if box in item.properties), []) if items else []
+            )
+            start = extents[0][0] if extents else len(data)
+            return av1_code_points(data[box.start + _AV1C_BYTES : box.end] + data[start : start + _AV1_HEADER_BYTES])
+    return None
 
 
 def check_hevc_items(data: bytes, items: Items | None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Callable
+import zlib
 
-from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 _START_OF_SCAN = 0xDA
 _STARTS_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -16,28 +17,41 @@ _END_OF_IMAGE = b"\xff\xd9"
 _MARKER_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 _COEFFICIENTS = 64
 _PADDING_BYTES = 1024
+_END = bytes(_PADDING_BYTES) + _END_OF_IMAGE
+_OTHER_END = b"\xaa" * _PADDING_BYTES + _END_OF_IMAGE
+_ROWS = 256
 
 
-def decode_without_end_marker(data: bytes, decode: Callable[[bytes], Image.Image]) -> Image.Image:
-    """Return the decoded image of a file that lacks nothing but its end marker. Raises ValueError if it lacks more.
+def with_end_marker(data: bytes) -> bytes:
+    """Return a file that lacks nothing but its end marker with one. Raises ValueError if it lacks more.
 
     A decoder fills missing data silently once an end marker follows. This decodes the file twice, with different bytes
     in front of the marker: they change the image exactly if the decoder still needed data.
     """
     # A file that ends in the middle of a marker was cut off there.
-    if not _has_every_scan(data) or data.endswith(_MARKER_PREFIX):
+    if data.endswith(_MARKER_PREFIX) or not _has_every_scan(data):
         raise ValueError("a scan is missing")
-    # Zeros at the end are space that was reserved or lost, unless an image of one color consists of them.
-    for candidate in (data.rstrip(b"\0"), data):
-        image = _decode_if_complete(candidate, decode)
-        if image is not None and (candidate != data or _decode_if_complete(data[:-1], decode) is None):
-            return image
+    # Zeros at the end are space that was reserved or lost, unless the data of an area of one color ends with them.
+    stripped = data.rstrip(b"\0")
+    if _is_complete(stripped):
+        return stripped + _END
+    if stripped != data and _is_complete(data) and not _is_complete(data[:-1]):
+        return data + _END
     raise ValueError("image data is missing")
 
 
-def _decode_if_complete(data: bytes, decode: Callable[[bytes], Image.Image]) -> Image.Image | None:
-    first, second = (decode(data + padding * _PADDING_BYTES + _END_OF_IMAGE) for padding in (b"\x00", b"\xaa"))
-    return first if first.tobytes() == second.tobytes() else None
+def _is_complete(data: bytes) -> bool:
+    return _checksum(data + _END) == _checksum(data + _OTHER_END)
+
+
+def _checksum(data: bytes) -> int:
+    """Return a checksum of all pixels, without a copy of the whole image."""
+    image = JpegImageFile(io.BytesIO(data))
+    image.load()
+    checksum = 0
+    for top in range(0, image.height, _ROWS):
+        checksum = zlib.crc32(image.crop((0, top, image.width, min(image.height, top + _ROWS))).tobytes(), checksum)
+    return checksum
 
 
 def _has_every_scan(data: bytes) -> bool:

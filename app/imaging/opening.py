@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import pillow_heif
-from PIL import AvifImagePlugin, ExifTags, Image
+from PIL import ExifTags, Image
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -27,7 +27,7 @@ OPENERS: dict[ImageFormat, Callable[[BinaryIO], Image.Image]] = {
     PNG: PngImageFile,
     GIF: GifImageFile,
     WEBP: webp.WebpImage,
-    AVIF: AvifImagePlugin.AvifImageFile,
+    AVIF: heif.AvifImage,
     HEIC: pillow_heif.HeifImageFile,
     HEIF: pillow_heif.HeifImageFile,
 }

@@ -19,7 +19,7 @@ from app.domain.errors import AppError, FileEmpty, ImageCorrupt, ImageTooExpensi
 from app.domain.formats import JPEG, SNIFF_BYTES, WEBP, ImageFormat, require_format
 from app.domain.renderings import RenderedThumbnail, Rendering
 from app.imaging.color import is_grayscale, to_resizable_mode, to_srgb
-from app.imaging.jpeg import decode_without_end_marker
+from app.imaging.jpeg import with_end_marker
 from app.imaging.opening import OpenedImage, check_size, open_image
 from app.imaging.options import RenderOptions
 from app.imaging.thumbhash import LONGEST_SIDE, thumbhash
@@ -116,7 +116,10 @@ def _load(
     image = opened.image
     if getattr(image, "default_image", False):  # The first image of this PNG animation is not one of its frames.
         image.seek(1)
-    image = load_webp(image, opened.data) if isinstance(image, WebpImage) else _decoded(image)
+    if isinstance(image, WebpImage):
+        image = load_webp(image, opened.data)
+    else:
+        image.load()
     crop_box = opened.crop_box()
     if crop_box:
         image = image.crop(crop_box)
@@ -126,24 +129,16 @@ def _load(
 def _load_jpeg(
     opened: OpenedImage, longest: int
 ) -> tuple[Image.Image, tuple[int, int], tuple[float, float, float, float] | None]:
-    full_size = opened.image.size
-    box = _draft(opened.image, _fit(full_size, longest))
+    image, full_size = opened.image, opened.image.size
+    target = _fit(full_size, longest)
+    box = _draft(image, target)
     try:
-        return _decoded(opened.image), full_size, box
+        image.load()
     except OSError:
-        opened.image.close()
-
-    def decode(data: bytes) -> Image.Image:
-        image = JpegImageFile(io.BytesIO(data))
-        _draft(image, _fit(full_size, longest))
-        return _decoded(image)
-
-    return decode_without_end_marker(opened.data, decode), full_size, box
-
-
-def _decoded(image: Image.Image) -> Image.Image:
-    image.load()
-    return image
+        image = JpegImageFile(io.BytesIO(with_end_marker(opened.data)))
+        box = _draft(image, target)
+        image.load()
+    return image, full_size, box
 
 
 def _draft(image: Image.Image, target: tuple[int, int]) -> tuple[float, float, float, float] | None:
