@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     max_file_size: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = ByteSize(10 * 1024 * 1024)
     max_direct_file_size: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = ByteSize(50 * 1024 * 1024)
     allowed_extensions: Annotated[tuple[str, ...], NoDecode] = tuple(_EXTENSIONS.split(","))
-    max_pixels: Annotated[int, Field(ge=1, le=150_000_000)] = 50_000_000
+    max_pixels: Annotated[int, Field(ge=1, le=150_000_000)] = 67_108_864
     max_frames: Annotated[int, Field(ge=1, le=100_000)] = 500
     thumbnail_sizes: Annotated[tuple[int, ...], NoDecode] = (200, 500, 800)
     thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"

@@ -12,7 +12,7 @@ from app.domain.formats import FORMATS_BY_CONTENT_TYPE
 class RenderLimits:
     """Limits on what an image header may declare. No pixel of an image that exceeds them is decoded."""
 
-    max_pixels: int = 50_000_000
+    max_pixels: int = 67_108_864
     """Per frame."""
     max_side: int = 16_384
     """Width and height, in pixels."""

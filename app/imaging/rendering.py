@@ -9,49 +9,21 @@ from __future__ import annotations
 import io
 import warnings
 from base64 import b64encode
-from collections.abc import Callable
 from typing import BinaryIO
 
 import pillow_heif
 from PIL import AvifImagePlugin, ExifTags, Image
-from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from app.domain.errors import AppError, FileEmpty, ImageCorrupt, ImageTooExpensive, ImageTooLarge
-from app.domain.formats import AVIF, GIF, HEIC, HEIF, JPEG, PNG, SNIFF_BYTES, WEBP, ImageFormat, require_format
+from app.domain.formats import JPEG, SNIFF_BYTES, WEBP, ImageFormat, require_format
 from app.domain.renderings import RenderedThumbnail, Rendering
 from app.imaging.color import is_grayscale, to_resizable_mode, to_srgb
-from app.imaging.headers import (
-    check_iso_boxes_are_complete,
-    check_png_is_complete,
-    read_gif_extent,
-    read_webp_canvas_size,
-)
-from app.imaging.options import RenderLimits, RenderOptions
+from app.imaging.jpeg import with_end_marker
+from app.imaging.opening import OpenedImage, check_size, open_image
+from app.imaging.options import RenderOptions
 from app.imaging.thumbhash import LONGEST_SIDE, thumbhash
-
-_OPENERS: dict[ImageFormat, Callable[[BinaryIO], Image.Image]] = {
-    JPEG: JpegImageFile,  # An MPO file is a sequence of JPEGs; this opens the first.
-    PNG: PngImageFile,
-    GIF: GifImageFile,
-    WEBP: WebPImageFile,
-    AVIF: AvifImagePlugin.AvifImageFile,
-    HEIC: pillow_heif.HeifImageFile,
-    HEIF: pillow_heif.HeifImageFile,
-}
-
-_TRANSPOSITIONS: dict[object, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SWAPS_SIDES = {_TRANSPOSITIONS[orientation] for orientation in (5, 6, 7, 8)}
+from app.imaging.webp import WebpImage, load_webp
 
 _DRAFT_GAP = 1.25
 _REDUCING_GAP = 1.5
@@ -89,11 +61,11 @@ def render(file: BinaryIO, options: RenderOptions) -> Rendering:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = _open(data, image_format, options.limits)
+            opened = open_image(data, image_format, options.limits)
             if not options.sizes:
-                width, height = _upright_size(image, image_format)
+                width, height = opened.upright(_displayed_size(opened))
                 return Rendering(image_format.content_type, width, height, placeholder=None, thumbnails=())
-            width, height, largest = _decode(image, image_format, options)
+            width, height, largest = _decode(opened, image_format, options)
     except AppError:
         raise
     except MemoryError as error:
@@ -112,85 +84,61 @@ def render(file: BinaryIO, options: RenderOptions) -> Rendering:
     )
 
 
-def _open(data: bytes, image_format: ImageFormat, limits: RenderLimits) -> Image.Image:
-    """Return the image with its header checked and no pixel decoded."""
-    _check_container(data, image_format, limits)
-    image = _OPENERS[image_format](io.BytesIO(data))
-    _check_size(*image.size, limits)
-    _check_frames(_count_frames(image, image_format), image.width * image.height, limits)
-    return image
+def _displayed_size(opened: OpenedImage) -> tuple[int, int]:
+    """Return the size after cropping and before the transpositions."""
+    left, top, right, bottom = opened.crop_box() or (0, 0, *opened.image.size)
+    return right - left, bottom - top
 
 
-def _upright_size(image: Image.Image, image_format: ImageFormat) -> tuple[int, int]:
-    width, height = image.size
-    return (height, width) if _transposition(image, image_format) in _SWAPS_SIDES else (width, height)
-
-
-def _decode(image: Image.Image, image_format: ImageFormat, options: RenderOptions) -> tuple[int, int, Image.Image]:
+def _decode(opened: OpenedImage, image_format: ImageFormat, options: RenderOptions) -> tuple[int, int, Image.Image]:
     """Return the width and height of the upright image, and its largest thumbnail in sRGB as L, RGB or RGBA."""
-    full_size, longest = image.size, max(options.sizes)
-    box = _draft(image, _fit(full_size, longest)) if image_format is JPEG else None
-    image.load()
-    if image_format in (HEIC, HEIF):
-        # The size is certain only after decoding: the header that was checked may declare another.
-        _check_size(*image.size, options.limits)
-        full_size = image.size
-    transposition = _transposition(image, image_format)
-    icc_profile = image.info.get("icc_profile")
+    longest = max(options.sizes)
+    image, full_size, box = _load(opened, image_format, longest)
+    # The size is certain only after decoding: the header of a HEIC image may declare another.
+    check_size(*full_size, options.limits)
     was_grayscale = is_grayscale(image)
     image = to_resizable_mode(image)
     image = image.resize(_fit(full_size, longest), Image.Resampling.LANCZOS, box, _REDUCING_GAP)
-    image = to_srgb(image, icc_profile, was_grayscale=was_grayscale)
-    if transposition is not None:
+    image = to_srgb(image, opened.icc_profile, was_grayscale=was_grayscale)
+    for transposition in opened.transpositions:
         image = image.transpose(transposition)
-    width, height = full_size[::-1] if transposition in _SWAPS_SIDES else full_size
     # `info` holds comments, EXIF data and profiles, and some encoders would write them into the thumbnails.
     image.info = {}
-    return width, height, image
+    return *opened.upright(full_size), image
 
 
-def _check_container(data: bytes, image_format: ImageFormat, limits: RenderLimits) -> None:
-    """Run the checks that the decoder of the first frame performs too late or not at all."""
-    if image_format is PNG:
-        check_png_is_complete(data)
-    elif image_format is WEBP:
-        _check_size(*read_webp_canvas_size(data), limits)
-    elif image_format is GIF:
-        extent = read_gif_extent(data, max_frames=limits.max_frames)
-        _check_size(extent.width, extent.height, limits)
-        _check_frames(extent.frames, extent.width * extent.height, limits)
-    elif image_format in (HEIC, HEIF, AVIF):
-        check_iso_boxes_are_complete(data)
+def _load(
+    opened: OpenedImage, image_format: ImageFormat, longest: int
+) -> tuple[Image.Image, tuple[int, int], tuple[float, float, float, float] | None]:
+    """Return the decoded and cropped image, its full size, and its box if the decoder already reduced its size."""
+    if image_format is JPEG:
+        return _load_jpeg(opened, longest)
+    image = opened.image
+    if getattr(image, "default_image", False):  # The first image of this PNG animation is not one of its frames.
+        image.seek(1)
+    if isinstance(image, WebpImage):
+        image = load_webp(image, opened.data)
+    else:
+        image.load()
+    crop_box = opened.crop_box()
+    if crop_box:
+        image = image.crop(crop_box)
+    return image, image.size, None
 
 
-def _check_frames(frames: int, pixels_per_frame: int, limits: RenderLimits) -> None:
-    if frames > limits.max_frames:
-        raise ImageTooLarge(f"The image has too many frames; the limit is {limits.max_frames:,}. Upload a shorter one.")
-    total = frames * pixels_per_frame
-    if total > limits.max_total_pixels:
-        raise ImageTooLarge(
-            f"The image has {total:,} pixels in {frames:,} frames; the limit is {limits.max_total_pixels:,} pixels. "
-            "Upload a smaller or shorter one."
-        )
-
-
-def _check_size(width: int, height: int, limits: RenderLimits) -> None:
-    if max(width, height) > limits.max_side:
-        raise ImageTooLarge(
-            f"The image is {width:,} x {height:,} pixels; the limit is {limits.max_side:,} pixels per side. "
-            "Upload a smaller one."
-        )
-    if width * height > limits.max_pixels:
-        raise ImageTooLarge(
-            f"The image is {width:,} x {height:,} pixels, {width * height:,} in total; "
-            f"the limit is {limits.max_pixels:,} in total. Upload a smaller one."
-        )
-
-
-def _count_frames(image: Image.Image, image_format: ImageFormat) -> int:
-    # GIF frames are counted before, because Pillow would read the whole file one byte at a time. The additional images
-    # in camera files are gain maps, depth maps, previews and bursts, which are never displayed and never decoded.
-    return getattr(image, "n_frames", 1) if image_format in (PNG, WEBP, AVIF) else 1
+def _load_jpeg(
+    opened: OpenedImage, longest: int
+) -> tuple[Image.Image, tuple[int, int], tuple[float, float, float, float] | None]:
+    image, full_size = opened.image, opened.image.size
+    target = _fit(full_size, longest)
+    box = _draft(image, target)
+    try:
+        image.load()
+    except OSError:
+        image = JpegImageFile(io.BytesIO(with_end_marker(opened.data)))
+        box = _draft(image, target)
+        image.load()
+    return image, full_size, box
 
 
 def _draft(image: Image.Image, target: tuple[int, int]) -> tuple[float, float, float, float] | None:
@@ -198,20 +146,6 @@ def _draft(image: Image.Image, target: tuple[int, int]) -> tuple[float, float, f
     width, height = (int(side * _DRAFT_GAP) for side in target)
     drafted = image.draft(None, (width, height))
     return drafted[1] if drafted else None
-
-
-def _transposition(image: Image.Image, image_format: ImageFormat) -> Image.Transpose | None:
-    """Return the transposition that makes the image upright, or None.
-
-    pillow_heif returns HEIC images upright and resets the orientation in their EXIF data.
-    """
-    if image_format is AVIF:
-        # The `irot` and `imir` boxes, which Pillow copies into the EXIF data, take precedence over XMP.
-        image.info.pop("xmp", None)
-    try:
-        return _TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except Exception:  # noqa: BLE001 - malformed EXIF data raises any exception, and the image itself may be valid
-        return None
 
 
 def _scale(

@@ -441,6 +441,11 @@ def rows_in(*folders: str) -> list[Any]:
     return [pytest.param(row, id=row["file"], marks=marks) for row in selected or [{"file": "none"}]]
 
 
+SHOWS_OTHER_COLORS = {
+    "good/Pillow__mode_16bit.png",  # The mean is that of the default image, which is not a frame of the animation.
+    "good/libavif__colors_hdr_rec2020.avif",  # The mean is that of the HDR samples without tone mapping.
+}
+
 Results = dict[str, Rendering | AppError]
 
 
@@ -511,5 +516,7 @@ def assert_mean(shown: Image.Image, row: dict[str, str]) -> None:
     assert means[3] == pytest.approx(alpha, abs=3)
     assert ("A" in shown.getbands()) == (alpha < 255)
     # The mean in the manifest for 16-bit grayscale was computed after clipping to 8 bits, which makes it white.
+    if row["file"] in SHOWS_OTHER_COLORS:
+        return
     if alpha == 255 and row["mode"] != "I;16" and (not row["icc"] or "sRGB IEC61966" in row["icc"]):
         assert means[:3] == pytest.approx(colors, abs=6)

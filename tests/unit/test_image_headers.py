@@ -8,13 +8,10 @@ import struct
 import pytest
 from PIL import Image
 
-from app.imaging.headers import (
-    GifExtent,
-    check_iso_boxes_are_complete,
-    check_png_is_complete,
-    read_gif_extent,
-    read_webp_canvas_size,
-)
+from app.imaging.gif import GifExtent, read_gif_extent
+from app.imaging.heif import check_boxes_are_complete
+from app.imaging.png import read_png
+from app.imaging.webp import read_canvas_size
 from tests.pictures import encoded, picture
 
 
@@ -56,36 +53,36 @@ def test_gif_without_its_trailer_is_complete():
 
 def test_truncated_png_is_detected():
     data = encoded(picture(20, 20), "PNG")
-    check_png_is_complete(data)
-    check_png_is_complete(data + b"data after the last chunk is ignored")
+    read_png(data)
+    read_png(data + b"data after the last chunk is ignored")
     for missing_bytes in (1, 12, 13, len(data) - 8):
         with pytest.raises(IndexError):
-            check_png_is_complete(data[:-missing_bytes])
+            read_png(data[:-missing_bytes])
 
 
 @pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0"}])
 def test_webp_canvas_size_is_read(options: dict[str, object]):
     data = encoded(picture(300, 170), "WEBP", **options)
-    assert read_webp_canvas_size(data) == (300, 170) == Image.open(io.BytesIO(data)).size
+    assert read_canvas_size(data) == (300, 170) == Image.open(io.BytesIO(data)).size
 
 
 def test_truncated_box_is_detected():
     data = encoded(picture(64, 64), "AVIF")
-    check_iso_boxes_are_complete(data)
+    check_boxes_are_complete(data)
     with pytest.raises(IndexError):
-        check_iso_boxes_are_complete(data[:-1])
+        check_boxes_are_complete(data[:-1])
 
 
 def test_64_bit_box_size_is_supported():
     box = struct.pack(">I4sQ", 1, b"mdat", 20) + b"1234"
-    check_iso_boxes_are_complete(box)
+    check_boxes_are_complete(box)
     with pytest.raises(IndexError):
-        check_iso_boxes_are_complete(box[:-1])
+        check_boxes_are_complete(box[:-1])
 
 
 def test_data_appended_by_a_camera_is_ignored():
-    check_iso_boxes_are_complete(struct.pack(">I4s", 8, b"free") + b"\xff\xff\xff\xffSEFT")
+    check_boxes_are_complete(struct.pack(">I4s", 8, b"free") + b"\xff\xff\xff\xffSEFT")
 
 
 def test_box_of_size_zero_extends_to_the_end_of_the_file():
-    check_iso_boxes_are_complete(struct.pack(">I4s", 0, b"mdat") + b"data up to the end of the file")
+    check_boxes_are_complete(struct.pack(">I4s", 0, b"mdat") + b"data up to the end of the file")

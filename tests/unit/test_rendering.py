@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from app.domain.errors import AppError, FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge
 from app.domain.formats import PNG, WEBP
 from app.domain.renderings import RenderedThumbnail, Rendering
-from app.imaging import rendering
+from app.imaging import opening, rendering
 from app.imaging.options import RenderLimits, RenderOptions
 from app.imaging.rendering import render
 from tests.pictures import encoded, jpeg, picture, transparent_png
@@ -235,7 +235,7 @@ def error_if_decoder_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -
     def decoder(_: object) -> Image.Image:
         raise error
 
-    monkeypatch.setitem(rendering._OPENERS, PNG, decoder)
+    monkeypatch.setitem(opening.OPENERS, PNG, decoder)
     with pytest.raises(AppError) as raised:
         rendered(encoded(picture(8, 8), "PNG"))
     return type(raised.value)
@@ -250,11 +250,22 @@ def test_bug_in_the_renderer_is_not_reported_as_a_corrupt_image(monkeypatch: pyt
         rendered(jpeg())
 
 
+@pytest.mark.parametrize("content", [zlib.compress(bytes(50_000_000)), zlib.compress(bytes(99))[:-5], b"damaged"])
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
-def test_compressed_text_bomb_is_rejected(kind: bytes):
+def test_large_or_damaged_metadata_in_a_png_is_ignored(kind: bytes, content: bytes):
     prefix = {b"zTXt": b"\x00", b"iTXt": b"\x01\x00\x00\x00", b"iCCP": b"\x00"}[kind]
-    with pytest.raises(ImageCorrupt):
-        rendered(png_with(chunk(kind, b"key\x00" + prefix + zlib.compress(bytes(50_000_000)))))
+    result = rendered(png_with(chunk(kind, b"key\x00" + prefix + content)))
+    assert result.thumbnails == rendered(png_with()).thumbnails
+
+
+def test_many_texts_in_a_png_are_ignored():
+    text = chunk(b"zTXt", b"key\x00\x00" + zlib.compress(bytes(1_000_000)))
+    assert rendered(png_with(text * 100)).width == 20
+
+
+def test_png_with_a_wrong_checksum_in_its_metadata_is_rendered():
+    damaged = [chunk(kind, b"data")[:-1] + b"?" for kind in (b"tEXt", b"gAMA", b"eXIf", b"iCCP")]
+    assert rendered(png_with(*damaged)).width == 20
 
 
 def test_heic_truncated_after_its_primary_image_is_rejected():
@@ -304,7 +315,7 @@ def test_size_is_checked_before_pixels_are_decoded():
 
 
 def test_webp_canvas_size_is_checked_before_the_canvas_is_allocated(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delitem(rendering._OPENERS, WEBP)
+    monkeypatch.delitem(opening.OPENERS, WEBP)
     with pytest.raises(ImageTooLarge):
         limited(encoded(picture(64, 64), "WEBP"), max_side=63)
 
@@ -405,12 +416,14 @@ def test_orientation_of_type_text_is_ignored():
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 
 
-def test_orientation_in_xmp_is_applied():
-    assert corners(rendered(encoded(quadrants(), "JPEG", xmp=XMP))) == UPRIGHT[6]
+@pytest.mark.parametrize("image_format", ["JPEG", "WEBP", "AVIF"])
+def test_orientation_in_xmp_is_ignored(image_format: str):
+    assert corners(rendered(encoded(quadrants(), image_format, xmp=XMP))) == UPRIGHT[1]
 
 
-def test_orientation_of_the_container_takes_precedence_over_xmp():
-    assert corners(rendered(encoded(quadrants(), "AVIF", xmp=XMP))) == UPRIGHT[1]
+def test_orientation_in_xmp_of_a_png_is_ignored():
+    text = chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x00\x00\x00\x00" + XMP)
+    assert corners(rendered(png_with(text, image=quadrants()))) == UPRIGHT[1]
 
 
 @pytest.mark.parametrize("malformed", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0"])
