@@ -82,6 +82,7 @@ class MultipartReader:
         self._ended = False
         self._delimiter = b"--" + boundary
         self._preamble: bytearray | None = bytearray()
+        self._has_preamble = False
         self._header = (bytearray(), bytearray())
         self._headers: dict[bytes, bytes] = {}
         self._in_file = False
@@ -124,7 +125,7 @@ class MultipartReader:
             raise MultipartInvalid from error
 
     async def finish(self) -> None:
-        if not self._ended:
+        if not self._ended or (self._has_preamble and not self._parts):
             raise MultipartInvalid
         if self.sink is None and self._text_of_file and not _is_text(self._text_of_file):
             self._start_file(bytes(self._text_of_file))
@@ -144,6 +145,7 @@ class MultipartReader:
             if len(self._preamble) > _FORM_OVERHEAD:
                 raise MultipartInvalid("The body does not contain the boundary that Content-Type declares.")
             return b""
+        self._has_preamble = start > 0
         form, self._preamble = bytes(self._preamble[start:]), None
         return form
 

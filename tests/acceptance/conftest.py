@@ -104,7 +104,8 @@ def aws() -> Iterator[AwsEmulator]:
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("service") / "data"
     aws: AwsEmulator | None = request.getfixturevalue("aws") if request.param == "aws" else None
-    with started(environment_for(folder, aws)) as running:
+    # The corpus specifies the responses for this limit.
+    with started(environment_for(folder, aws, MAX_PIXELS="50000000")) as running:
         yield running
 
 
