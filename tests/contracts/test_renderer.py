@@ -199,7 +199,7 @@ async def test_environment_of_a_worker_contains_no_secrets(
     async with open_faulty_pool() as opened:
         with pytest.raises(FormatUnsupported, match="PATH"):
             await opened.render(file_of(b"environment PATH"))
-        with pytest.raises(FormatUnsupported, match=f"^{FormatUnsupported.title}$"):
+        with pytest.raises(FormatUnsupported, match=f"^{FormatUnsupported.default_detail}$"):
             await opened.render(file_of(b"environment SECRET"))
 
 
