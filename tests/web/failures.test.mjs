@@ -106,9 +106,9 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
     await otherTab.goto(service.url);
     await otherTab.locator(".empty-state").waitFor();
     const account = { email: `other-${Date.now()}@example.com`, password: "a long enough passphrase" };
-    const response = await other.request.post(`${service.url}api/v1/auth/register`, { data: account });
+    const response = await otherTab.request.post(`${service.url}api/v1/auth/register`, { data: account });
     const { refresh_token } = await response.json();
-    await other.evaluate((session) => localStorage.setItem("pictures.session", JSON.stringify(session)), {
+    await otherTab.evaluate((session) => localStorage.setItem("pictures.session", JSON.stringify(session)), {
       email: account.email,
       refresh_token,
     });
