@@ -3,8 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase test-ministack \
-  test-openapi test-generated-clients test-web vendor bench lock upgrade
+.PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase \
+  test-ministack test-mutation test-openapi test-generated-clients test-web vendor bench lock upgrade
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -68,6 +68,10 @@ test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
 # Clients that three generators make from the OpenAPI description. Needs Node 20.
 test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.package-lock.json
 	$(BIN)/pytest tests/generated_clients
+
+# Changes significant lines, one at a time, and checks that a test fails. It takes half an hour.
+test-mutation: $(VENV)/.dev
+	$(BIN)/python -m tests.mutation
 
 # HTTP clients of several languages, directly and through nginx, that receive a response while they are still sending.
 # Installs missing clients with apt, which requires root.

@@ -33,10 +33,21 @@ class RoutingMiddleware:
         if path.endswith("/"):
             scope["path"] = path = path.rstrip("/")
         if scope["method"] == "HEAD":
-            scope["method"] = "GET"
-            scope["state"]["is_head"] = True
-            send = _without_body(send)
-        allowed = _literal_paths(scope["app"]).get(path)
+            await self._handle_head(scope, receive, send)
+            return
+        await self._handle(scope, receive, send)
+
+    async def _handle_head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A copy, because the server must still see HEAD: it verifies that a response to GET has a complete body.
+        scope["state"]["is_head"] = True
+        get_scope = {**scope, "method": "GET"}
+        try:
+            await self._handle(get_scope, receive, _without_body(send))
+        finally:
+            scope["route"] = get_scope.get("route")
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = _literal_paths(scope["app"]).get(scope["path"])
         if allowed and scope["method"] not in (*allowed, "OPTIONS"):
             response = problem_response(MethodNotAllowed(), scope)
             response.headers["Allow"] = allow_header(allowed)
