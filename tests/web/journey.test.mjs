@@ -179,7 +179,7 @@ for (const { name, skip } of BACKENDS) {
       await code.fill(UNKNOWN);
       await submit.click();
       await page.locator('.job[data-state="failed"]', { hasText: UNKNOWN }).waitFor({ timeout: 30_000 });
-      await page.locator(".job", { hasText: UNKNOWN }).getByText("does not know this code").waitFor();
+      await page.locator(".job", { hasText: UNKNOWN }).getByText("does not contain this code").waitFor();
       await job.getByRole("button", { name: "Show" }).click();
       await page.locator(".properties").getByText("Hazelnut spread").waitFor();
       await page.keyboard.press("Escape");
