@@ -20,6 +20,7 @@ from app.domain.formats import FORMATS_BY_EXTENSION
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+_SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
 _EMULATOR_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
 """Access keys that emulators of AWS accept by default, and that therefore protect nothing."""
 _MIN_SECRET_LENGTH = 32
@@ -75,6 +76,8 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr | None = None
     access_token_expire_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
+    smtp_url: SecretStr | None = None
+    email_from: str | None = None
 
     max_file_size: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = ByteSize(10 * 1024 * 1024)
     max_direct_file_size: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = ByteSize(50 * 1024 * 1024)
@@ -121,6 +124,8 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
 
     firebase_api_key: SecretStr | None = None
+    firebase_check_revoked: bool = False
+    require_app_check: bool = False
     google_cloud_project: str | None = None
     firebase_auth_emulator_host: str | None = None
 
@@ -145,6 +150,13 @@ class Settings(BaseSettings):
         if value and not _PUBLIC_URL.fullmatch(value):
             raise ValueError("must be a URL like https://photos.example.com, without a query")
         return value.rstrip("/") if value else value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _require_smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not _SMTP_URL.fullmatch(value.get_secret_value()):
+            raise ValueError("must be a URL like smtps://user:password@mail.example.com:465")
+        return value
 
     @field_validator("cors_origins")
     @classmethod
@@ -185,8 +197,15 @@ class Settings(BaseSettings):
                 "REGISTRATION must be set, because others can reach this service: invite (users need an invitation), "
                 "open (anyone may register) or closed"
             )
+        if self.smtp_url and not (self.email_from and self.public_url):
+            raise ValueError(
+                "SMTP_URL needs EMAIL_FROM, the sender of messages, such as photos@example.com, and PUBLIC_URL, to "
+                "which their links lead"
+            )
         if self.auth == "firebase" and not self.google_cloud_project:
             raise ValueError("AUTH=firebase needs GOOGLE_CLOUD_PROJECT, the id of the Firebase project")
+        if self.firebase_check_revoked and not self.firebase_api_key:
+            raise ValueError("FIREBASE_CHECK_REVOKED needs FIREBASE_API_KEY, the web API key of the Firebase project")
         if self.queue == "sqs" and self.uses_data_dir:
             raise ValueError(
                 "QUEUE=sqs needs STORAGE=s3 and TABLES=dynamodb: its workers run on other machines, which cannot use "

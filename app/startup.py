@@ -46,8 +46,11 @@ def unused(settings: Settings) -> Iterator[str]:
         "aws_": bool(settings.aws_services),
         "localstack_": bool(settings.aws_services),
         "firebase_": settings.auth == "firebase",
+        "require_app_check": settings.auth == "firebase",
         "registration": settings.auth == "local",
         "access_token_": settings.auth == "local",
+        "smtp_": settings.auth == "local",
+        "email_": settings.auth == "local" and settings.smtp_url is not None,
     }
     for name in settings.model_fields_set:
         if any(name.startswith(prefix) and not is_used for prefix, is_used in used_by_prefix.items()):

@@ -45,6 +45,12 @@ async def _upload_form(request: Request) -> UploadForm:
     return form
 
 
+async def require_genuine_app(request: Request, services: Annotated[Services, Depends(_services)]) -> None:
+    """Raises AppCheckFailed if the service requires App Check and the request has no valid token."""
+    if services.app_check:
+        await services.app_check.verify(request.headers.get("x-firebase-appcheck"))
+
+
 class AuthenticatedRoute(APIRoute):
     """Authenticates before the body is read. FastAPI reads the body before it runs dependencies."""
 
@@ -56,8 +62,8 @@ class AuthenticatedRoute(APIRoute):
             if not token:
                 raise TokenMissing
             services = await _services(request)
-            user = await services.accounts.authenticate(token)
-            await services.account_deletion.require_open(user)
+            await require_genuine_app(request, services)
+            user = await services.authentication.authenticate(token)
             structlog.contextvars.bind_contextvars(user_id=user.id)
             request.state.access_token, request.state.user = token, user
             return await handle(request)
@@ -115,5 +121,6 @@ ServicesDep = Annotated[Services, Depends(_services)]
 CurrentUser = Annotated[User, Depends(_current_user)]
 AccessToken = Annotated[str, Depends(_access_token)]
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
+UserAgent = Annotated[str | None, Header(include_in_schema=False)]
 ClientAddress = Annotated[str, Depends(_client_address)]
 UploadFormDep = Annotated[UploadForm, Depends(_upload_form)]

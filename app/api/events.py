@@ -5,6 +5,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import signal
 import threading
@@ -18,7 +19,7 @@ from fastapi import Depends, Header, Request
 from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 
-from app.api.dependencies import CurrentUser
+from app.api.dependencies import AccessToken, CurrentUser, ServicesDep
 from app.api.routing import is_head
 from app.domain.errors import AppError, Overloaded
 from app.jobs.polling import poll_changes
@@ -98,23 +99,38 @@ WatchersDep = Annotated[Watchers, Depends(_watchers)]
 class EventStream:
     """The stream that one client receives."""
 
-    def __init__(self, watchers: Watchers, last_event_id: str | None, *, is_head: bool) -> None:
+    def __init__(
+        self,
+        watchers: Watchers,
+        last_event_id: str | None,
+        *,
+        authenticate: Callable[[], Awaitable[object]],
+        is_head: bool,
+    ) -> None:
         self._watchers = watchers
+        self._authenticate = authenticate
         self._is_head = is_head
         self._last_event_id = last_event_id
 
     async def follow(
         self, name: str, read: Callable[[], Awaitable[T]], *, is_final: Callable[[T], bool]
     ) -> AsyncIterator[ServerSentEvent]:
-        """Yield an event for each value of `read` that is new to the client, until one is final or `read` fails."""
+        """Yield an event for each value of `read` that is new to the client, until one is final or `read` fails.
+
+        The stream also ends when the session of its access token ends.
+        """
         if self._is_head:
             return
 
         def is_last(value: T) -> bool:
             return is_final(value) or self._watchers.stopping
 
+        async def read_authenticated() -> T:
+            await self._authenticate()
+            return await read()
+
         try:
-            async for value in poll_changes(read, is_final=is_last, seconds=_STREAM_SECONDS):
+            async for value in poll_changes(read_authenticated, is_final=is_last, seconds=_STREAM_SECONDS):
                 data = value.model_dump_json()
                 event_id = hashlib.sha256(data.encode()).hexdigest()[:16]
                 if event_id != self._last_event_id:
@@ -128,13 +144,20 @@ async def _event_stream(
     request: Request,
     watchers: WatchersDep,
     user: CurrentUser,
+    token: AccessToken,
+    services: ServicesDep,
     last_event_id: Annotated[
         str | None, Header(alias="Last-Event-ID", description="The id of the last event that the client received.")
     ] = None,
 ) -> AsyncIterator[EventStream]:
     """Hold a slot until the response has been sent. Raises Overloaded."""
     with watchers.slot(user.id):
-        yield EventStream(watchers, last_event_id, is_head=is_head(request))
+        yield EventStream(
+            watchers,
+            last_event_id,
+            authenticate=functools.partial(services.authentication.authenticate, token),
+            is_head=is_head(request),
+        )
 
 
 EventStreamDep = Annotated[EventStream, Depends(_event_stream)]

@@ -9,10 +9,11 @@ from app.common.idempotency import Idempotency
 from app.common.temp_files import TempFiles
 from app.jobs.registry import JobRegistry
 from app.jobs.service import JobService
-from app.ports.auth import Accounts
+from app.ports.auth import Accounts, AccountSettings, AppCheck, PasswordResets
 from app.ports.metrics import Metrics
 from app.ports.storage import LocalObjects
 from app.services.account_deletion import AccountDeletion
+from app.services.authentication import Authentication
 from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
@@ -25,6 +26,13 @@ from app.services.uploads import Uploads
 @dataclass(frozen=True, slots=True)
 class Services:
     accounts: Accounts
+    account_settings: AccountSettings | None
+    """None if another provider keeps the accounts."""
+    password_resets: PasswordResets | None
+    """None if another provider keeps the accounts."""
+    app_check: AppCheck | None
+    """None if clients need not prove that they are a genuine app."""
+    authentication: Authentication
     account_deletion: AccountDeletion
     uploads: Uploads
     direct_uploads: DirectUploads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import stamina
 import structlog
+from cachetools import TTLCache
 
 from app.auth.firebase_tokens import IdTokens, open_id_tokens, user_id
 from app.domain.accounts import Profile, Tokens, User
@@ -39,6 +41,9 @@ _CALL_SECONDS = 10.0
 """The time limit of one call, including its retries and pauses."""
 _ATTEMPTS = 3
 _THROTTLED_SECONDS = 60
+_REVOKED_SECONDS = 60
+"""How long a token is accepted after Firebase revoked it."""
+_MAX_CACHED = 10_000
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _NO_KEY = "Sign-in by password requires FIREBASE_API_KEY. Sign in with the Firebase SDK and send its ID token."
 _SECOND_FACTOR = "This account has a second factor. Sign in with the Firebase SDK and send its ID token."
@@ -82,12 +87,19 @@ _SIGN_IN_ERRORS = {
     **dict.fromkeys(("INVALID_EMAIL", "MISSING_EMAIL", "MISSING_PASSWORD", "USER_NOT_FOUND"), CredentialsInvalid),
 }
 _DELETE_ERRORS = {**_ERRORS, "CREDENTIAL_TOO_OLD_LOGIN_AGAIN": SignInAgain, "USER_NOT_FOUND": AccountGone}
+# Firebase reports a token that was issued before its user's sessions were revoked as expired.
+_REVOKED_ERRORS = {**_ERRORS, "TOKEN_EXPIRED": TokenInvalid}
 _REFRESH_ERRORS = {**_ERRORS, **dict.fromkeys(("TOKEN_EXPIRED", "USER_NOT_FOUND"), RefreshTokenInvalid)}
 
 
 @contextlib.asynccontextmanager
 async def open_firebase_accounts(
-    client: httpx.AsyncClient, *, project_id: str, api_key: str | None, emulator_host: str | None
+    client: httpx.AsyncClient,
+    *,
+    project_id: str,
+    api_key: str | None,
+    emulator_host: str | None,
+    checks_revoked: bool = False,
 ) -> AsyncIterator[FirebaseAccounts]:
     """Raises ValueError unless the emulator is set both in the settings and in the environment, or in neither."""
     # The SDK reads the variable for each token and then accepts unsigned tokens. This must never happen by accident.
@@ -98,18 +110,32 @@ async def open_firebase_accounts(
             "its settings. The emulator accepts tokens without a signature: unset both, or set both for development."
         )
     async with open_id_tokens(project_id) as id_tokens:
-        yield FirebaseAccounts(client, id_tokens=id_tokens, api_key=api_key, emulator_host=emulator_host)
+        yield FirebaseAccounts(
+            client,
+            id_tokens=id_tokens,
+            api_key=api_key,
+            emulator_host=emulator_host,
+            checks_revoked=checks_revoked,
+        )
 
 
 class FirebaseAccounts:
     """Google limits the rate of attempts, so the address of the client is not needed."""
 
     def __init__(
-        self, client: httpx.AsyncClient, *, id_tokens: IdTokens, api_key: str | None, emulator_host: str | None
+        self,
+        client: httpx.AsyncClient,
+        *,
+        id_tokens: IdTokens,
+        api_key: str | None,
+        emulator_host: str | None,
+        checks_revoked: bool = False,
     ) -> None:
         self._client = client
         self._id_tokens = id_tokens
         self._api_key = api_key
+        self._checks_revoked = checks_revoked
+        self._active: TTLCache[bytes, bool] = TTLCache(_MAX_CACHED, ttl=_REVOKED_SECONDS)
         self._base_url = f"http://{emulator_host}/" if emulator_host else "https://"
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -120,6 +146,7 @@ class FirebaseAccounts:
         password: str,
         display_name: str | None,
         client: str,  # noqa: ARG002 # Firebase limits the rate
+        user_agent: str | None = None,  # noqa: ARG002 # Firebase does not show it
         invitation: str | None = None,  # noqa: ARG002 # Firebase controls registration
     ) -> tuple[Profile, Tokens]:
         credentials = {"email": email, "password": password, "returnSecureToken": True}
@@ -136,7 +163,14 @@ class FirebaseAccounts:
             self._log.warning("account.registered_without_name", user_id=profile.id)
         return profile, tokens
 
-    async def sign_in(self, *, email: str, password: str, client: str) -> Tokens:  # noqa: ARG002 # as above
+    async def sign_in(
+        self,
+        *,
+        email: str,
+        password: str,
+        client: str,  # noqa: ARG002 # as above
+        user_agent: str | None = None,  # noqa: ARG002 # as above
+    ) -> Tokens:
         credentials = {"email": email, "password": password, "returnSecureToken": True}
         response = await self._call(f"{_IDENTITY}:signInWithPassword", json=credentials, errors=_SIGN_IN_ERRORS)
         if "idToken" not in response:
@@ -151,16 +185,26 @@ class FirebaseAccounts:
     async def authenticate(self, access_token: str) -> User:
         return (await self._id_tokens.verify(access_token)).user
 
+    async def require_active(self, user: User, access_token: str) -> None:  # noqa: ARG002 # the token is enough
+        """With FIREBASE_CHECK_REVOKED, ask Firebase whether the token was revoked, at most once a minute."""
+        if not self._checks_revoked:
+            return
+        key = hashlib.sha256(access_token.encode()).digest()
+        if key not in self._active:
+            await self._call(f"{_IDENTITY}:lookup", json={"idToken": access_token}, errors=_REVOKED_ERRORS)
+            self._active[key] = True
+
     async def profile(self, access_token: str) -> Profile:
         verified = await self._id_tokens.verify(access_token)
         if self._api_key is None:
             return Profile(verified.user.id, verified.user.email, verified.name, created_at=None)
         return await self._look_up(access_token)
 
-    async def revoke_access(self, access_token: str) -> None:
+    async def authorize_deletion(self, access_token: str, *, password: str | None = None) -> None:  # noqa: ARG002
         """Delete the account immediately, because no later request has a token that Firebase accepts for it.
 
-        Without FIREBASE_API_KEY, the account remains in Firebase, and the app has to delete it.
+        Firebase itself requires a recent sign-in, so that a password is not needed. Without FIREBASE_API_KEY, the
+        account remains in Firebase, and the app has to delete it.
         """
         await self._id_tokens.verify(access_token)
         if self._api_key is None:

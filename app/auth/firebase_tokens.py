@@ -1,4 +1,4 @@
-"""Verifies Firebase ID tokens with Google's certificates, outside the event loop, and caches the valid ones."""
+"""Verifies Firebase ID tokens and App Check tokens with Google's keys, outside the event loop."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import firebase_admin
+import jwt
 from cachetools import TLRUCache
-from firebase_admin import auth
+from firebase_admin import app_check, auth
 from google.auth.credentials import AnonymousCredentials
 
 from app.domain.accounts import User
-from app.domain.errors import DependencyUnavailable, Overloaded, TokenExpired, TokenInvalid
+from app.domain.errors import AppCheckFailed, AppError, DependencyUnavailable, Overloaded, TokenExpired, TokenInvalid
 from app.domain.ids import new_id
 
 _CERTIFICATE_SECONDS = 5
@@ -42,42 +43,71 @@ class Verified:
 
 @asynccontextmanager
 async def open_id_tokens(project_id: str) -> AsyncIterator[IdTokens]:
+    with _firebase_app(project_id) as app:
+        async with _executor("id-tokens") as executor:
+            yield IdTokens(executor, app=app)
+
+
+@asynccontextmanager
+async def open_app_check(project_id: str) -> AsyncIterator[FirebaseAppCheck]:
+    with _firebase_app(project_id) as app:
+        async with _executor("app-check") as executor:
+            yield FirebaseAppCheck(executor, app=app)
+
+
+@contextmanager
+def _firebase_app(project_id: str) -> Iterator[firebase_admin.App]:
     # Only the project id determines which tokens are valid, but the SDK requires a credential object.
     options = {"projectId": project_id, "httpTimeout": _CERTIFICATE_SECONDS}
     app = firebase_admin.initialize_app(AnonymousCredentials(), options, name=new_id())  # type: ignore[no-untyped-call]
-    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="id-tokens")
     try:
-        yield IdTokens(executor, app=app)
+        yield app
     finally:
-        await asyncio.to_thread(executor.shutdown, cancel_futures=True)
         firebase_admin.delete_app(app)
 
 
-class IdTokens:
+@asynccontextmanager
+async def _executor(name: str) -> AsyncIterator[ThreadPoolExecutor]:
+    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
+    try:
+        yield executor
+    finally:
+        await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+
+
+class _TokenVerifier:
+    """Verifies tokens in threads, a limited number at a time, and caches the claims of valid ones until they expire."""
+
     def __init__(
-        self, executor: ThreadPoolExecutor, *, app: firebase_admin.App, clock: Callable[[], float] = time.time
+        self,
+        executor: ThreadPoolExecutor,
+        verify: Callable[[str], dict[str, Any]],
+        *,
+        invalid: type[AppError],
+        clock: Callable[[], float],
     ) -> None:
+        """`verify` blocks, and raises `invalid` or another AppError."""
         self._executor = executor
-        self._app = app
-        self._cache: TLRUCache[bytes, Verified] = TLRUCache(
-            _MAX_CACHED, ttu=lambda _key, verified, _now: verified.expires_at, timer=clock
+        self._verify = verify
+        self._invalid = invalid
+        self._cache: TLRUCache[bytes, dict[str, Any]] = TLRUCache(
+            _MAX_CACHED, ttu=lambda _key, claims, _now: float(claims.get("exp", 0)), timer=clock
         )
         self._waiting = 0
 
-    async def verify(self, token: str) -> Verified:
-        """Raises TokenInvalid, TokenExpired, Overloaded, or DependencyUnavailable without Google's certificates."""
+    async def claims(self, token: str) -> dict[str, Any]:
         # Checked before the SDK parses the token, which could be megabytes of nested JSON.
         if len(token) > _MAX_LENGTH or not _SHAPE.fullmatch(token):
-            raise TokenInvalid
+            raise self._invalid
         key = hashlib.sha256(token.encode()).digest()
         cached = self._cache.get(key)
         if cached:
             return cached
-        verified = _to_verified(await self._claims(token))
-        self._cache[key] = verified
-        return verified
+        claims = await self._verify_in_thread(token)
+        self._cache[key] = claims
+        return claims
 
-    async def _claims(self, token: str) -> dict[str, Any]:
+    async def _verify_in_thread(self, token: str) -> dict[str, Any]:
         if self._waiting >= _MAX_WAITING:
             raise Overloaded
         self._waiting += 1
@@ -88,6 +118,18 @@ class IdTokens:
             raise DependencyUnavailable("accounts") from error
         finally:
             self._waiting -= 1
+
+
+class IdTokens:
+    def __init__(
+        self, executor: ThreadPoolExecutor, *, app: firebase_admin.App, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._app = app
+        self._verifier = _TokenVerifier(executor, self._verify, invalid=TokenInvalid, clock=clock)
+
+    async def verify(self, token: str) -> Verified:
+        """Raises TokenInvalid, TokenExpired, Overloaded, or DependencyUnavailable without Google's certificates."""
+        return _to_verified(await self._verifier.claims(token))
 
     def _verify(self, token: str) -> dict[str, Any]:
         try:
@@ -104,6 +146,29 @@ class IdTokens:
         # The SDK compares claims, which may have an unexpected type, before it verifies the signature.
         except (ValueError, TypeError, RecursionError) as error:
             raise TokenInvalid from error
+        return claims
+
+
+class FirebaseAppCheck:
+    def __init__(
+        self, executor: ThreadPoolExecutor, *, app: firebase_admin.App, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._app = app
+        self._verifier = _TokenVerifier(executor, self._verify, invalid=AppCheckFailed, clock=clock)
+
+    async def verify(self, token: str | None) -> None:
+        if not token:
+            raise AppCheckFailed
+        await self._verifier.claims(token)
+
+    def _verify(self, token: str) -> dict[str, Any]:
+        try:
+            claims: dict[str, Any] = app_check.verify_token(token, self._app)
+        except jwt.PyJWKClientConnectionError as error:
+            raise DependencyUnavailable("accounts") from error
+        # The SDK does not convert errors of claims that have an unexpected type.
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise AppCheckFailed from error
         return claims
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import jwt
 
+from app.auth.emails import comparable_email
 from app.common.signing import derive_key, sign
-from app.domain.emails import normalize
 from app.domain.errors import InvitationInvalid
 from app.domain.ids import new_id
 from app.ports.clock import Clock
@@ -46,7 +46,7 @@ class Invitations:
         # Not checked by `decode`, which uses the clock of this machine: another machine may have issued the token.
         if claims["exp"] <= now.timestamp():
             raise InvitationInvalid("The invitation has expired. Ask for a new one.")
-        if claims["email"] is not None and normalize(claims["email"]) != normalize(email):
+        if claims["email"] is not None and comparable_email(claims["email"]) != comparable_email(email):
             raise InvitationInvalid("The invitation is for another email address.")
         window_seconds = int(LIFETIME.total_seconds())
         if (await self._table.increment(self._tag(token), now=now, window_seconds=window_seconds)).count > 1:

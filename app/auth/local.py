@@ -1,82 +1,35 @@
-"""Accounts that the service itself stores: passwords, signed access tokens, and refresh tokens for one use."""
+"""Accounts that the service itself stores: registration, sign-in, and tokens."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-import secrets
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Literal
 
-import jwt
-from email_validator import EmailNotValidError, validate_email
-
+from app.auth.access_tokens import AccessTokens
+from app.auth.emails import check_email, email_key
 from app.auth.invitations import Invitations
-from app.auth.passwords import THREADS, Passwords
+from app.auth.passwords import Passwords
+from app.auth.sessions import Sessions
+from app.auth.sign_in import SignIn
 from app.common.rate_limit import RateLimit, RateLimiter
-from app.common.signing import derive_key
-from app.domain.accounts import Account, Profile, Session, Tokens, User
-from app.domain.emails import normalize
+from app.domain.accounts import Account, Profile, Tokens, User
 from app.domain.errors import (
-    CredentialsInvalid,
-    EmailInvalid,
+    AccountDisabled,
     EmailTaken,
     InvitationRequired,
-    RefreshTokenInvalid,
     RegistrationClosed,
-    TokenExpired,
+    SignInAgain,
     TokenInvalid,
 )
-from app.domain.ids import is_id, new_id
+from app.domain.ids import new_id
 from app.ports.clock import Clock
 from app.ports.tables import AccountTable
 
-_ISSUER = "image-upload-service"
-_AUDIENCE = "image-upload-service/api"
-_REQUIRED_CLAIMS = ["sub", "email", "iat", "exp", "iss", "aud"]
-_CLOCK_SKEW = timedelta(seconds=10)
-_SESSION = timedelta(days=30)
-_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
-_MAX_EMAIL_LENGTH = 254  # RFC 5321 with erratum 1690 of RFC 3696
-
-
-_SIGN_INS_PER_EMAIL_AND_CLIENT = RateLimit("sign-in by e-mail and client", 10, 15 * 60)
-# Limits a client that tries one password on many accounts. A successful sign-in does not reset it.
-_SIGN_INS_PER_CLIENT = RateLimit("sign-in by client", 1000, 15 * 60)
-# Limits attackers with many addresses: NIST SP 800-63B, section 5.2.2, allows 100 consecutive failures.
-_SIGN_INS_PER_EMAIL = RateLimit("sign-in by e-mail", 100, 60 * 60)
+_RECENT_SIGN_IN = timedelta(minutes=5)
 # All users of a school or of a mobile carrier may share one address.
 _REGISTRATIONS_PER_CLIENT = RateLimit("registration by client", 1000, 60 * 60)
 
-
 Registration = Literal["open", "invite", "closed"]
-
-
-@asynccontextmanager
-async def open_local_accounts(
-    table: AccountTable,
-    *,
-    limiter: RateLimiter,
-    invitations: Invitations,
-    registration: Registration,
-    secret_key: str,
-    access_token_seconds: int,
-    clock: Clock,
-) -> AsyncIterator[LocalAccounts]:
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="passwords") as executor:
-        yield LocalAccounts(
-            table,
-            limiter=limiter,
-            invitations=invitations,
-            registration=registration,
-            passwords=Passwords(executor),
-            secret_key=secret_key,
-            access_token_seconds=access_token_seconds,
-            clock=clock,
-        )
 
 
 class LocalAccounts:
@@ -88,8 +41,9 @@ class LocalAccounts:
         invitations: Invitations,
         registration: Registration,
         passwords: Passwords,
-        secret_key: str,
-        access_token_seconds: int,
+        sign_in: SignIn,
+        sessions: Sessions,
+        access_tokens: AccessTokens,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -97,162 +51,96 @@ class LocalAccounts:
         self._invitations = invitations
         self._registration = registration
         self._passwords = passwords
-        self._token_key = derive_key(secret_key, "access-token")
-        self._access_token_seconds = access_token_seconds
+        self._sign_in = sign_in
+        self._sessions = sessions
+        self._access_tokens = access_tokens
         self._clock = clock
 
     async def register(
-        self, *, email: str, password: str, display_name: str | None, client: str, invitation: str | None = None
+        self,
+        *,
+        email: str,
+        password: str,
+        display_name: str | None,
+        client: str,
+        user_agent: str | None = None,
+        invitation: str | None = None,
     ) -> tuple[Profile, Tokens]:
         if self._registration == "closed":
             raise RegistrationClosed
         if self._registration == "invite" and not invitation:
             raise InvitationRequired
-        email = _check_email(email)
+        email = check_email(email)
         with self._passwords.slot():
             await self._limiter.count(_REGISTRATIONS_PER_CLIENT, client)
             await self._passwords.check(password, email=email)
             password_hash = await self._passwords.hash(password)
-        account = Account(new_id(), email, password_hash, display_name, self._clock())
-        session, token = self._new_session(account)
+        account = Account(new_id(), email, password_hash, display_name, self._clock(), email_key(email))
         if invitation:
             await self._invitations.redeem(invitation, email=email)
         try:
-            await self._table.add_account(account, session=session)
+            tokens = await self._add(account, user_agent=user_agent)
         except EmailTaken:
             if invitation:
                 await self._invitations.release(invitation)
             raise
-        return _profile(account), self._tokens(account, refresh_token=token)
+        await self._sign_in.remember_network(email, client)
+        return _profile(account), tokens
 
-    async def sign_in(self, *, email: str, password: str, client: str) -> Tokens:
-        address = normalize(email)
-        # The slot is taken first, so that an attempt that is refused because the queue is full does not count.
-        with self._passwords.slot():
-            # Counted before the password is verified, so that no more concurrent guesses than the limit are verified.
-            # The limits of the client apply first, so that one client alone cannot exhaust the limit of the address.
-            await self._limiter.count(_SIGN_INS_PER_CLIENT, client)
-            await self._limiter.count(_SIGN_INS_PER_EMAIL_AND_CLIENT, address, client)
-            await self._limiter.count(_SIGN_INS_PER_EMAIL, address)
-            account = await self._find(email)
-            is_correct = await self._passwords.verify(account.password_hash if account else None, password)
-            if account is None or not is_correct:
-                raise CredentialsInvalid
-            if self._passwords.outdated(account.password_hash):
-                await self._table.set_password_hash(account.id, await self._passwords.hash(password))
-        await self._limiter.reset(_SIGN_INS_PER_EMAIL_AND_CLIENT, address, client)
-        await self._limiter.reset(_SIGN_INS_PER_EMAIL, address)
-        session, token = self._new_session(account)
+    async def sign_in(self, *, email: str, password: str, client: str, user_agent: str | None = None) -> Tokens:
+        account = await self._sign_in.verify(email=email, password=password, client=client)
+        if account.disabled_at:
+            raise AccountDisabled
+        session, token = self._sessions.new(account.id, user_agent=user_agent)
         await self._table.add_session(session)
-        return self._tokens(account, refresh_token=token)
+        return self._tokens(account, session_id=session.id, refresh_token=token)
 
     async def refresh(self, refresh_token: str) -> Tokens:
-        account_id, session_id = _parse_refresh_token(refresh_token)
-        # Read before the token is used: if the table fails here, the client can retry with the same token.
-        account = await self._table.find_account(account_id)
-        if account is None:
-            raise RefreshTokenInvalid
-        now, successor = self._clock(), _new_refresh_token(account_id, session_id)
-        rotated = await self._table.rotate_session(
-            account_id,
-            session_id,
-            old_hash=_hash(refresh_token),
-            new_hash=_hash(successor),
-            expires_at=now + _SESSION,
-            now=now,
-        )
-        if not rotated:
-            # If a token is used twice, two parties have it, and one of them may have stolen it. The session ends for
-            # both (RFC 9700, section 4.14.2).
-            await self._table.remove_session(account_id, session_id)
-            raise RefreshTokenInvalid
-        return self._tokens(account, refresh_token=successor)
+        account, session_id, successor = await self._sessions.refresh(refresh_token)
+        return self._tokens(account, session_id=session_id, refresh_token=successor)
 
     async def authenticate(self, access_token: str) -> User:
-        try:
-            claims = jwt.decode(
-                access_token,
-                self._token_key,
-                algorithms=["HS256"],
-                audience=_AUDIENCE,
-                issuer=_ISSUER,
-                options={"require": _REQUIRED_CLAIMS, "verify_iat": False, "verify_exp": False},
-            )
-            issued_at, expires_at = int(claims["iat"]), int(claims["exp"])
-        except (jwt.InvalidTokenError, UnicodeEncodeError, ValueError, TypeError) as error:
-            raise TokenInvalid from error
-        # Not checked by `decode`, which uses the clock of this machine: another machine may have issued the token.
-        now = self._clock()
-        if issued_at > (now + _CLOCK_SKEW).timestamp():
-            raise TokenInvalid
-        if expires_at <= now.timestamp():
-            raise TokenExpired
-        return User(claims["sub"], claims["email"])
+        return self._access_tokens.verify(access_token)
+
+    async def require_active(self, user: User, access_token: str) -> None:  # noqa: ARG002 # the user is enough
+        if user.session_id and await self._table.find_session(user.id, user.session_id) is None:
+            raise TokenInvalid("The session of this access token has ended. Sign in again.")
 
     async def profile(self, access_token: str) -> Profile:
-        user = await self.authenticate(access_token)
-        account = await self._table.find_account(user.id)
-        if account is None:
-            raise TokenInvalid
-        return _profile(account)
+        return _profile(await self._account(self._access_tokens.verify(access_token)))
 
-    async def revoke_access(self, access_token: str) -> None:
-        user = await self.authenticate(access_token)
-        await self._table.remove_sessions(user.id)
+    async def authorize_deletion(self, access_token: str, *, password: str | None = None) -> None:
+        user = self._access_tokens.verify(access_token)
+        if password is None:
+            await self._require_recent_sign_in(user)
+        else:
+            await self._sign_in.verify_again(await self._account(user), password)
 
     async def delete_account(self, user_id: str) -> None:
         await self._table.remove_account(user_id)
 
-    async def _find(self, email: str) -> Account | None:
-        try:
-            return await self._table.find_account_by_email(_check_email(email))
-        except EmailInvalid:
-            return None
+    async def _add(self, account: Account, *, user_agent: str | None) -> Tokens:
+        # Earlier versions stored accounts under other keys, which `add_account` does not see.
+        if await self._sign_in.find(account.email):
+            raise EmailTaken
+        session, token = self._sessions.new(account.id, user_agent=user_agent)
+        await self._table.add_account(account, session=session)
+        return self._tokens(account, session_id=session.id, refresh_token=token)
 
-    def _new_session(self, account: Account) -> tuple[Session, str]:
-        session_id = new_id()
-        token = _new_refresh_token(account.id, session_id)
-        return Session(session_id, account.id, _hash(token), self._clock() + _SESSION), token
+    async def _account(self, user: User) -> Account:
+        account = await self._table.find_account(user.id)
+        if account is None:
+            raise TokenInvalid
+        return account
 
-    def _tokens(self, account: Account, *, refresh_token: str) -> Tokens:
-        now = int(self._clock().timestamp())
-        claims = {
-            "sub": account.id,
-            "email": account.email,
-            "iat": now,
-            "exp": now + self._access_token_seconds,
-            "iss": _ISSUER,
-            "aud": _AUDIENCE,
-        }
-        access_token = jwt.encode(claims, self._token_key, algorithm="HS256")
-        return Tokens(access_token, refresh_token, self._access_token_seconds)
+    async def _require_recent_sign_in(self, user: User) -> None:
+        session = await self._table.find_session(user.id, user.session_id) if user.session_id else None
+        if not session or not session.created_at or self._clock() > session.created_at + _RECENT_SIGN_IN:
+            raise SignInAgain
 
-
-def _check_email(email: str) -> str:
-    address = email.strip()
-    if len(address) > _MAX_EMAIL_LENGTH:
-        raise EmailInvalid(f"The email address has more than {_MAX_EMAIL_LENGTH} characters.")
-    try:
-        validate_email(address, check_deliverability=False)
-    except EmailNotValidError as error:
-        raise EmailInvalid(f"The email address is invalid: {error}") from error
-    return address
-
-
-def _new_refresh_token(account_id: str, session_id: str) -> str:
-    return f"{account_id}.{session_id}.{secrets.token_urlsafe(32)}"
-
-
-def _parse_refresh_token(refresh_token: str) -> tuple[str, str]:
-    match refresh_token.split("."):
-        case [account_id, session_id, secret] if is_id(account_id) and is_id(session_id) and _SECRET.fullmatch(secret):
-            return account_id, session_id
-        case _:
-            raise RefreshTokenInvalid
-
-
-def _hash(refresh_token: str) -> str:
-    return hashlib.sha256(refresh_token.encode()).hexdigest()
+    def _tokens(self, account: Account, *, session_id: str, refresh_token: str) -> Tokens:
+        access_token = self._access_tokens.issue(account, session_id=session_id)
+        return Tokens(access_token, refresh_token, self._access_tokens.lifetime_seconds)
 
 
 def _profile(account: Account) -> Profile:

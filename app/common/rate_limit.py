@@ -44,6 +44,10 @@ class RateLimiter:
         windows = (counted.count - limit.limit - 1) // limit.limit
         return self._seconds_until(counted.resets_at) + windows * limit.window_seconds
 
+    async def has_counted(self, limit: RateLimit, *subject: str) -> bool:
+        """Return whether any event was counted in the current window."""
+        return await self._table.current(self._tag(limit, subject), now=self._clock()) > 0
+
     async def reset(self, limit: RateLimit, *subject: str) -> None:
         """Forget the events of the current window."""
         await self._table.reset(self._tag(limit, subject))

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.auth.invitations import Invitations
 from app.common.rate_limit import RateLimiter
 from app.container.backends import Tables
-from app.ports.auth import Accounts
+from app.ports.auth import Accounts, AccountSettings, AppCheck
 from app.settings import Settings, reveal
 
+if TYPE_CHECKING:
+    from app.auth.password_reset import PasswordReset
+
 _CALL_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    accounts: Accounts
+    settings: AccountSettings | None = None
+    """None if another provider keeps the accounts."""
+    password_reset: PasswordReset | None = None
+    """None if another provider keeps the accounts."""
+    app_check: AppCheck | None = None
+    """None if clients need not prove that they are a genuine app."""
 
 
 def open_invitations(tables: Tables, *, secret: str) -> Invitations:
@@ -21,10 +37,12 @@ def open_invitations(tables: Tables, *, secret: str) -> Invitations:
 @asynccontextmanager
 async def open_local_accounts(
     settings: Settings, tables: Tables, *, limiter: RateLimiter, secret: str
-) -> AsyncIterator[Accounts]:
-    from app.auth import local
+) -> AsyncIterator[Auth]:
+    from app.auth.local_auth import open_local_auth
+    from app.auth.mail import Mailer
 
-    async with local.open_local_accounts(
+    smtp_url = reveal(settings.smtp_url)
+    async with open_local_auth(
         tables.accounts,
         limiter=limiter,
         invitations=open_invitations(tables, secret=secret),
@@ -32,12 +50,14 @@ async def open_local_accounts(
         secret_key=secret,
         access_token_seconds=settings.access_token_expire_minutes * 60,
         clock=tables.clock,
-    ) as accounts:
-        yield accounts
+        mailer=Mailer(smtp_url, sender=settings.email_from or "") if smtp_url else None,
+        public_url=settings.public_url,
+    ) as local:
+        yield Auth(local.accounts, local.settings, local.password_reset)
 
 
 @asynccontextmanager
-async def open_firebase_accounts(settings: Settings) -> AsyncIterator[Accounts]:
+async def open_firebase_accounts(settings: Settings) -> AsyncIterator[Auth]:
     import httpx
 
     from app.auth import firebase
@@ -49,6 +69,19 @@ async def open_firebase_accounts(settings: Settings) -> AsyncIterator[Accounts]:
             project_id=settings.google_cloud_project or "",
             api_key=reveal(settings.firebase_api_key),
             emulator_host=settings.firebase_auth_emulator_host,
+            checks_revoked=settings.firebase_check_revoked,
         ) as accounts,
+        _open_app_check(settings) as app_check,
     ):
-        yield accounts
+        yield Auth(accounts, app_check=app_check)
+
+
+@asynccontextmanager
+async def _open_app_check(settings: Settings) -> AsyncIterator[AppCheck | None]:
+    if not settings.require_app_check:
+        yield None
+        return
+    from app.auth.firebase_tokens import open_app_check
+
+    async with open_app_check(settings.google_cloud_project or "") as app_check:
+        yield app_check

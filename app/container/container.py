@@ -88,7 +88,7 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
             queue=await stack.enter_async_context(
                 backends.open_sqs_queue(settings) if settings.queue == "sqs" else backends.open_local_queue()
             ),
-            accounts=await stack.enter_async_context(
+            auth=await stack.enter_async_context(
                 accounts.open_firebase_accounts(settings)
                 if settings.auth == "firebase"
                 else accounts.open_local_accounts(settings, tables, limiter=limiter, secret=secret)

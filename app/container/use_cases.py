@@ -15,7 +15,7 @@ from app.common.signing import derive_key
 from app.common.temp_files import TempFiles
 from app.consistency.ports import ReconcilePorts
 from app.consistency.reconciler import Reconciler
-from app.container.accounts import open_invitations
+from app.container.accounts import Auth, open_invitations
 from app.container.backends import Storage, Tables
 from app.domain.images import Quota
 from app.jobs.maintenance import Maintenance
@@ -23,13 +23,13 @@ from app.jobs.registry import JobRegistry
 from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
 from app.jobs.worker import Worker
-from app.ports.auth import Accounts
 from app.ports.catalog import ProductCatalog
 from app.ports.metrics import Metrics
 from app.ports.queue import JobQueue
 from app.ports.renderer import Renderer
 from app.services.account_deletion import AccountDeletion
 from app.services.adoption import Adoption
+from app.services.authentication import Authentication
 from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
@@ -45,7 +45,7 @@ class Adapters:
     storage: Storage
     tables: Tables
     queue: JobQueue
-    accounts: Accounts
+    auth: Auth
     catalog: ProductCatalog
     renderer: Renderer
     inspector: Renderer
@@ -114,26 +114,16 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         temp_files=temp_files,
         clock=clock,
     )
-    product_images = ProductImages(
-        catalog=adapters.catalog,
-        uploads=uploads,
-        library=library,
-        jobs=jobs,
-        temp_files=temp_files,
-        max_bytes=settings.max_file_size,
-    )
+    product_images = _build_product_images(settings, adapters, library, uploads, jobs)
     exports = Exports(store=store, images=images, jobs=jobs, temp_files=temp_files, clock=clock)
-    account_deletion = AccountDeletion(
-        accounts=adapters.accounts,
-        owners=tables.owners,
-        store=store,
-        images=images,
-        library=library,
-        jobs=jobs,
-        clock=clock,
-    )
+    authentication = Authentication(accounts=adapters.auth.accounts, owners=tables.owners)
+    account_deletion = _build_account_deletion(adapters, authentication, library, jobs)
     return Services(
-        accounts=adapters.accounts,
+        accounts=adapters.auth.accounts,
+        account_settings=adapters.auth.settings,
+        password_resets=adapters.auth.password_reset,
+        app_check=adapters.auth.app_check,
+        authentication=authentication,
         account_deletion=account_deletion,
         uploads=uploads,
         direct_uploads=_build_direct_uploads(settings, adapters, library, uploads, idempotency),
@@ -176,6 +166,34 @@ def _build_uploads(settings: Settings, adapters: Adapters, jobs: JobService, quo
         quota=quota,
         sizes=settings.thumbnail_sizes,
         allowed_content_types=settings.allowed_content_types,
+    )
+
+
+def _build_product_images(
+    settings: Settings, adapters: Adapters, library: Library, uploads: Uploads, jobs: JobService
+) -> ProductImages:
+    return ProductImages(
+        catalog=adapters.catalog,
+        uploads=uploads,
+        library=library,
+        jobs=jobs,
+        temp_files=adapters.temp_files,
+        max_bytes=settings.max_file_size,
+    )
+
+
+def _build_account_deletion(
+    adapters: Adapters, authentication: Authentication, library: Library, jobs: JobService
+) -> AccountDeletion:
+    return AccountDeletion(
+        accounts=adapters.auth.accounts,
+        authentication=authentication,
+        owners=adapters.tables.owners,
+        store=adapters.storage.store,
+        images=adapters.tables.images,
+        library=library,
+        jobs=jobs,
+        clock=adapters.tables.clock,
     )
 
 

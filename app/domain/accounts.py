@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.domain.emails import normalize
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -15,6 +17,8 @@ class User:
 
     id: str
     email: str | None = None
+    session_id: str | None = None
+    """The session to which the token belongs. None with Firebase, and in tokens of versions without sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,19 @@ class Account:
 
     id: str
     email: str
-    """The address as the owner entered it. Its normalized form (domain.emails) is unique."""
+    """The address as the owner entered it."""
     password_hash: str
     display_name: str | None
     created_at: datetime
+    normalized_email: str | None = None
+    """The form of the address that is unique. Earlier versions did not store it in every table."""
+    disabled_at: datetime | None = None
+    """When an operator disabled the account, which nobody can use since then."""
+
+    @property
+    def email_key(self) -> str:
+        """The key of this account in the index of email addresses."""
+        return self.normalized_email or normalize(self.email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +69,11 @@ class Session:
     id: str
     account_id: str
     token_hash: str
-    """SHA-256 (hex) of the only refresh token that is currently valid."""
+    """SHA-256 (hex) of the newest refresh token."""
     expires_at: datetime
+    created_at: datetime | None = None
+    """When the user signed in. None in sessions of earlier versions."""
+    refreshed_at: datetime | None = None
+    """When `token_hash` last replaced another one. None before the first refresh."""
+    user_agent: str | None = None
+    """The User-Agent header of the sign-in."""

@@ -60,6 +60,14 @@ class TokenExpired(AppError):
     default_detail = "The access token has expired. Get a new one with your refresh token."
 
 
+class AppCheckFailed(AppError):
+    code, status, title = "app_check_failed", 401, "App Check failed"
+    default_detail = (
+        "This service accepts requests of genuine apps only. Send a valid Firebase App Check token in the header "
+        "X-Firebase-AppCheck."
+    )
+
+
 class CredentialsInvalid(AppError):
     code, status, title = "credentials_invalid", 401, "Sign-in failed"
     default_detail = "The email address or the password is wrong."
@@ -78,6 +86,33 @@ class AccountDisabled(AppError):
 class SignInAgain(AppError):
     code, status, title = "sign_in_again", 403, "Sign in again"
     default_detail = "This action requires a recent sign-in. Sign in again, then repeat the action."
+
+
+class PasswordIncorrect(AppError):
+    """The request has a valid token, so that 401 would make clients refresh the token and repeat the request."""
+
+    code, status, title = "password_incorrect", 403, "Password incorrect"
+    default_detail = "The current password is incorrect."
+
+
+class SessionMissing(AppError):
+    code, status, title = "session_not_found", 404, "Session not found"
+    default_detail = "You have no session with this id. It may have ended already."
+
+
+class PasswordResetInvalid(AppError):
+    code, status, title = "password_reset_invalid", 403, "Password reset link invalid"
+    default_detail = "The link to reset the password is invalid, has expired, or was used before. Request a new one."
+
+
+class PasswordResetUnavailable(AppError):
+    code, status, title = "password_reset_unavailable", 409, "Password reset unavailable"
+    default_detail = "This service cannot send email. Ask its operator for a link to reset your password."
+
+
+class AccountsExternal(AppError):
+    code, status, title = "accounts_external", 409, "Accounts are managed by Firebase"
+    default_detail = "This service does not store accounts. Change the account with the Firebase SDK."
 
 
 class RegistrationClosed(AppError):

@@ -222,26 +222,42 @@ class AccountTable(Protocol):
     async def add_account(self, account: Account, *, session: Session) -> None:
         """Add the account and its first session in one transaction.
 
-        Raises EmailTaken if an account with the same normalized email address exists or is added concurrently.
+        Raises EmailTaken if an account with the same `email_key` exists or is added concurrently.
         """
         ...
 
     async def find_account(self, account_id: str) -> Account | None: ...
 
-    async def find_account_by_email(self, email: str) -> Account | None:
-        """Return the account whose email address has the same normalized form."""
+    async def find_account_by_email(self, email_key: str) -> Account | None:
+        """Return the account with this `email_key`."""
         ...
 
-    async def set_password_hash(self, account_id: str, password_hash: str) -> None:
-        """Replace the password hash. A missing account is ignored."""
+    async def edit_account(self, account_id: str, *, changes: Mapping[str, str | datetime | None]) -> Account | None:
+        """Set `display_name`, `disabled_at` or both, and return the updated account, or None if it is missing."""
+        ...
+
+    async def replace_password_hash(self, account_id: str, *, old_hash: str, new_hash: str) -> bool:
+        """Replace `old_hash`. Return False, having changed nothing, if the account is missing or has another hash."""
+        ...
+
+    def accounts(self) -> AsyncIterator[Account]:
+        """Yield all accounts, in any order. Reads the whole table."""
         ...
 
     async def add_session(self, session: Session) -> None: ...
 
+    async def find_session(self, account_id: str, session_id: str) -> Session | None: ...
+
+    async def sessions(self, account_id: str) -> Sequence[Session]:
+        """Return all sessions of the account, in any order, possibly some that have expired."""
+        ...
+
     async def rotate_session(
         self, account_id: str, session_id: str, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime
     ) -> bool:
-        """Replace `old_hash` with `new_hash` and extend the session. Of two concurrent calls, one succeeds.
+        """Replace `old_hash` with `new_hash`, set `refreshed_at` to `now`, and extend the session.
+
+        Of two concurrent calls, one succeeds.
 
         Returns False, having changed nothing, if the session is missing, expired at `now`, or has another hash.
         """
@@ -251,8 +267,8 @@ class AccountTable(Protocol):
         """Remove the session. A missing session is ignored."""
         ...
 
-    async def remove_sessions(self, account_id: str) -> None:
-        """Remove all sessions of the account."""
+    async def remove_sessions(self, account_id: str, *, keep: str | None = None) -> None:
+        """Remove all sessions of the account except the one with the id `keep`."""
         ...
 
     async def remove_account(self, account_id: str) -> None:
@@ -269,6 +285,10 @@ class CounterTable(Protocol):
         The first event opens a window of `window_seconds`; the first event after its end opens the next. No event is
         lost under concurrency.
         """
+        ...
+
+    async def current(self, key: str, *, now: datetime) -> int:
+        """Return the count of the current window, 0 if there is none."""
         ...
 
     async def reset(self, key: str) -> None:

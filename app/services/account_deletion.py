@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from cachetools import TTLCache
 
 from app.domain.accounts import User
-from app.domain.errors import ImageMissing, OwnerClosed
+from app.domain.errors import ImageMissing
 from app.domain.jobs import Job, JobError
 from app.domain.object_keys import EXPORTS_PREFIX, IMAGES_PREFIX, INCOMING_PREFIX
 from app.jobs.attempt import Attempt
@@ -18,13 +17,11 @@ from app.ports.auth import Accounts
 from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable, OwnerTable
+from app.services.authentication import Authentication
 from app.services.library import Library
 
 _BLOCK_RETENTION = timedelta(days=2)
 """Longer than any access token is valid and any upload takes."""
-_CACHE_SECONDS = 10
-"""How long another process may still accept the tokens of an account that was just closed."""
-_MAX_CACHED = 10_000
 _KEYS_PER_DELETE = 500
 _IMAGES_PER_REPORT = 20
 _IMAGES_DELETED = 90
@@ -38,6 +35,7 @@ class AccountDeletion:
         self,
         *,
         accounts: Accounts,
+        authentication: Authentication,
         owners: OwnerTable,
         store: ObjectStore,
         images: ImageTable,
@@ -46,13 +44,13 @@ class AccountDeletion:
         clock: Clock,
     ) -> None:
         self._accounts = accounts
+        self._authentication = authentication
         self._owners = owners
         self._store = store
         self._images = images
         self._library = library
         self._jobs = jobs
         self._clock = clock
-        self._known_open: TTLCache[str, bool] = TTLCache(_MAX_CACHED, ttl=_CACHE_SECONDS)
 
     @property
     def job_spec(self) -> JobSpec:
@@ -64,22 +62,20 @@ class AccountDeletion:
             retries_forever=True,  # The user can no longer sign in and request it again.
         )
 
-    async def require_open(self, user: User) -> None:
-        """Raise OwnerClosed if the user's account was closed. The result is cached for some seconds."""
-        if user.id in self._known_open:
-            return
-        if await self._owners.is_blocked(user.id):
-            raise OwnerClosed
-        self._known_open[user.id] = True
+    async def request(self, user: User, access_token: str, *, password: str | None = None) -> Job:
+        """Close the user's own account and submit a job that deletes everything of its owner.
 
-    async def request(self, user: User, access_token: str) -> Job:
-        """Close the account and submit a job that deletes everything of its owner. Raises SignInAgain."""
-        # The steps that may be refused come first, and each can be repeated with the same token. The block comes last:
-        # once it is set the user cannot retry, so the job must already exist.
-        await self._accounts.revoke_access(access_token)
+        Raises SignInAgain, PasswordIncorrect or TooManyAttempts.
+        """
+        await self._accounts.authorize_deletion(access_token, password=password)
+        return await self.close(user)
+
+    async def close(self, user: User) -> Job:
+        """Close an account on behalf of its owner or of an operator, and submit the job."""
+        # The block comes last: once it is set the user cannot retry, so the job must already exist.
         job = await self._jobs.add(user, self.job_spec.kind)
         await self._owners.block_writes(user.id, until=self._clock() + _BLOCK_RETENTION)
-        self._known_open.pop(user.id, None)
+        self._authentication.forget(user.id)
         await self._jobs.send(job)
         _log.info("account.closed", user_id=user.id)
         return job

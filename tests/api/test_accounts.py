@@ -49,7 +49,7 @@ async def test_an_unknown_account_and_a_wrong_password_get_the_same_answer(servi
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-async def test_a_refresh_token_is_good_once_and_reuse_ends_the_session(both: Service, *, as_json: bool):
+async def test_the_reuse_of_a_refresh_token_ends_the_session(both: Service, *, as_json: bool):
     person = await both.person()
     _, tokens = await sign_in(both, person.email)
 
@@ -62,8 +62,12 @@ async def test_a_refresh_token_is_good_once_and_reuse_ends_the_session(both: Ser
     status, renewed = await refresh(tokens["refresh_token"])
     assert status == 200
     assert (await Person(both.client, "", renewed).get("/images")).status_code == 200
+    status, repeated = await refresh(tokens["refresh_token"])
+    assert (status, repeated["refresh_token"]) == (200, renewed["refresh_token"])
+    status, newest = await refresh(renewed["refresh_token"])
+    assert status == 200
     assert (await refresh(tokens["refresh_token"]))[1]["code"] == "refresh_token_invalid"
-    assert (await refresh(renewed["refresh_token"]))[1]["code"] == "refresh_token_invalid"
+    assert (await refresh(newest["refresh_token"]))[1]["code"] == "refresh_token_invalid"
 
 
 async def test_a_refresh_without_a_token_is_refused(service: Service):

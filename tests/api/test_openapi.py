@@ -16,12 +16,13 @@ from tests.api.conftest import BASE_URL, Service
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PUBLIC = {
-    *("register", "signIn", "refreshTokens"),
+    *("register", "signIn", "refreshTokens", "requestPasswordReset", "confirmPasswordReset"),
     *("getObject", "putObject", "postObject"),  # their URLs are signed
     *("getLiveness", "getReadiness", "getMetrics"),
 }
 PRIVATE = {
-    *("getAccount", "exportAccount", "deleteAccount"),
+    *("getAccount", "changeAccount", "exportAccount", "deleteAccount"),
+    *("signOut", "listSessions", "endSession", "endOtherSessions"),
     *("uploadImage", "listImages", "getImage", "updateImage", "deleteImage", "deleteImages", "downloadImage"),
     *("listThumbnails", "getThumbnail", "retryThumbnails", "watchImage"),
     *("initiateUpload", "completeUpload"),

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from app.container.aws import open_aws_client
 from app.domain.accounts import Account, Session
+from app.domain.emails import normalize
 from app.domain.ids import new_id
 from app.domain.images import Image, Source, Thumbnail, ThumbnailStatus
 from app.domain.jobs import Job
@@ -51,7 +52,14 @@ def make_image(owner_id: str, **changes: object) -> Image:
 
 
 def make_account(email: str, **changes: object) -> Account:
-    account = Account(id=new_id(), email=email, password_hash="$argon2id$…", display_name="Ada", created_at=NOON)
+    account = Account(
+        id=new_id(),
+        email=email,
+        password_hash="$argon2id$…",
+        display_name="Ada",
+        created_at=NOON,
+        normalized_email=normalize(email),
+    )
     return replace(account, **cast(dict[str, Any], changes))
 
 

@@ -46,6 +46,18 @@ async def test_a_new_window_starts_when_the_last_has_ended(counters: CounterTabl
     assert (await counters.increment(key, now=end, window_seconds=30)).count == 2
 
 
+async def test_the_current_count_is_that_of_the_open_window(counters: CounterTable) -> None:
+    key = f"sign-in:{new_id()}"
+    assert await counters.current(key, now=NOON) == 0
+    for _ in range(2):
+        await counters.increment(key, now=NOON, window_seconds=60)
+    end = NOON + timedelta(seconds=60)
+    assert await counters.current(key, now=end - INSTANT) == 2
+    assert await counters.current(key, now=end) == 0
+    await counters.reset(key)
+    assert await counters.current(key, now=NOON) == 0
+
+
 async def test_no_concurrent_event_is_lost(counters: CounterTable) -> None:
     key = f"sign-in:{new_id()}"
     results = await asyncio.gather(*(counters.increment(key, now=NOON, window_seconds=60) for _ in range(50)))

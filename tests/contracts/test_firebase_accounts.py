@@ -468,7 +468,7 @@ async def test_leaving_needs_a_recent_sign_in_where_google_says_so(
     _, tokens = await accounts.register(email=EMAIL, password=PASSWORD, display_name=None, client="127.0.0.1")
     fake.refusals["accounts:delete"].append(RefusedError("CREDENTIAL_TOO_OLD_LOGIN_AGAIN"))
     with pytest.raises(SignInAgain):
-        await accounts.revoke_access(tokens.access_token)
+        await accounts.authorize_deletion(tokens.access_token)
     assert fake.accounts
 
 
@@ -477,5 +477,5 @@ async def test_without_an_api_key_the_account_is_left_to_the_app(
 ) -> None:
     token = fake.id_token(sub="anna")
     async with open_firebase_accounts(client, project_id=PROJECT, api_key=None, emulator_host=None) as accounts:
-        await accounts.revoke_access(token)
+        await accounts.authorize_deletion(token)
     assert fake.calls["accounts:delete"] == 0

@@ -20,9 +20,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.auth import local as local_accounts
+from app.auth.access_tokens import AccessTokens
 from app.auth.invitations import Invitations
 from app.auth.local import LocalAccounts
 from app.auth.passwords import PARAMETERS, Passwords
+from app.auth.sessions import Sessions
+from app.auth.sign_in import SignIn
 from app.common.rate_limit import RateLimiter
 from app.common.signing import derive_key
 from app.domain.accounts import Tokens
@@ -43,6 +46,7 @@ from app.domain.errors import (
 )
 from app.domain.ids import new_id
 from app.tables.sqlite import SqliteAccountTable, SqliteCounterTable, SqliteDatabase, open_sqlite
+from tests.contracts.tables import make_account, make_session
 from tests.reconcile_helpers import system_clock
 
 SECRET = "s" * 32
@@ -115,13 +119,17 @@ def make_accounts(
     table: SqliteAccountTable, limiter: RateLimiter, invitations: Invitations, passwords: Watched, clock: Clock
 ) -> Callable[..., LocalAccounts]:
     def make(**changes: Any) -> LocalAccounts:
+        used, time = changes.pop("passwords", passwords), changes.pop("clock", clock)
         options: dict[str, Any] = {
             "limiter": limiter,
             "invitations": invitations,
-            "passwords": passwords,
-            "clock": clock,
+            "registration": "open",
+            "passwords": used,
+            "sign_in": SignIn(table, passwords=used, limiter=limiter),
+            "sessions": Sessions(table, secret_key=SECRET, clock=time),
+            "access_tokens": AccessTokens(SECRET, lifetime_seconds=1800, clock=time),
+            "clock": time,
         }
-        options |= {"registration": "open", "secret_key": SECRET, "access_token_seconds": 1800}
         return LocalAccounts(table, **(options | changes))
 
     return make
@@ -238,28 +246,55 @@ async def test_authenticate_asks_no_table_and_profile_does(accounts: LocalAccoun
 # Refresh tokens
 
 
-async def test_a_used_refresh_token_ends_the_whole_session(accounts: LocalAccounts) -> None:
+MINUTE = timedelta(seconds=60)
+
+
+async def test_a_client_that_lost_the_response_refreshes_again(accounts: LocalAccounts, clock: Clock) -> None:
     first = await register(accounts)
     second = await accounts.refresh(first.refresh_token)
-    with pytest.raises(RefreshTokenInvalid):
-        await accounts.refresh(first.refresh_token)
-    with pytest.raises(RefreshTokenInvalid):
-        await accounts.refresh(second.refresh_token)
+    clock.now += MINUTE - timedelta(seconds=1)
+    repeated = await accounts.refresh(first.refresh_token)
+    assert repeated.refresh_token == second.refresh_token != first.refresh_token
+    await accounts.authenticate(repeated.access_token)
+    await accounts.refresh(second.refresh_token)
 
 
-async def test_a_used_refresh_token_leaves_other_sessions_alone(accounts: LocalAccounts) -> None:
+@pytest.mark.parametrize("reason", ["a minute later", "its successor was used"])
+async def test_a_refresh_token_that_is_used_later_ends_the_whole_session(
+    accounts: LocalAccounts, clock: Clock, reason: str
+) -> None:
+    first = await register(accounts)
+    second = await accounts.refresh(first.refresh_token)
+    if reason == "a minute later":
+        clock.now += MINUTE
+    else:
+        second = await accounts.refresh(second.refresh_token)
+    for token in (first, second):
+        with pytest.raises(RefreshTokenInvalid):
+            await accounts.refresh(token.refresh_token)
+
+
+async def test_a_refresh_token_that_is_used_twice_does_not_end_other_sessions(
+    accounts: LocalAccounts, clock: Clock
+) -> None:
     phone, laptop = await register(accounts), await sign_in(accounts)
     await accounts.refresh(phone.refresh_token)
+    clock.now += MINUTE
     with pytest.raises(RefreshTokenInvalid):
         await accounts.refresh(phone.refresh_token)
     await accounts.refresh(laptop.refresh_token)
 
 
-async def test_of_parallel_refreshes_with_one_token_one_succeeds(accounts: LocalAccounts) -> None:
+async def test_parallel_refreshes_with_one_token_return_the_same_token(accounts: LocalAccounts) -> None:
     token = (await register(accounts)).refresh_token
-    answers = await asyncio.gather(*(accounts.refresh(token) for _ in range(10)), return_exceptions=True)
-    assert sum(isinstance(answer, Tokens) for answer in answers) == 1
-    assert sum(isinstance(answer, RefreshTokenInvalid) for answer in answers) == 9
+    refreshed = await asyncio.gather(*(accounts.refresh(token) for _ in range(10)))
+    assert len({tokens.refresh_token for tokens in refreshed}) == 1
+    await accounts.refresh(refreshed[0].refresh_token)
+
+
+async def test_the_next_refresh_token_depends_on_the_secret(table: SqliteAccountTable, clock: Clock) -> None:
+    ours, theirs = (Sessions(table, secret_key=secret, clock=clock) for secret in (SECRET, "t" * 32))
+    assert ours._successor("account.session.secret") != theirs._successor("account.session.secret")
 
 
 async def test_a_session_lasts_thirty_days_from_its_last_use(accounts: LocalAccounts, clock: Clock) -> None:
@@ -314,6 +349,48 @@ async def test_sign_in_does_the_same_work_for_an_unknown_account(accounts: Local
         with pytest.raises(CredentialsInvalid):
             await sign_in(accounts, email=email, password=WRONG)
         assert passwords.checked == before + 1
+
+
+SPELLINGS = [
+    ("zoe\u0308@b\u00fccher.example", "ZO\u00cb@xn--bcher-kva.example"),
+    ("\uff41da@example.com", "ada@example\uff0ecom"),
+    ("stra\u00dfe@example.com", "STRASSE@EXAMPLE.COM"),
+    ("ada@EXAMPLE.com ", " ada@example\u3002com"),
+]
+
+
+@pytest.mark.parametrize("written,other", SPELLINGS)
+async def test_one_mailbox_has_one_account(accounts: LocalAccounts, written: str, other: str) -> None:
+    await register(accounts, email=written)
+    with pytest.raises(EmailTaken):
+        await register(accounts, email=other)
+    await sign_in(accounts, email=other)
+
+
+async def test_two_domains_that_only_look_alike_have_two_accounts(accounts: LocalAccounts) -> None:
+    await register(accounts, email="ada@stra\u00dfe.example")
+    await register(accounts, email="ada@strasse.example")
+
+
+@pytest.mark.parametrize("written,other", SPELLINGS)
+async def test_accounts_under_keys_of_earlier_versions_still_work(
+    accounts: LocalAccounts, table: SqliteAccountTable, passwords: Watched, written: str, other: str
+) -> None:
+    account = make_account(written.strip(), password_hash=await passwords.hash(PASSWORD))
+    await table.add_account(account, session=make_session(account.id))
+    await sign_in(accounts, email=written)
+    with pytest.raises(EmailTaken):
+        await register(accounts, email=written)
+
+
+async def test_two_old_accounts_of_one_mailbox_both_work(
+    accounts: LocalAccounts, table: SqliteAccountTable, passwords: Watched
+) -> None:
+    for email in ("ada@b\u00fccher.example", "ada@xn--bcher-kva.example"):
+        account = make_account(email, password_hash=await passwords.hash(PASSWORD))
+        await table.add_account(account, session=make_session(account.id))
+        tokens = await sign_in(accounts, email=email)
+        assert (await accounts.authenticate(tokens.access_token)).id == account.id
 
 
 async def test_sign_in_takes_the_address_in_another_case(accounts: LocalAccounts) -> None:
@@ -460,6 +537,20 @@ async def test_guesses_from_many_clients_are_counted_together(accounts: LocalAcc
         await wrong_guesses(accounts, 10, client=f"198.51.100.{client}")
     with pytest.raises(TooManyAttempts):
         await sign_in(accounts, client="192.0.2.2")
+
+
+async def test_guesses_of_strangers_do_not_lock_the_owner_out_of_a_known_network(
+    accounts: LocalAccounts, clock: Clock
+) -> None:
+    await register(accounts, client="192.0.2.1")
+    clock.now += timedelta(days=60)
+    await sign_in(accounts, client="192.0.2.2")
+    clock.now += timedelta(days=89)
+    for client in range(10):
+        await wrong_guesses(accounts, 10, client=f"198.51.100.{client}")
+    with pytest.raises(TooManyAttempts):
+        await sign_in(accounts, client="192.0.2.1")  # used 149 days ago
+    await sign_in(accounts, client="192.0.2.2")
 
 
 async def test_signing_in_clears_the_counters(accounts: LocalAccounts) -> None:

@@ -15,7 +15,7 @@ import time_machine
 from pydantic import SecretStr
 
 from app.auth.invitations import Invitations
-from app.auth.local import LocalAccounts, open_local_accounts
+from app.auth.local_auth import LocalAuth, open_local_auth
 from app.common.rate_limit import RateLimiter
 from app.container.backends import Tables, open_dynamodb_tables, open_s3_storage
 from app.domain.errors import TokenExpired
@@ -95,9 +95,9 @@ async def test_a_form_is_dated_now(backends: Backends, true_time: Clock):
 async def test_access_tokens_are_good_on_every_machine_and_as_long_as_they_say(backends: Backends, true_time: Clock):
     tables = backends.tables
 
-    def open_accounts(clock: Clock) -> AbstractAsyncContextManager[LocalAccounts]:
+    def open_accounts(clock: Clock) -> AbstractAsyncContextManager[LocalAuth]:
         limiter = RateLimiter(tables.counters, key=b"k" * 32, clock=clock)
-        return open_local_accounts(
+        return open_local_auth(
             tables.accounts,
             limiter=limiter,
             invitations=Invitations(tables.counters, secret_key="s" * 32, clock=clock),
@@ -107,15 +107,16 @@ async def test_access_tokens_are_good_on_every_machine_and_as_long_as_they_say(b
             clock=clock,
         )
 
-    async with open_accounts(tables.clock) as wrong, open_accounts(true_time) as right:
+    async with open_accounts(tables.clock) as wrong_auth, open_accounts(true_time) as right_auth:
         person = {"email": f"{new_id()}@example.com", "password": "a long enough passphrase"}
+        wrong, right = wrong_auth.accounts, right_auth.accounts
         _, tokens = await wrong.register(**person, display_name=None, client="198.51.100.7")
         user = await right.authenticate(tokens.access_token)
-        assert await wrong.authenticate((await right.sign_in(**person, client="x")).access_token) == user
+        assert (await wrong.authenticate((await right.sign_in(**person, client="x")).access_token)).id == user.id
         assert await wrong.authenticate((await wrong.refresh(tokens.refresh_token)).access_token) == user
         async with open_accounts(lambda: true_time() + timedelta(minutes=30, seconds=31)) as half_an_hour_later:
             with pytest.raises(TokenExpired):
-                await half_an_hour_later.authenticate(tokens.access_token)
+                await half_an_hour_later.accounts.authenticate(tokens.access_token)
 
 
 async def test_a_job_is_due_at_once_and_not_before_its_lease_is_over(backends: Backends, true_time: Clock):

@@ -1,4 +1,4 @@
-"""Accounts: register, sign in, refresh tokens, show, export and delete the account."""
+"""Accounts: register, sign in, refresh tokens, show, change, export and delete the account."""
 
 from __future__ import annotations
 
@@ -6,12 +6,29 @@ from typing import Annotated
 from urllib.parse import parse_qsl
 
 import structlog
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from pydantic import ValidationError
 
-from app.api.dependencies import AccessToken, AuthenticatedRoute, ClientAddress, CurrentUser, ServicesDep
+from app.api.dependencies import (
+    AccessToken,
+    AuthenticatedRoute,
+    ClientAddress,
+    CurrentUser,
+    ServicesDep,
+    UserAgent,
+    require_genuine_app,
+)
 from app.api.errors import TOKEN_ERRORS, problems
-from app.api.schemas.accounts import MeView, RefreshBody, RegisterBody, RegisteredView, TokenForm, TokenView
+from app.api.schemas.accounts import (
+    AccountChanges,
+    DeletionBody,
+    MeView,
+    RefreshBody,
+    RegisterBody,
+    RegisteredView,
+    TokenForm,
+    TokenView,
+)
 from app.api.schemas.jobs import JobView
 from app.api.services import Services
 from app.api.views import job_view
@@ -19,6 +36,7 @@ from app.domain.accounts import Tokens
 from app.domain.addresses import is_loopback
 from app.domain.errors import (
     AccountDisabled,
+    AccountsExternal,
     AppError,
     CredentialsInvalid,
     EmailInvalid,
@@ -28,6 +46,7 @@ from app.domain.errors import (
     InvitationRequired,
     JsonInvalid,
     OwnerClosed,
+    PasswordIncorrect,
     PasswordWeak,
     RefreshTokenInvalid,
     RegistrationClosed,
@@ -40,7 +59,7 @@ _FORWARDING_HEADERS = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host"
 
 _log = structlog.stdlib.get_logger(__name__)
 
-public_router = APIRouter(prefix="/auth", tags=["accounts"])
+public_router = APIRouter(prefix="/auth", tags=["accounts"], dependencies=[Depends(require_genuine_app)])
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
 
 _REFRESH_BODY = {
@@ -69,7 +88,7 @@ _REFRESH_BODY = {
     ),
 )
 async def register(
-    request: Request, body: RegisterBody, services: ServicesDep, client: ClientAddress
+    request: Request, body: RegisterBody, services: ServicesDep, client: ClientAddress, user_agent: UserAgent = None
 ) -> RegisteredView:
     """Create an account and sign in."""
     if services.registration_is_local:
@@ -79,6 +98,7 @@ async def register(
         password=body.password,
         display_name=body.display_name,
         client=client,
+        user_agent=user_agent,
         invitation=body.invitation,
     )
     return RegisteredView.of_new(profile, tokens)
@@ -96,9 +116,13 @@ def _require_this_machine(request: Request) -> None:
 
 
 @public_router.post("/token", responses=problems(CredentialsInvalid, AccountDisabled, TooManyAttempts))
-async def sign_in(form: Annotated[TokenForm, Form()], services: ServicesDep, client: ClientAddress) -> TokenView:
+async def sign_in(
+    form: Annotated[TokenForm, Form()], services: ServicesDep, client: ClientAddress, user_agent: UserAgent = None
+) -> TokenView:
     """Exchange an email address and a password for an access token and a refresh token."""
-    tokens = await services.accounts.sign_in(email=form.username, password=form.password, client=client)
+    tokens = await services.accounts.sign_in(
+        email=form.username, password=form.password, client=client, user_agent=user_agent
+    )
     await _require_open(services, tokens, refusal=CredentialsInvalid)
     return TokenView.of(tokens)
 
@@ -111,7 +135,8 @@ async def sign_in(form: Annotated[TokenForm, Form()], services: ServicesDep, cli
 async def refresh_tokens(request: Request, services: ServicesDep) -> TokenView:
     """Exchange a refresh token, sent as a form or as JSON, for new tokens.
 
-    A refresh token is valid once. Using it again ends the session, because it may have been stolen.
+    A refresh token is valid once. A client that lost the response may send it again within a minute, and receives the
+    same new refresh token. Using it again later ends the session, because it may have been stolen.
     """
     tokens = await services.accounts.refresh(await _refresh_token(request))
     await _require_open(services, tokens, refusal=RefreshTokenInvalid)
@@ -122,7 +147,7 @@ async def _require_open(services: Services, tokens: Tokens, *, refusal: type[App
     """Refuse tokens for an account that is being deleted, which may still exist for a while."""
     user = await services.accounts.authenticate(tokens.access_token)
     try:
-        await services.account_deletion.require_open(user)
+        await services.authentication.require_open(user.id)
     except OwnerClosed:
         raise refusal from None
 
@@ -148,10 +173,37 @@ async def get_account(user: CurrentUser, token: AccessToken, services: ServicesD
     return MeView.of(profile, usage, services.library.quota)
 
 
-@router.delete("/me", status_code=202, responses=problems(*TOKEN_ERRORS, SignInAgain))
-async def delete_account(request: Request, user: CurrentUser, token: AccessToken, services: ServicesDep) -> JobView:
-    """Delete the account. Its tokens are refused from now on, while a job deletes all of its data."""
-    return await job_view(request, services, await services.account_deletion.request(user, token))
+@router.patch(
+    "/me",
+    responses=problems(*TOKEN_ERRORS, JsonInvalid, PasswordIncorrect, PasswordWeak, AccountsExternal, TooManyAttempts),
+)
+async def change_account(user: CurrentUser, token: AccessToken, body: AccountChanges, services: ServicesDep) -> MeView:
+    """Change the display name, the password, or both. A new password ends all other sessions."""
+    settings = services.account_settings
+    if settings is None:
+        raise AccountsExternal
+    if body.password is not None and body.current_password is not None:
+        await settings.change_password(user, current_password=body.current_password, new_password=body.password)
+    if "display_name" in body.model_fields_set:
+        await settings.change_display_name(user, body.display_name)
+    return await get_account(user, token, services)
+
+
+@router.delete(
+    "/me",
+    status_code=202,
+    responses=problems(*TOKEN_ERRORS, JsonInvalid, SignInAgain, PasswordIncorrect, TooManyAttempts),
+)
+async def delete_account(
+    request: Request, user: CurrentUser, token: AccessToken, services: ServicesDep, body: DeletionBody | None = None
+) -> JobView:
+    """Delete the account. Its tokens are refused from now on, while a job deletes all of its data.
+
+    Requires a sign-in within the last five minutes, or the password.
+    """
+    password = body.password if body else None
+    job = await services.account_deletion.request(user, token, password=password)
+    return await job_view(request, services, job)
 
 
 @router.post("/me/export", status_code=202, responses=problems(*TOKEN_ERRORS, TooManyAttempts))

@@ -5,22 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.api.schemas.bodies import JsonBody
-from app.domain.accounts import Profile, Tokens
+from app.domain.accounts import Profile, Session, Tokens
 from app.domain.images import Quota, Usage
 from app.domain.text import clean_line
 
+Email = Annotated[str, StringConstraints(max_length=254)]
+DisplayName = Annotated[str, StringConstraints(max_length=100), AfterValidator(clean_line)]
+NewPassword = Annotated[
+    str, Field(examples=["correct horse battery"], description="8 to 128 characters. Common passwords are refused.")
+]
+
 
 class RegisterBody(JsonBody):
-    email: Annotated[str, StringConstraints(max_length=254)] = Field(examples=["ada@example.com"])
-    password: str = Field(
-        examples=["correct horse battery"], description="8 to 128 characters. Common passwords are refused."
-    )
-    display_name: Annotated[str, StringConstraints(max_length=100), AfterValidator(clean_line)] | None = Field(
-        None, examples=["Ada"]
-    )
+    email: Email = Field(examples=["ada@example.com"])
+    password: NewPassword
+    display_name: DisplayName | None = Field(None, examples=["Ada"])
     invitation: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
         None, description="The invitation, if the service requires one (`REGISTRATION=invite`)."
     )
@@ -31,14 +33,61 @@ class TokenForm(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    username: Annotated[str, StringConstraints(max_length=254)] = Field(
-        description="The email address.", examples=["ada@example.com"]
-    )
+    username: Email = Field(description="The email address.", examples=["ada@example.com"])
     password: str = Field(examples=["correct horse battery"])
 
 
 class RefreshBody(BaseModel):
     refresh_token: str
+
+
+class AccountChanges(JsonBody):
+    display_name: DisplayName | None = Field(None, examples=["Ada"], description="Null removes the name.")
+    password: NewPassword | None = None
+    current_password: str | None = Field(None, description="Required to change the password.")
+
+    @model_validator(mode="after")
+    def _require_current_password(self) -> Self:
+        if self.password is not None and self.current_password is None:
+            raise ValueError("To change the password, send current_password too.")
+        return self
+
+
+class DeletionBody(JsonBody):
+    password: str | None = Field(None, description="Required if you signed in more than five minutes ago.")
+
+
+class PasswordResetBody(JsonBody):
+    email: Email = Field(examples=["ada@example.com"])
+
+
+class PasswordResetConfirmation(JsonBody):
+    token: Annotated[str, StringConstraints(max_length=200)] = Field(description="The part of the link after `reset=`.")
+    password: NewPassword
+
+
+class SessionView(BaseModel):
+    id: str
+    is_current: bool = Field(description="Whether the access token of this request belongs to this session.")
+    user_agent: str | None = Field(description="The `User-Agent` of the sign-in.")
+    created_at: datetime | None = Field(description="When the user signed in. Null for sessions of earlier versions.")
+    last_used_at: datetime | None = Field(description="When the tokens were last refreshed.")
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, session: Session, *, current_id: str | None) -> Self:
+        return cls(
+            id=session.id,
+            is_current=session.id == current_id,
+            user_agent=session.user_agent,
+            created_at=session.created_at,
+            last_used_at=session.refreshed_at or session.created_at,
+            expires_at=session.expires_at,
+        )
+
+
+class SessionList(BaseModel):
+    sessions: list[SessionView] = Field(description="At most 100, the most recently used first.")
 
 
 class TokenView(BaseModel):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from app.domain.accounts import Account, Session
 from app.domain.errors import EmailTaken
 from app.tables.dynamodb import keys
-from app.tables.dynamodb.items import account_item, session_item, time_to_ttl
+from app.tables.dynamodb.items import account_item, session_from_item, session_item, time_to_ttl, update_of
 from app.tables.dynamodb.table import Action, ConditionFailed, DynamoDBTable
 from app.tables.serializer import from_fields
 
@@ -20,7 +21,7 @@ class DynamoDBAccountTable:
         self._table = table
 
     async def add_account(self, account: Account, *, session: Session) -> None:
-        email = {**keys.email_key(account.email), "account_id": account.id}
+        email = {**keys.email_key(account.email_key), "account_id": account.id}
         puts = [
             ("Put", {"Item": item, "ConditionExpression": "attribute_not_exists(#pk)"})
             for item in (account_item(account), email, session_item(session))
@@ -34,22 +35,54 @@ class DynamoDBAccountTable:
         fields = await self._table.find(keys.account_key(account_id))
         return None if fields is None else from_fields(Account, fields)
 
-    async def find_account_by_email(self, email: str) -> Account | None:
-        fields = await self._table.find(keys.email_key(email))
+    async def find_account_by_email(self, email_key: str) -> Account | None:
+        fields = await self._table.find(keys.email_key(email_key))
         # An unknown address costs a second read too: the time of a sign-in must not reveal whether an account exists.
         return await self.find_account(fields["account_id"] if fields else _NO_ACCOUNT)
 
-    async def set_password_hash(self, account_id: str, password_hash: str) -> None:
-        with suppress(ConditionFailed):
+    async def edit_account(self, account_id: str, *, changes: Mapping[str, str | datetime | None]) -> Account | None:
+        if not changes:
+            return await self.find_account(account_id)
+        key, condition = keys.account_key(account_id), "attribute_exists(#pk)"
+        try:
+            fields = await self._table.update(key, ConditionExpression=condition, **update_of(changes))
+        except ConditionFailed:
+            return None
+        return from_fields(Account, fields)
+
+    async def replace_password_hash(self, account_id: str, *, old_hash: str, new_hash: str) -> bool:
+        key = keys.account_key(account_id)
+        try:
             await self._table.update(
-                keys.account_key(account_id),
-                UpdateExpression="SET #password_hash = :password_hash",
-                ConditionExpression="attribute_exists(#pk)",
-                values={"password_hash": password_hash},
+                key,
+                UpdateExpression="SET #password_hash = :new_hash",
+                ConditionExpression="#password_hash = :old_hash",
+                values={"new_hash": new_hash, "old_hash": old_hash},
             )
+        except ConditionFailed:
+            # The SDK may have retried a write that succeeded: then the new hash is already there.
+            account = await self.find_account(account_id)
+            return account is not None and account.password_hash == new_hash
+        return True
+
+    async def accounts(self) -> AsyncIterator[Account]:
+        async for items in self._table.scan(FilterExpression="#sk = :account", values={"account": keys.ACCOUNT}):
+            for fields in items:
+                yield from_fields(Account, fields)
 
     async def add_session(self, session: Session) -> None:
         await self._table.put(session_item(session))
+
+    async def find_session(self, account_id: str, session_id: str) -> Session | None:
+        fields = await self._table.find(keys.session_key(account_id, session_id))
+        return None if fields is None else session_from_item(fields)
+
+    async def sessions(self, account_id: str) -> Sequence[Session]:
+        found = self._table.query(
+            KeyConditionExpression="#pk = :partition AND begins_with(#sk, :prefix)",
+            values={"partition": keys.account_partition(account_id), "prefix": keys.SESSION_PREFIX},
+        )
+        return [session_from_item(fields) async for items in found for fields in items]
 
     async def rotate_session(
         self, account_id: str, session_id: str, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime
@@ -58,7 +91,8 @@ class DynamoDBAccountTable:
         try:
             await self._table.update(
                 key,
-                UpdateExpression="SET #token_hash = :new_hash, #ends_at = :ends_at, #expires_at = :expires_at",
+                UpdateExpression="SET #token_hash = :new_hash, #ends_at = :ends_at, #expires_at = :expires_at, "
+                "#refreshed_at = :now",
                 ConditionExpression="#token_hash = :old_hash AND #ends_at > :now",
                 values={
                     "new_hash": new_hash,
@@ -69,16 +103,19 @@ class DynamoDBAccountTable:
                 },
             )
         except ConditionFailed:
-            # The SDK may have retried a write that succeeded: then the new hash is already there.
-            session = await self._table.find(key)
-            return session is not None and session["token_hash"] == new_hash
+            # The SDK may have retried a write that succeeded: then the new values are already there.
+            session = await self.find_session(account_id, session_id)
+            return session is not None and (session.token_hash, session.refreshed_at) == (new_hash, now)
         return True
 
     async def remove_session(self, account_id: str, session_id: str) -> None:
         await self._table.delete(keys.session_key(account_id, session_id))
 
-    async def remove_sessions(self, account_id: str) -> None:
-        await self._table.delete_all(partition=keys.account_partition(account_id), prefix=keys.SESSION_PREFIX)
+    async def remove_sessions(self, account_id: str, *, keep: str | None = None) -> None:
+        kept = keys.session_key(account_id, keep) if keep else None
+        await self._table.delete_all(
+            partition=keys.account_partition(account_id), prefix=keys.SESSION_PREFIX, exclude=kept
+        )
 
     async def remove_account(self, account_id: str) -> None:
         account = await self.find_account(account_id)
@@ -92,7 +129,7 @@ class DynamoDBAccountTable:
 
 def _release_email(account: Account) -> Action:
     return "Delete", {
-        "Key": keys.email_key(account.email),
+        "Key": keys.email_key(account.email_key),
         "ConditionExpression": "#account_id = :account_id",
         "values": {"account_id": account.id},
     }

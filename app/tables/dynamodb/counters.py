@@ -25,6 +25,10 @@ class DynamoDBCounterTable:
             with suppress(ConditionFailed):
                 return await self._open_window(key, now=now, resets_at=resets_at)
 
+    async def current(self, key: str, *, now: datetime) -> int:
+        fields = await self._table.find(counter_key(key))
+        return fields["attempts"] if fields and time_from_text(fields["resets_at"]) > now else 0
+
     async def reset(self, key: str) -> None:
         await self._table.delete(counter_key(key))
 

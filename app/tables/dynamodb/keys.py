@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from app.domain.emails import normalize
-
 IMAGE_PREFIX = "IMAGE#"
 UPLOAD_PREFIX = "UPLOAD#"
 IDEMPOTENCY_PREFIX = "ONCE#"
@@ -15,6 +13,7 @@ TOMBSTONE_PREFIX = "DELETED#"
 _USER_PREFIX = "USER#"
 
 USAGE = "USAGE"
+ACCOUNT = "ACCOUNT"
 STORE_ID_KEY = {"pk": "STORE", "sk": "STORE"}
 RECONCILE_STATE_KEY = {"pk": "RECONCILE", "sk": "STATE"}
 DISCREPANCY_SHARDS = "0123456789abcdef"
@@ -87,15 +86,15 @@ def account_partition(account_id: str) -> str:
 
 
 def account_key(account_id: str) -> Key:
-    return {"pk": account_partition(account_id), "sk": "ACCOUNT"}
+    return {"pk": account_partition(account_id), "sk": ACCOUNT}
 
 
 def session_key(account_id: str, session_id: str) -> Key:
     return {"pk": account_partition(account_id), "sk": f"{SESSION_PREFIX}{session_id}"}
 
 
-def email_key(email: str) -> Key:
-    return {"pk": f"EMAIL#{_digest(normalize(email))}", "sk": "EMAIL"}
+def email_key(email_key: str) -> Key:
+    return {"pk": f"EMAIL#{_digest(email_key)}", "sk": "EMAIL"}
 
 
 def counter_key(key: str) -> Key:

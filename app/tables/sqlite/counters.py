@@ -12,6 +12,7 @@ from app.tables.sqlite.database import SqliteDatabase
 _INCREMENT = """
     INSERT INTO counters VALUES (?, 1, ?) ON CONFLICT (key) DO UPDATE SET count = count + 1 RETURNING count, resets_at
 """
+_CURRENT = "SELECT count FROM counters WHERE key = ? AND resets_at > ?"
 _RESET = "DELETE FROM counters WHERE key = ?"
 _REMOVE_EXPIRED = "DELETE FROM counters WHERE resets_at <= ?"
 
@@ -29,6 +30,10 @@ class SqliteCounterTable:
             return WindowCount(count, time_from_text(resets_at))
 
         return await self._database.write(increment)
+
+    async def current(self, key: str, *, now: datetime) -> int:
+        rows = await self._database.read(_CURRENT, key, time_to_text(now))
+        return rows[0]["count"] if rows else 0
 
     async def reset(self, key: str) -> None:
         await self._database.execute(_RESET, key)

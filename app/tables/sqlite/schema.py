@@ -206,6 +206,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE accounts RENAME COLUMN normalised_email TO normalized_email",
         "UPDATE jobs SET kind = 'delete_account' WHERE kind = 'leave'",
     ),
+    (
+        "ALTER TABLE accounts ADD COLUMN disabled_at TEXT",
+        "ALTER TABLE sessions ADD COLUMN created_at TEXT",
+        "ALTER TABLE sessions ADD COLUMN refreshed_at TEXT",
+        "ALTER TABLE sessions ADD COLUMN user_agent TEXT",
+    ),
 )
 
 

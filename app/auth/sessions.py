@@ -1,0 +1,90 @@
+"""Sessions: chains of refresh tokens, each of which can be exchanged for the next one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import timedelta
+
+from app.common.signing import derive_key
+from app.domain.accounts import Account, Session
+from app.domain.errors import AccountDisabled, RefreshTokenInvalid
+from app.domain.ids import is_id, new_id
+from app.domain.text import clean_line
+from app.ports.clock import Clock
+from app.ports.tables import AccountTable
+
+_LIFETIME = timedelta(days=30)
+_REPEATABLE = timedelta(seconds=60)
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+_MAX_USER_AGENT = 200
+
+
+class Sessions:
+    def __init__(self, table: AccountTable, *, secret_key: str, clock: Clock) -> None:
+        self._table = table
+        self._key = derive_key(secret_key, "refresh-token")
+        self._clock = clock
+
+    def new(self, account_id: str, *, user_agent: str | None) -> tuple[Session, str]:
+        """Return a session, which the caller stores, and its first refresh token."""
+        now, session_id = self._clock(), new_id()
+        token = f"{account_id}.{session_id}.{secrets.token_urlsafe(32)}"
+        device = clean_line(user_agent or "")[:_MAX_USER_AGENT] or None
+        return Session(session_id, account_id, _hash(token), now + _LIFETIME, now, user_agent=device), token
+
+    async def refresh(self, token: str) -> tuple[Account, str, str]:
+        """Exchange a refresh token. Return the account, the id of the session, and the next refresh token.
+
+        The next token is derived from the used one, so that a client that lost the response, or two tabs that refresh
+        at once, get the same token. This is possible for 60 s and only until the next token is used. Raises
+        AccountDisabled, or RefreshTokenInvalid, after which the session has ended.
+        """
+        account_id, session_id = _parse(token)
+        # Read before the token is used: if the table fails here, the client can retry with the same token.
+        account = await self._table.find_account(account_id)
+        if account is None:
+            raise RefreshTokenInvalid
+        if account.disabled_at:
+            raise AccountDisabled
+        now, successor = self._clock(), self._successor(token)
+        rotated = await self._table.rotate_session(
+            account_id,
+            session_id,
+            old_hash=_hash(token),
+            new_hash=_hash(successor),
+            expires_at=now + _LIFETIME,
+            now=now,
+        )
+        if rotated or await self._was_just_rotated(account_id, session_id, new_hash=_hash(successor)):
+            return account, session_id, successor
+        # If a token is used twice, two parties have it, and one of them may have stolen it. The session ends for both
+        # (RFC 9700, section 4.14.2).
+        await self._table.remove_session(account_id, session_id)
+        raise RefreshTokenInvalid
+
+    async def _was_just_rotated(self, account_id: str, session_id: str, *, new_hash: str) -> bool:
+        session = await self._table.find_session(account_id, session_id)
+        if session is None or session.refreshed_at is None or not hmac.compare_digest(session.token_hash, new_hash):
+            return False
+        return self._clock() < session.refreshed_at + _REPEATABLE
+
+    def _successor(self, token: str) -> str:
+        digest = hmac.digest(self._key, token.encode(), hashlib.sha256)
+        secret = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return f"{token.rpartition('.')[0]}.{secret}"
+
+
+def _parse(token: str) -> tuple[str, str]:
+    match token.split("."):
+        case [account_id, session_id, secret] if is_id(account_id) and is_id(session_id) and _SECRET.fullmatch(secret):
+            return account_id, session_id
+        case _:
+            raise RefreshTokenInvalid
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,41 @@
+"""Decides whether an access token may be used: its signature, its session, and its account."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cachetools import TTLCache
+
+from app.domain.accounts import User
+from app.domain.errors import OwnerClosed
+from app.ports.auth import Accounts
+from app.ports.tables import OwnerTable
+
+_CACHE_SECONDS = 5
+"""How long this process may still accept a token after another process ended its session or closed its account."""
+_MAX_CACHED = 10_000
+
+
+class Authentication:
+    def __init__(self, *, accounts: Accounts, owners: OwnerTable) -> None:
+        self._accounts = accounts
+        self._owners = owners
+        self._active: TTLCache[str, set[str | None]] = TTLCache(_MAX_CACHED, ttl=_CACHE_SECONDS)
+        """The sessions of each user that were found active."""
+
+    async def authenticate(self, access_token: str) -> User:
+        """Return the user. Raises TokenInvalid, TokenExpired, AccountDisabled or OwnerClosed."""
+        user = await self._accounts.authenticate(access_token)
+        if user.session_id not in self._active.get(user.id, ()):
+            await asyncio.gather(self._accounts.require_active(user, access_token), self.require_open(user.id))
+            self._active.setdefault(user.id, set()).add(user.session_id)
+        return user
+
+    async def require_open(self, user_id: str) -> None:
+        """Raises OwnerClosed if the account of the user was closed."""
+        if await self._owners.is_blocked(user_id):
+            raise OwnerClosed
+
+    def forget(self, user_id: str) -> None:
+        """Check the user's next token again, because a session has ended or the account was closed."""
+        self._active.pop(user_id, None)
