@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
     render_processes: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
 
+    audit_days: Annotated[int, Field(ge=0, le=3650)] = 90
     reconcile_grace_days: Annotated[int, Field(ge=1, le=365)] = 7
 
     user_quota_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(0)

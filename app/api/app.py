@@ -17,7 +17,7 @@ from app.api.events import Watchers
 from app.api.middleware import InFlightRequests, RequestMiddleware, ServerErrorMiddleware
 from app.api.openapi import describe, operation_id
 from app.api.problem_pages import add_problem_pages
-from app.api.routes import accounts, direct_uploads, health, images, jobs, metrics, objects, sessions
+from app.api.routes import accounts, admin, direct_uploads, health, images, jobs, metrics, objects, sessions
 from app.api.routing import RoutingMiddleware
 from app.api.services import Services
 from app.api.upload_form import UploadForm
@@ -126,6 +126,7 @@ def _add_routes(app: FastAPI, *, serve_objects: bool) -> None:
     api = APIRouter(prefix="/api/v1")
     public = [accounts.public_router, sessions.public_router]
     routers = [*public, accounts.router, sessions.router, direct_uploads.router, images.router, jobs.router]
+    routers.append(admin.router)
     for router in routers + [objects.router] * serve_objects:
         api.include_router(router)
     app.include_router(api)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import structlog
 from fastapi import Depends, Header, Request, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer, OAuth2PasswordBearer
 
+from app.api.auditing import AuditedRoute
 from app.api.errors import unknown_field_message
 from app.api.services import Services
 from app.api.upload_form import UploadForm
 from app.domain.accounts import User
 from app.domain.addresses import throttling_key
-from app.domain.errors import FieldError, IdempotencyKeyInvalid, RequestInvalid, TokenMissing
+from app.domain.administration import Scope, ServerKey
+from app.domain.errors import (
+    FieldError,
+    IdempotencyKeyInvalid,
+    RequestInvalid,
+    ServerKeyRefused,
+    TokenInvalid,
+    TokenMissing,
+)
+from app.services.server_keys import TOKEN_PREFIX
+from app.services.user_administration import is_user_id
 
 _password = OAuth2PasswordBearer(
     tokenUrl="api/v1/auth/token",
@@ -32,6 +43,7 @@ _bearer = HTTPBearer(
     description="An access token from `POST /api/v1/auth/token`, or a Firebase ID token if `AUTH=firebase`.",
 )
 
+_ON_BEHALF_OF = "X-On-Behalf-Of"
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
 
 
@@ -51,8 +63,10 @@ async def require_genuine_app(request: Request, services: Annotated[Services, De
         await services.app_check.verify(request.headers.get("x-firebase-appcheck"))
 
 
-class AuthenticatedRoute(APIRoute):
+class AuthenticatedRoute(AuditedRoute):
     """Authenticates before the body is read. FastAPI reads the body before it runs dependencies."""
+
+    accepts_server_keys: ClassVar[bool] = False
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -62,13 +76,52 @@ class AuthenticatedRoute(APIRoute):
             if not token:
                 raise TokenMissing
             services = await _services(request)
-            await require_genuine_app(request, services)
-            user = await services.authentication.authenticate(token)
+            if token.startswith(TOKEN_PREFIX):
+                authenticate = self._key_authenticator(request, services, token)
+            else:
+                await require_genuine_app(request, services)
+                authenticate = functools.partial(services.authentication.authenticate, token)
+            user = await authenticate()
             structlog.contextvars.bind_contextvars(user_id=user.id)
-            request.state.access_token, request.state.user = token, user
+            request.state.access_token, request.state.user, request.state.authenticate = token, user, authenticate
             return await handle(request)
 
         return handle_authenticated
+
+    def _key_authenticator(
+        self, request: Request, services: Services, token: str
+    ) -> Callable[[], Coroutine[Any, Any, User]]:
+        if not self.accepts_server_keys:
+            raise TokenInvalid("This route needs the access token of a user, and does not accept server keys.")
+
+        async def authenticate() -> User:
+            key = await services.server_keys.authenticate(token)
+            require_scope(key, Scope.IMAGES)
+            user_id = request.headers.get(_ON_BEHALF_OF, "")
+            if not is_user_id(user_id):
+                raise RequestInvalid(
+                    errors=[FieldError(f"header.{_ON_BEHALF_OF}", "A server key needs a user id here")]
+                )
+            await services.authentication.require_open(user_id)
+            await services.authentication.index(user_id)
+            request.state.actor = f"key:{key.id}"
+            return User(user_id)
+
+        return authenticate
+
+
+class UserOrServerRoute(AuthenticatedRoute):
+    """Also accepts a server key with the scope `images`, together with the id of a user in `X-On-Behalf-Of`."""
+
+    accepts_server_keys = True
+
+
+def require_scope(key: ServerKey, scope: Scope) -> None:
+    """Raises ServerKeyRefused."""
+    if scope not in key.scopes:
+        raise ServerKeyRefused(
+            f"This needs a server key with the scope {scope}. The key {key.name!r} does not have it."
+        )
 
 
 async def _access_token(

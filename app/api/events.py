@@ -5,7 +5,6 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import signal
 import threading
@@ -19,7 +18,7 @@ from fastapi import Depends, Header, Request
 from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 
-from app.api.dependencies import AccessToken, CurrentUser, ServicesDep
+from app.api.dependencies import CurrentUser
 from app.api.routing import is_head
 from app.domain.errors import AppError, Overloaded
 from app.jobs.polling import poll_changes
@@ -144,8 +143,6 @@ async def _event_stream(
     request: Request,
     watchers: WatchersDep,
     user: CurrentUser,
-    token: AccessToken,
-    services: ServicesDep,
     last_event_id: Annotated[
         str | None, Header(alias="Last-Event-ID", description="The id of the last event that the client received.")
     ] = None,
@@ -155,7 +152,7 @@ async def _event_stream(
         yield EventStream(
             watchers,
             last_event_id,
-            authenticate=functools.partial(services.authentication.authenticate, token),
+            authenticate=request.state.authenticate,
             is_head=is_head(request),
         )
 

@@ -13,14 +13,17 @@ from app.ports.auth import Accounts, AccountSettings, AppCheck, PasswordResets
 from app.ports.metrics import Metrics
 from app.ports.storage import LocalObjects
 from app.services.account_deletion import AccountDeletion
+from app.services.audit import AuditLog
 from app.services.authentication import Authentication
 from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
+from app.services.user_administration import UserAdministration
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class Services:
     """None if clients need not prove that they are a genuine app."""
     authentication: Authentication
     account_deletion: AccountDeletion
+    user_administration: UserAdministration
+    server_keys: ServerKeys
+    audit: AuditLog
     uploads: Uploads
     direct_uploads: DirectUploads
     library: Library

@@ -71,10 +71,13 @@ class PasswordReset:
         self._clock = clock
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def operator_token(self, email: str) -> str | None:
-        """Return a token that is valid for a day, or None if no account has this address."""
-        account = await self._sign_in.find(email)
-        return self._token(account, lifetime=_BY_OPERATOR) if account else None
+    async def find_account(self, email: str) -> Account | None:
+        """Return the account of an address, in whichever way it is written."""
+        return await self._sign_in.find(email)
+
+    def operator_token(self, account: Account) -> str:
+        """Return a token that is valid for a day."""
+        return self._token(account, lifetime=_BY_OPERATOR)
 
     async def request(self, email: str, *, client: str) -> None:
         if self._mailer is None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from app.common.signing import derive_key
 from app.container.data_dir import DataDir
+from app.ports.admin_tables import AuditTable, OwnerIndex, ServerKeyTable
 from app.ports.clock import Clock
 from app.ports.consistency_tables import ReconcileTable, StoreIdTable
 from app.ports.queue import JobQueue
@@ -51,6 +52,9 @@ class Tables:
     jobs: JobTable
     owners: OwnerTable
     tombstones: TombstoneTable
+    owner_index: OwnerIndex
+    server_keys: ServerKeyTable
+    audit: AuditTable
     reconcile: ReconcileTable
     store_id: StoreIdTable
 
@@ -109,6 +113,9 @@ async def open_sqlite_tables(data_dir: DataDir) -> AsyncIterator[Tables]:
             jobs=sqlite.SqliteJobTable(database, clock=_local_time),
             owners=sqlite.SqliteOwnerTable(database, clock=_local_time),
             tombstones=sqlite.SqliteTombstoneTable(database),
+            owner_index=sqlite.SqliteOwnerIndex(database),
+            server_keys=sqlite.SqliteServerKeyTable(database),
+            audit=sqlite.SqliteAuditTable(database, clock=_local_time),
             reconcile=sqlite.SqliteReconcileTable(database),
             store_id=sqlite.SqliteStoreIdTable(database),
         )
@@ -131,6 +138,9 @@ async def open_dynamodb_tables(settings: Settings) -> AsyncIterator[Tables]:
             jobs=dynamodb.DynamoDBJobTable(table),
             owners=dynamodb.DynamoDBOwnerTable(table),
             tombstones=dynamodb.DynamoDBTombstoneTable(table),
+            owner_index=dynamodb.DynamoDBOwnerIndex(table),
+            server_keys=dynamodb.DynamoDBServerKeyTable(table),
+            audit=dynamodb.DynamoDBAuditTable(table, clock=aws.clock),
             reconcile=dynamodb.DynamoDBReconcileTable(table),
             store_id=dynamodb.DynamoDBStoreIdTable(table),
         )

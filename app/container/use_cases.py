@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from app.api.services import Services
 from app.auth.invitations import Invitations
@@ -29,15 +30,21 @@ from app.ports.queue import JobQueue
 from app.ports.renderer import Renderer
 from app.services.account_deletion import AccountDeletion
 from app.services.adoption import Adoption
+from app.services.audit import AuditLog
 from app.services.authentication import Authentication
 from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
+from app.services.user_administration import UserAdministration
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.auth.password_reset import PasswordReset
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class Container:
     reconciler: Reconciler
     adoption: Adoption
     invitations: Invitations
+    password_reset: PasswordReset | None
+    """None if another provider keeps the accounts."""
 
 
 def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
@@ -89,7 +98,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     )
     worker = _build_worker(settings, adapters, services.job_registry, reconciler, deletion)
     invitations = open_invitations(tables, secret=secret)
-    return Container(services, worker, reconciler, adoption, invitations)
+    return Container(services, worker, reconciler, adoption, invitations, adapters.auth.password_reset)
 
 
 def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Services:
@@ -116,8 +125,11 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
     )
     product_images = _build_product_images(settings, adapters, library, uploads, jobs)
     exports = Exports(store=store, images=images, jobs=jobs, temp_files=temp_files, clock=clock)
-    authentication = Authentication(accounts=adapters.auth.accounts, owners=tables.owners)
-    account_deletion = _build_account_deletion(adapters, authentication, library, jobs)
+    audit = AuditLog(tables.audit, retention=timedelta(days=settings.audit_days), clock=clock)
+    authentication = Authentication(
+        accounts=adapters.auth.accounts, owners=tables.owners, owner_index=tables.owner_index
+    )
+    account_deletion = _build_account_deletion(adapters, authentication, library, audit, jobs)
     return Services(
         accounts=adapters.auth.accounts,
         account_settings=adapters.auth.settings,
@@ -125,6 +137,9 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         app_check=adapters.auth.app_check,
         authentication=authentication,
         account_deletion=account_deletion,
+        user_administration=_build_user_administration(adapters, authentication, account_deletion),
+        server_keys=ServerKeys(tables.server_keys, clock=clock),
+        audit=audit,
         uploads=uploads,
         direct_uploads=_build_direct_uploads(settings, adapters, library, uploads, idempotency),
         library=library,
@@ -183,7 +198,7 @@ def _build_product_images(
 
 
 def _build_account_deletion(
-    adapters: Adapters, authentication: Authentication, library: Library, jobs: JobService
+    adapters: Adapters, authentication: Authentication, library: Library, audit: AuditLog, jobs: JobService
 ) -> AccountDeletion:
     return AccountDeletion(
         accounts=adapters.auth.accounts,
@@ -192,8 +207,25 @@ def _build_account_deletion(
         store=adapters.storage.store,
         images=adapters.tables.images,
         library=library,
+        owner_index=adapters.tables.owner_index,
+        audit=audit,
         jobs=jobs,
         clock=adapters.tables.clock,
+    )
+
+
+def _build_user_administration(
+    adapters: Adapters, authentication: Authentication, account_deletion: AccountDeletion
+) -> UserAdministration:
+    tables = adapters.tables
+    return UserAdministration(
+        owner_index=tables.owner_index,
+        accounts=tables.accounts,
+        images=tables.images,
+        owners=tables.owners,
+        account_deletion=account_deletion,
+        authentication=authentication,
+        clock=tables.clock,
     )
 
 
@@ -223,6 +255,9 @@ def _build_worker(
         idempotency=tables.idempotency,
         deletion=deletion,
         reconciler=reconciler,
+        images=tables.images,
+        accounts=tables.accounts,
+        owner_index=tables.owner_index,
         clock=tables.clock,
     )
     return Worker(

@@ -60,6 +60,29 @@ class TokenExpired(AppError):
     default_detail = "The access token has expired. Get a new one with your refresh token."
 
 
+class ServerKeyInvalid(AppError):
+    code, status, title = "server_key_invalid", 401, "Server key invalid"
+    default_detail = (
+        "The server key is unknown or was revoked. An operator creates one with `python -m app keys create`. This "
+        "route accepts server keys only."
+    )
+
+
+class ServerKeyRefused(AppError):
+    code, status, title = "server_key_refused", 403, "Server key refused"
+    default_detail = "This server key does not have the scope that the route needs."
+
+
+class ServerKeyMissing(AppError):
+    code, status, title = "server_key_not_found", 404, "Server key not found"
+    default_detail = "There is no server key with this id."
+
+
+class UserMissing(AppError):
+    code, status, title = "user_not_found", 404, "User not found"
+    default_detail = "There is no user with this id."
+
+
 class AppCheckFailed(AppError):
     code, status, title = "app_check_failed", 401, "App Check failed"
     default_detail = (

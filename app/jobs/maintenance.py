@@ -11,9 +11,10 @@ from app.common.object_deletion import ObjectDeletion
 from app.consistency.reconciler import Reconciler
 from app.domain.claims import IdempotencyRecord
 from app.domain.ids import new_id
+from app.ports.admin_tables import OwnerIndex
 from app.ports.clock import Clock
 from app.ports.queue import JobQueue
-from app.ports.tables import IdempotencyTable, JobTable
+from app.ports.tables import AccountTable, IdempotencyTable, ImageTable, JobTable
 
 _STALE_AFTER = timedelta(seconds=30)
 """A job's record can precede the record that it refers to. Requeueing sooner would process the job before there is
@@ -38,6 +39,9 @@ class Maintenance:
         idempotency: IdempotencyTable,
         deletion: ObjectDeletion,
         reconciler: Reconciler,
+        images: ImageTable,
+        accounts: AccountTable,
+        owner_index: OwnerIndex,
         clock: Clock,
     ) -> None:
         self._jobs = jobs
@@ -45,6 +49,9 @@ class Maintenance:
         self._idempotency = idempotency
         self._deletion = deletion
         self._reconciler = reconciler
+        self._images = images
+        self._accounts = accounts
+        self._owner_index = owner_index
         self._clock = clock
 
     async def requeue_all(self) -> None:
@@ -92,10 +99,22 @@ class Maintenance:
                 return
         try:
             await self._reconciler.run()
+            await self._index_owners()
         except BaseException:
             await self._idempotency.abandon(today)
             raise
         await self._idempotency.finish(today)
+
+    async def _index_owners(self) -> None:
+        """Add users to the index whose accounts or images were stored by a version without it."""
+        async for owner_id in self._images.owners():
+            await self._index_owner(owner_id)
+        async for account in self._accounts.accounts():
+            await self._index_owner(account.id)
+
+    async def _index_owner(self, owner_id: str) -> None:
+        if not await self._owner_index.has_owner(owner_id):
+            await self._owner_index.add_owner(owner_id)
 
     async def _requeue(self, *, overdue: timedelta, limit: int) -> None:
         due = await self._jobs.due_jobs(before=self._clock() - overdue, limit=limit)

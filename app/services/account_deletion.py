@@ -13,10 +13,12 @@ from app.domain.object_keys import EXPORTS_PREFIX, IMAGES_PREFIX, INCOMING_PREFI
 from app.jobs.attempt import Attempt
 from app.jobs.registry import JobResult, JobSpec
 from app.jobs.service import JobService
+from app.ports.admin_tables import OwnerIndex
 from app.ports.auth import Accounts
 from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable, OwnerTable
+from app.services.audit import AuditLog
 from app.services.authentication import Authentication
 from app.services.library import Library
 
@@ -40,6 +42,8 @@ class AccountDeletion:
         store: ObjectStore,
         images: ImageTable,
         library: Library,
+        owner_index: OwnerIndex,
+        audit: AuditLog,
         jobs: JobService,
         clock: Clock,
     ) -> None:
@@ -49,6 +53,8 @@ class AccountDeletion:
         self._store = store
         self._images = images
         self._library = library
+        self._owner_index = owner_index
+        self._audit = audit
         self._jobs = jobs
         self._clock = clock
 
@@ -90,6 +96,8 @@ class AccountDeletion:
         await self._accounts.delete_account(owner_id)
         deleted_at = await self._store.now()
         await self._owners.delete_owner_data(owner_id, except_job_id=attempt.job.id, deleted_at=deleted_at)
+        await self._owner_index.remove_owner(owner_id)
+        await self._audit.forget_addresses(owner_id)
         # An export that was running may have been stored after its prefix was cleared.
         await self._delete_objects(f"{EXPORTS_PREFIX}{owner_id}/")
         _log.info("account.deleted")

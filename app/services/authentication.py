@@ -8,18 +8,22 @@ from cachetools import TTLCache
 
 from app.domain.accounts import User
 from app.domain.errors import OwnerClosed
+from app.ports.admin_tables import OwnerIndex
 from app.ports.auth import Accounts
 from app.ports.tables import OwnerTable
 
 _CACHE_SECONDS = 5
 """How long this process may still accept a token after another process ended its session or closed its account."""
+_INDEXED_SECONDS = 86_400
 _MAX_CACHED = 10_000
 
 
 class Authentication:
-    def __init__(self, *, accounts: Accounts, owners: OwnerTable) -> None:
+    def __init__(self, *, accounts: Accounts, owners: OwnerTable, owner_index: OwnerIndex) -> None:
         self._accounts = accounts
         self._owners = owners
+        self._owner_index = owner_index
+        self._indexed: TTLCache[str, bool] = TTLCache(_MAX_CACHED, ttl=_INDEXED_SECONDS)
         self._active: TTLCache[str, set[str | None]] = TTLCache(_MAX_CACHED, ttl=_CACHE_SECONDS)
         """The sessions of each user that were found active."""
 
@@ -28,6 +32,7 @@ class Authentication:
         user = await self._accounts.authenticate(access_token)
         if user.session_id not in self._active.get(user.id, ()):
             await asyncio.gather(self._accounts.require_active(user, access_token), self.require_open(user.id))
+            await self.index(user.id)
             self._active.setdefault(user.id, set()).add(user.session_id)
         return user
 
@@ -35,6 +40,12 @@ class Authentication:
         """Raises OwnerClosed if the account of the user was closed."""
         if await self._owners.is_blocked(user_id):
             raise OwnerClosed
+
+    async def index(self, user_id: str) -> None:
+        """Make sure that operators find the user in their list. Writes once a day and process for each user."""
+        if user_id not in self._indexed:
+            await self._owner_index.add_owner(user_id)
+            self._indexed[user_id] = True
 
     def forget(self, user_id: str) -> None:
         """Check the user's next token again, because a session has ended or the account was closed."""

@@ -13,10 +13,20 @@ import pytest
 
 from app.domain.errors import DependencyUnavailable
 from app.domain.ids import new_id
+from app.domain.images import Quota
 from app.domain.jobs import Job
 from app.jobs.maintenance import Maintenance
 from app.queues.local import LocalJobQueue
-from app.tables.sqlite import SqliteIdempotencyTable, SqliteJobTable, open_sqlite
+from app.tables.sqlite import (
+    SqliteAccountTable,
+    SqliteDatabase,
+    SqliteIdempotencyTable,
+    SqliteImageTable,
+    SqliteJobTable,
+    SqliteOwnerIndex,
+    open_sqlite,
+)
+from tests.contracts.tables import make_account, make_image, make_session
 from tests.unit.clock import NOON, ManualClock
 
 
@@ -43,6 +53,7 @@ class BlockedReconciler:
 
 @dataclass
 class Parts:
+    database: SqliteDatabase
     jobs: SqliteJobTable
     idempotency: SqliteIdempotencyTable
     queue: LocalJobQueue
@@ -56,6 +67,9 @@ class Parts:
             idempotency=self.idempotency,
             deletion=no_deletion,
             reconciler=reconciler,
+            images=SqliteImageTable(self.database),
+            accounts=SqliteAccountTable(self.database),
+            owner_index=SqliteOwnerIndex(self.database),
             clock=self.clock,
         )
 
@@ -74,7 +88,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     async with open_sqlite(tmp_path / "db") as database:
         clock = ManualClock()
         jobs = SqliteJobTable(database, clock=clock)
-        yield Parts(jobs, SqliteIdempotencyTable(database), LocalJobQueue(wait_seconds=0), clock)
+        yield Parts(database, jobs, SqliteIdempotencyTable(database), LocalJobQueue(wait_seconds=0), clock)
 
 
 async def test_without_a_backlog_overdue_jobs_are_requeued_after_30_seconds(parts: Parts):
@@ -111,6 +125,15 @@ async def test_one_of_many_workers_reconciles_once_per_day(parts: Parts):
     parts.clock.advance(days=1)
     await parts.maintenance(reconciler).reconcile_daily()
     assert reconciler.runs == 2
+
+
+async def test_users_of_earlier_versions_are_added_to_the_index_daily(parts: Parts):
+    account = make_account("ada@example.com")
+    await SqliteAccountTable(parts.database).add_account(account, session=make_session(account.id))
+    await SqliteImageTable(parts.database).add(make_image("firebase-user"), quota=Quota())
+    await parts.maintenance(CountingReconciler()).reconcile_daily()
+    indexed = await SqliteOwnerIndex(parts.database).page_owners(after=None, limit=10)
+    assert sorted(indexed) == sorted([account.id, "firebase-user"])
 
 
 async def test_a_failed_reconcile_run_is_repeated(parts: Parts):

@@ -28,10 +28,12 @@ from app.ports.queue import JobQueue
 from app.queues.local import LocalJobQueue
 from app.storage.disk.store import open_disk
 from app.tables.sqlite import (
+    SqliteAccountTable,
     SqliteDatabase,
     SqliteIdempotencyTable,
     SqliteImageTable,
     SqliteJobTable,
+    SqliteOwnerIndex,
     SqliteOwnerTable,
     SqliteReconcileTable,
     SqliteTombstoneTable,
@@ -86,6 +88,9 @@ class Workers:
                 idempotency=SqliteIdempotencyTable(self.database),
                 deletion=self.deletion,
                 reconciler=self.reconciler,
+                images=SqliteImageTable(self.database),
+                accounts=SqliteAccountTable(self.database),
+                owner_index=SqliteOwnerIndex(self.database),
                 clock=clock,
             ),
             metrics=self.metrics,

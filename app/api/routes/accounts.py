@@ -9,6 +9,7 @@ import structlog
 from fastapi import APIRouter, Depends, Form, Request
 from pydantic import ValidationError
 
+from app.api.auditing import AuditedRoute, set_audited
 from app.api.dependencies import (
     AccessToken,
     AuthenticatedRoute,
@@ -32,7 +33,7 @@ from app.api.schemas.accounts import (
 from app.api.schemas.jobs import JobView
 from app.api.services import Services
 from app.api.views import job_view
-from app.domain.accounts import Tokens
+from app.domain.accounts import Tokens, User
 from app.domain.addresses import is_loopback
 from app.domain.errors import (
     AccountDisabled,
@@ -59,7 +60,9 @@ _FORWARDING_HEADERS = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host"
 
 _log = structlog.stdlib.get_logger(__name__)
 
-public_router = APIRouter(prefix="/auth", tags=["accounts"], dependencies=[Depends(require_genuine_app)])
+public_router = APIRouter(
+    prefix="/auth", tags=["accounts"], route_class=AuditedRoute, dependencies=[Depends(require_genuine_app)]
+)
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
 
 _REFRESH_BODY = {
@@ -101,6 +104,8 @@ async def register(
         user_agent=user_agent,
         invitation=body.invitation,
     )
+    await services.authentication.index(profile.id)
+    set_audited(request, user=User(profile.id))
     return RegisteredView.of_new(profile, tokens)
 
 
@@ -117,13 +122,18 @@ def _require_this_machine(request: Request) -> None:
 
 @public_router.post("/token", responses=problems(CredentialsInvalid, AccountDisabled, TooManyAttempts))
 async def sign_in(
-    form: Annotated[TokenForm, Form()], services: ServicesDep, client: ClientAddress, user_agent: UserAgent = None
+    request: Request,
+    form: Annotated[TokenForm, Form()],
+    services: ServicesDep,
+    client: ClientAddress,
+    user_agent: UserAgent = None,
 ) -> TokenView:
     """Exchange an email address and a password for an access token and a refresh token."""
     tokens = await services.accounts.sign_in(
         email=form.username, password=form.password, client=client, user_agent=user_agent
     )
-    await _require_open(services, tokens, refusal=CredentialsInvalid)
+    user = await _require_open(services, tokens, refusal=CredentialsInvalid)
+    set_audited(request, user=user, targets=[user.session_id or ""])
     return TokenView.of(tokens)
 
 
@@ -143,13 +153,14 @@ async def refresh_tokens(request: Request, services: ServicesDep) -> TokenView:
     return TokenView.of(tokens)
 
 
-async def _require_open(services: Services, tokens: Tokens, *, refusal: type[AppError]) -> None:
-    """Refuse tokens for an account that is being deleted, which may still exist for a while."""
+async def _require_open(services: Services, tokens: Tokens, *, refusal: type[AppError]) -> User:
+    """Return the user of the tokens, unless the account is being deleted: it may still exist for a while."""
     user = await services.accounts.authenticate(tokens.access_token)
     try:
         await services.authentication.require_open(user.id)
     except OwnerClosed:
         raise refusal from None
+    return user
 
 
 async def _refresh_token(request: Request) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 from fastapi import APIRouter, Request
 
-from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep
+from app.api.dependencies import CurrentUser, IdempotencyKey, ServicesDep, UserOrServerRoute
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.schemas.direct_uploads import DirectUploadBody, DirectUploadView
 from app.api.schemas.fields import Id
@@ -29,7 +29,7 @@ from app.domain.errors import (
 )
 from app.domain.uploads import UploadIntent
 
-router = APIRouter(prefix="/images/uploads", tags=["direct uploads"], route_class=AuthenticatedRoute)
+router = APIRouter(prefix="/images/uploads", tags=["direct uploads"], route_class=UserOrServerRoute)
 
 
 @router.post(

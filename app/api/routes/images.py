@@ -11,12 +11,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from app.api.auditing import set_audited
 from app.api.dependencies import (
-    AuthenticatedRoute,
     CurrentUser,
     IdempotencyKey,
     ServicesDep,
     UploadFormDep,
+    UserOrServerRoute,
     known_query,
 )
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
@@ -59,7 +60,7 @@ from app.domain.errors import (
 from app.domain.images import Image, ThumbnailStatus
 from app.services.uploads import Uploads
 
-router = APIRouter(prefix="/images", tags=["images"], route_class=AuthenticatedRoute)
+router = APIRouter(prefix="/images", tags=["images"], route_class=UserOrServerRoute)
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": ImageView, "description": "Accepted; the thumbnails are `pending`."}
@@ -130,6 +131,7 @@ async def upload_image(
                 find=partial(services.library.find, user),
                 create=lambda claim: store(user, received, image_id=claim.result_id, claim=claim),
             )
+    set_audited(request, targets=[image.id])
     if image.has_pending_thumbnails:
         response.status_code = 202
         if preference is not RespondAsync.NEVER:
@@ -160,9 +162,10 @@ async def list_images(
 
 
 @router.post("/delete", responses=problems(*TOKEN_ERRORS, JsonInvalid))
-async def delete_images(body: DeleteBody, user: CurrentUser, services: ServicesDep) -> DeletedView:
+async def delete_images(request: Request, body: DeleteBody, user: CurrentUser, services: ServicesDep) -> DeletedView:
     """Delete up to 100 images. Returns one result per id."""
     results = await services.library.delete_many(user, [image_id.lower() for image_id in body.ids])
+    set_audited(request, targets=[image_id for image_id, result in results.items() if result == "deleted"])
     return DeletedView(results={image_id: results[image_id.lower()] for image_id in body.ids})
 
 

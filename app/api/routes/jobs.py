@@ -10,7 +10,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.api.dependencies import AuthenticatedRoute, CurrentUser, IdempotencyKey, ServicesDep, known_query
+from app.api.auditing import set_audited
+from app.api.dependencies import CurrentUser, IdempotencyKey, ServicesDep, UserOrServerRoute, known_query
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.events import EventStreamDep, WatchersDep, event_stream_of
 from app.api.routing import is_head
@@ -22,7 +23,7 @@ from app.domain.errors import CursorInvalid, EanInvalid, JobMissing, JsonInvalid
 from app.domain.jobs import Job, JobStatus
 from app.jobs.polling import poll_changes
 
-router = APIRouter(tags=["background jobs"], route_class=AuthenticatedRoute)
+router = APIRouter(tags=["background jobs"], route_class=UserOrServerRoute)
 
 
 @router.post(
@@ -46,6 +47,7 @@ async def fetch_image(
             find=partial(services.jobs.find, user),
             create=lambda claim: fetch(claim=claim),
         )
+    set_audited(request, targets=[job.id])
     return await job_view(request, services, job)
 
 

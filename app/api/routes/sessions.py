@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
+from app.api.auditing import AuditedRoute, set_audited
 from app.api.dependencies import AuthenticatedRoute, ClientAddress, CurrentUser, ServicesDep, require_genuine_app
 from app.api.errors import TOKEN_ERRORS, problems
 from app.api.schemas.accounts import PasswordResetBody, PasswordResetConfirmation, SessionList, SessionView
@@ -23,7 +24,9 @@ from app.domain.errors import (
 )
 from app.ports.auth import AccountSettings, PasswordResets
 
-public_router = APIRouter(prefix="/auth", tags=["accounts"], dependencies=[Depends(require_genuine_app)])
+public_router = APIRouter(
+    prefix="/auth", tags=["accounts"], route_class=AuditedRoute, dependencies=[Depends(require_genuine_app)]
+)
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -46,10 +49,11 @@ PasswordResetsDep = Annotated[PasswordResets, Depends(_password_resets)]
 
 
 @router.post("/logout", status_code=204, responses=problems(*TOKEN_ERRORS, AccountsExternal))
-async def sign_out(user: CurrentUser, settings: SettingsDep, services: ServicesDep) -> None:
+async def sign_out(request: Request, user: CurrentUser, settings: SettingsDep, services: ServicesDep) -> None:
     """End this session: its refresh token is invalid at once, and its access token within ten seconds."""
     if user.session_id:
         await settings.end_session(user, user.session_id)
+        set_audited(request, targets=[user.session_id])
     services.authentication.forget(user.id)
     _log.info("session.ended", user_id=user.id)
 
@@ -93,9 +97,10 @@ async def request_password_reset(body: PasswordResetBody, resets: PasswordResets
     responses=problems(JsonInvalid, PasswordResetInvalid, PasswordWeak, AccountDisabled, AccountsExternal),
 )
 async def confirm_password_reset(
-    body: PasswordResetConfirmation, resets: PasswordResetsDep, services: ServicesDep
+    request: Request, body: PasswordResetConfirmation, resets: PasswordResetsDep, services: ServicesDep
 ) -> None:
     """Choose a new password with the token of a link. All sessions of the account end."""
     user = await resets.confirm(body.token, new_password=body.password)
     services.authentication.forget(user.id)
+    set_audited(request, user=user)
     _log.info("account.password_reset", user_id=user.id)

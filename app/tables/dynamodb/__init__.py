@@ -1,6 +1,7 @@
 """Tables in one DynamoDB table."""
 
 from app.tables.dynamodb.accounts import DynamoDBAccountTable
+from app.tables.dynamodb.administration import DynamoDBAuditTable, DynamoDBOwnerIndex, DynamoDBServerKeyTable
 from app.tables.dynamodb.consistency import DynamoDBReconcileTable, DynamoDBStoreIdTable
 from app.tables.dynamodb.counters import DynamoDBCounterTable
 from app.tables.dynamodb.direct_uploads import DynamoDBDirectUploadTable
@@ -13,13 +14,16 @@ from app.tables.dynamodb.tombstones import DynamoDBTombstoneTable
 
 __all__ = [
     "DynamoDBAccountTable",
+    "DynamoDBAuditTable",
     "DynamoDBCounterTable",
     "DynamoDBDirectUploadTable",
     "DynamoDBIdempotencyTable",
     "DynamoDBImageTable",
     "DynamoDBJobTable",
+    "DynamoDBOwnerIndex",
     "DynamoDBOwnerTable",
     "DynamoDBReconcileTable",
+    "DynamoDBServerKeyTable",
     "DynamoDBStoreIdTable",
     "DynamoDBTable",
     "DynamoDBTombstoneTable",

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from app.domain.accounts import Account, Session
+from app.domain.administration import AuditEntry, ServerKey
 from app.domain.claims import IdempotencyRecord
+from app.domain.ids import id_timestamp
 from app.domain.images import Image, Tombstone
 from app.domain.jobs import Job
 from app.domain.uploads import DirectUpload
@@ -80,6 +82,21 @@ def job_item(job: Job) -> Fields:
 
 def job_from_item(fields: Fields) -> Job:
     return from_fields(Job, {**fields, "kind": _KINDS.get(fields["kind"], fields["kind"])})
+
+
+def server_key_item(key: ServerKey) -> Fields:
+    return {**keys.server_key_key(key.id), **to_fields(key)}
+
+
+def audit_item(entry: AuditEntry) -> Fields:
+    day = id_timestamp(entry.id).date()
+    index = {"due": keys.audit_index_partition(day, keys.audit_shard(entry.id)), "due_at": entry.id}
+    fields = {**keys.audit_key(entry.owner_id, entry.id), **index, **to_fields(entry)}
+    return _expiring(fields, entry.expires_at)
+
+
+def audit_entry_from_item(fields: Fields) -> AuditEntry:
+    return from_fields(AuditEntry, _without_ttl(fields))
 
 
 def _expiring(fields: Fields, ttl: datetime) -> Fields:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, date, datetime
+from uuid import UUID
 
 IMAGE_PREFIX = "IMAGE#"
 UPLOAD_PREFIX = "UPLOAD#"
@@ -24,6 +26,11 @@ DUE_JOBS = "JOBS"
 """The index partition of unfinished jobs. It takes 1,000 writes per second, and a job needs about ten."""
 DUE_TOMBSTONES = "DELETIONS"
 """The index partition of open tombstones."""
+
+SERVER_KEYS = "SERVERKEYS"
+OWNER_SHARDS = "0123456789abcdef"
+AUDIT_SHARDS = "0123"
+"""Each shard of a day takes 1,000 writes per second."""
 
 Key = dict[str, str]
 
@@ -79,6 +86,45 @@ def discrepancy_partition(shard: str) -> str:
 def discrepancy_key(owner_id: str, image_id: str, name: str) -> Key:
     # The last digit of an id is random, so that many discrepancies do not all go to one partition.
     return {"pk": discrepancy_partition(image_id[-1]), "sk": f"{owner_id}#{image_id}#{name}"}
+
+
+def owner_shard(owner_id: str) -> str:
+    return _digest(owner_id)[0]
+
+
+def owner_index_partition(shard: str) -> str:
+    return f"OWNERS#{shard}"
+
+
+def owner_index_key(owner_id: str) -> Key:
+    return {"pk": owner_index_partition(owner_shard(owner_id)), "sk": owner_id}
+
+
+def server_key_key(key_id: str) -> Key:
+    return {"pk": SERVER_KEYS, "sk": key_id}
+
+
+def audit_partition(owner_id: str | None) -> str:
+    return f"AUDIT#{owner_id or ''}"
+
+
+def audit_key(owner_id: str | None, entry_id: str) -> Key:
+    return {"pk": audit_partition(owner_id), "sk": entry_id}
+
+
+def audit_shard(entry_id: str) -> str:
+    # The last digit of an id is random.
+    return AUDIT_SHARDS[int(entry_id[-1], 16) % len(AUDIT_SHARDS)]
+
+
+def audit_index_partition(day: date, shard: str) -> str:
+    return f"AUDIT#{day.isoformat()}#{shard}"
+
+
+def first_id_of_day(day: date) -> str:
+    """Return a UUIDv7 that is not greater than any id of the day (UTC)."""
+    milliseconds = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62))
 
 
 def account_partition(account_id: str) -> str:

@@ -1,6 +1,7 @@
 """Tables in one SQLite file, opened by `open_sqlite`."""
 
 from app.tables.sqlite.accounts import SqliteAccountTable
+from app.tables.sqlite.administration import SqliteAuditTable, SqliteOwnerIndex, SqliteServerKeyTable
 from app.tables.sqlite.consistency import SqliteReconcileTable, SqliteStoreIdTable
 from app.tables.sqlite.counters import SqliteCounterTable
 from app.tables.sqlite.database import SqliteDatabase, open_sqlite
@@ -13,14 +14,17 @@ from app.tables.sqlite.tombstones import SqliteTombstoneTable
 
 __all__ = [
     "SqliteAccountTable",
+    "SqliteAuditTable",
     "SqliteCounterTable",
     "SqliteDatabase",
     "SqliteDirectUploadTable",
     "SqliteIdempotencyTable",
     "SqliteImageTable",
     "SqliteJobTable",
+    "SqliteOwnerIndex",
     "SqliteOwnerTable",
     "SqliteReconcileTable",
+    "SqliteServerKeyTable",
     "SqliteStoreIdTable",
     "SqliteTombstoneTable",
     "open_sqlite",

@@ -211,6 +211,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE sessions ADD COLUMN created_at TEXT",
         "ALTER TABLE sessions ADD COLUMN refreshed_at TEXT",
         "ALTER TABLE sessions ADD COLUMN user_agent TEXT",
+        "CREATE TABLE owners (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID",
+        """
+        CREATE TABLE server_keys (
+            id TEXT NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            token_hash TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            revoked_at TEXT
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE audit (
+            id TEXT NOT NULL PRIMARY KEY,
+            at TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL,
+            owner_id TEXT,
+            target TEXT,
+            address TEXT,
+            expires_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX audit_by_owner ON audit (owner_id, id)",
+        "CREATE INDEX audit_by_expiry ON audit (expires_at)",
     ),
 )
 

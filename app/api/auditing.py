@@ -1,0 +1,74 @@
+"""Records successful requests in the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+
+from app.api.services import Services
+from app.domain.accounts import User
+
+_FIRST_ERROR = 400
+ACTIONS = {
+    "register": "account.registered",
+    "sign_in": "session.started",
+    "sign_out": "session.ended",
+    "end_session": "session.ended",
+    "end_other_sessions": "session.others_ended",
+    "change_account": "account.changed",
+    "confirm_password_reset": "account.password_reset",
+    "export_account": "account.exported",
+    "delete_account": "account.closed",
+    "delete_user": "account.closed",
+    "upload_image": "image.uploaded",
+    "complete_upload": "image.uploaded",
+    "fetch_image": "image.fetched",
+    "update_image": "image.changed",
+    "delete_image": "image.deleted",
+    "delete_images": "image.deleted",
+}
+"""The action of each route function that is recorded."""
+
+
+class AuditedRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        action = ACTIONS.get(self.name)
+        if action is None:
+            return handle
+
+        async def handle_audited(request: Request) -> Response:
+            response = await handle(request)
+            if response.status_code < _FIRST_ERROR:
+                await _record(request, action)
+            return response
+
+        return handle_audited
+
+
+def set_audited(request: Request, *, user: User | None = None, targets: Sequence[str] | None = None) -> None:
+    """State whom and what the request concerns, if that is not its authenticated user and the id in its path."""
+    if user is not None:
+        request.state.user = user
+    if targets is not None:
+        request.state.audit_targets = targets
+
+
+async def _record(request: Request, action: str) -> None:
+    services: Services = request.app.state.services
+    user: User = request.state.user
+    actor: str = getattr(request.state, "actor", f"user:{user.id}")
+    in_path = next(iter(request.path_params.values()), None)
+    targets: Sequence[str | None] = getattr(request.state, "audit_targets", [in_path])
+    address = request.client.host if request.client else None
+    await asyncio.gather(
+        *(
+            services.audit.record(action, actor=actor, owner_id=user.id, target=target, address=address)
+            for target in targets
+        )
+    )
