@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from app.commands.backup import backup, restore
 from app.commands.reconcile import reconcile
 from app.commands.serve import serve
 from app.commands.users import users
@@ -19,3 +20,5 @@ cli.add_command(serve)
 cli.add_command(worker)
 cli.add_command(reconcile)
 cli.add_command(users)
+cli.add_command(backup)
+cli.add_command(restore)
