@@ -20,6 +20,7 @@ from app.domain.formats import FORMATS_BY_EXTENSION
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _EMULATOR_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
 """Access keys that emulators of AWS accept by default, and that therefore protect nothing."""
 _MIN_SECRET_LENGTH = 32
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     public_url: str | None = None
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     registration: Literal["open", "invite", "closed"] | None = None
 
     secret_key: SecretStr | None = None
@@ -124,7 +126,7 @@ class Settings(BaseSettings):
     google_cloud_project: str | None = None
     firebase_auth_emulator_host: str | None = None
 
-    @field_validator("cors_origins", "allowed_extensions", "thumbnail_sizes", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", "allowed_extensions", "thumbnail_sizes", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -154,6 +156,14 @@ class Settings(BaseSettings):
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is not an origin: write it like https://app.example.com, without a path")
         return origins
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _require_host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is not a host: write it like photos.example.com, without a scheme or port")
+        return tuple(host.lower() for host in hosts)
 
     @field_validator("allowed_extensions")
     @classmethod
