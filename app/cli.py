@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from app.commands.backup import backup, restore
 from app.commands.keys import audit, keys
 from app.commands.reconcile import reconcile
 from app.commands.serve import serve
@@ -22,3 +23,5 @@ cli.add_command(reconcile)
 cli.add_command(users)
 cli.add_command(keys)
 cli.add_command(audit)
+cli.add_command(backup)
+cli.add_command(restore)

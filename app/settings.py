@@ -14,16 +14,14 @@ from pydantic import AliasChoices, ByteSize, Field, SecretStr, ValidationError, 
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import __version__
-from app.domain.addresses import is_loopback
 from app.domain.formats import FORMATS_BY_EXTENSION
+from app.settings_checks import check_combinations, refuse_unsafe
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 _SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
-_EMULATOR_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
-"""Access keys that emulators of AWS accept by default, and that therefore protect nothing."""
-_MIN_SECRET_LENGTH = 32
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _SIZES = range(16, 4097)
 _MAX_SIZES = 8
 
@@ -72,6 +70,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     public_url: str | None = None
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     registration: Literal["open", "invite", "closed"] | None = None
 
     secret_key: SecretStr | None = None
@@ -130,7 +129,7 @@ class Settings(BaseSettings):
     google_cloud_project: str | None = None
     firebase_auth_emulator_host: str | None = None
 
-    @field_validator("cors_origins", "allowed_extensions", "thumbnail_sizes", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", "allowed_extensions", "thumbnail_sizes", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -168,6 +167,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is not an origin: write it like https://app.example.com, without a path")
         return origins
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _require_host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is not a host: write it like photos.example.com, without a scheme or port")
+        return tuple(host.lower() for host in hosts)
+
     @field_validator("allowed_extensions")
     @classmethod
     def _known_extensions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -191,54 +198,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        if self.secret_key and len(self.secret_key.get_secret_value()) < _MIN_SECRET_LENGTH:
-            raise ValueError(f"SECRET_KEY must have at least {_MIN_SECRET_LENGTH} characters")
-        if self.auth == "local" and self.registration is None and not (is_loopback(self.host) and not self.public_url):
-            raise ValueError(
-                "REGISTRATION must be set, because others can reach this service: invite (users need an invitation), "
-                "open (anyone may register) or closed"
-            )
-        if self.smtp_url and not (self.email_from and self.public_url):
-            raise ValueError(
-                "SMTP_URL needs EMAIL_FROM, the sender of messages, such as photos@example.com, and PUBLIC_URL, to "
-                "which their links lead"
-            )
-        if self.auth == "firebase" and not self.google_cloud_project:
-            raise ValueError("AUTH=firebase needs GOOGLE_CLOUD_PROJECT, the id of the Firebase project")
-        if self.firebase_check_revoked and not self.firebase_api_key:
-            raise ValueError("FIREBASE_CHECK_REVOKED needs FIREBASE_API_KEY, the web API key of the Firebase project")
-        if self.queue == "sqs" and self.uses_data_dir:
-            raise ValueError(
-                "QUEUE=sqs needs STORAGE=s3 and TABLES=dynamodb: its workers run on other machines, which cannot use "
-                "the files in DATA_DIR"
-            )
-        for prefix in self._key_prefixes:
-            if bool(getattr(self, f"{prefix}_access_key_id")) != bool(getattr(self, f"{prefix}_secret_access_key")):
-                names = f"{prefix.upper()}_ACCESS_KEY_ID and {prefix.upper()}_SECRET_ACCESS_KEY"
-                raise ValueError(f"{names} must be set together, or neither of them")
-        return self
-
-    @model_validator(mode="after")
-    def _refuse_unsafe(self) -> Self:
-        if self.environment == "development":
-            return self
-        if self.firebase_auth_emulator_host:
-            raise ValueError(
-                "FIREBASE_AUTH_EMULATOR_HOST accepts forged tokens. It is refused unless ENVIRONMENT=development"
-            )
-        if "*" in self.cors_origins:
-            raise ValueError("CORS_ORIGINS=* is refused unless ENVIRONMENT=development: list the origins")
-        if self.tables == "dynamodb" and not self.secret_key:
-            raise ValueError(
-                "TABLES=dynamodb needs SECRET_KEY, the same on every machine (with ENVIRONMENT=development one is "
-                "generated)"
-            )
-        for prefix in self._key_prefixes:
-            if (getattr(self, f"{prefix}_access_key_id") or "").lower() in _EMULATOR_KEYS:
-                raise ValueError(
-                    f"{prefix.upper()}_ACCESS_KEY_ID is the default of an emulator. It is refused unless "
-                    "ENVIRONMENT=development"
-                )
+        check_combinations(self)
+        if self.environment == "production":
+            refuse_unsafe(self)
         return self
 
     @property
@@ -262,7 +224,7 @@ class Settings(BaseSettings):
         return [name for name, is_selected in selected.items() if is_selected]
 
     @property
-    def _key_prefixes(self) -> Sequence[str]:
+    def key_prefixes(self) -> Sequence[str]:
         """The prefixes of the settings that hold access keys for the selected services."""
         return ("aws", *self.aws_services) if self.aws_services else ()
 

@@ -35,6 +35,7 @@ ALLOWED = {
     "app.services": {"app.services", "app.jobs", "app.common", *CORE},
     "app.jobs": {"app.jobs", "app.consistency", "app.common", *CORE},
     "app.consistency": {"app.consistency", "app.common", *CORE},
+    "app.backup": {"app.backup", "app.consistency", "app.storage.disk", "app.tables.sqlite", "app.common", *CORE},
     "app.common": {"app.common", *CORE},
     **{
         adapters: {adapters, "app.common", *CORE}

@@ -14,6 +14,7 @@ from app.api.cors import LoggingCORSMiddleware
 from app.api.draining import DrainMiddleware
 from app.api.errors import add_error_handlers
 from app.api.events import Watchers
+from app.api.hosts import HostMiddleware, PublicUrlMiddleware
 from app.api.middleware import InFlightRequests, RequestMiddleware, ServerErrorMiddleware
 from app.api.openapi import describe, operation_id
 from app.api.problem_pages import add_problem_pages
@@ -68,7 +69,7 @@ def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextMa
     app.state.watchers = watchers
     add_error_handlers(app)
     _add_middleware(app, settings, in_flight, watchers)
-    _add_routes(app, serve_objects=settings.storage == "disk")
+    _add_routes(app, serve_objects=settings.storage == "disk", public_url=settings.public_url)
     config = PageConfig(
         max_file_size=settings.max_file_size,
         max_direct_file_size=settings.max_direct_file_size,
@@ -104,6 +105,8 @@ def _lifespan(
 def _add_middleware(app: FastAPI, settings: Settings, in_flight: InFlightRequests, watchers: Watchers) -> None:
     """Add the middleware, the innermost first."""
     app.add_middleware(RoutingMiddleware)
+    if not settings.public_url:
+        app.add_middleware(HostMiddleware, allowed=settings.allowed_hosts)
     app.add_middleware(ServerErrorMiddleware)
     app.add_middleware(
         LoggingCORSMiddleware,
@@ -120,9 +123,11 @@ def _add_middleware(app: FastAPI, settings: Settings, in_flight: InFlightRequest
         max_bytes=settings.max_file_size + _MAX_DRAINED_BEYOND_FILE,
         is_stopping=lambda: watchers.stopping,
     )
+    if settings.public_url:
+        app.add_middleware(PublicUrlMiddleware, public_url=settings.public_url)
 
 
-def _add_routes(app: FastAPI, *, serve_objects: bool) -> None:
+def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) -> None:
     api = APIRouter(prefix="/api/v1")
     public = [accounts.public_router, sessions.public_router]
     routers = [*public, accounts.router, sessions.router, direct_uploads.router, images.router, jobs.router]
@@ -135,5 +140,5 @@ def _add_routes(app: FastAPI, *, serve_objects: bool) -> None:
         app.include_router(router)
         app.include_router(router, prefix="/api/v1", include_in_schema=False)
 
-    description = functools.cache(lambda: describe(app))
+    description = functools.cache(lambda: describe(app, public_url=public_url))
     app.openapi = description  # type: ignore[method-assign]

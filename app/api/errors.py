@@ -23,6 +23,7 @@ from app.domain.errors import (
     ContentEncodingUnsupported,
     DependencyUnavailable,
     FieldError,
+    HostNotAllowed,
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
     Internal,
@@ -63,7 +64,8 @@ class Problem(BaseModel):
     """An error: `code` is for programs, `detail` for people."""
 
     type: str = Field(
-        examples=[f"{PROBLEM_PAGES}/image_missing"], description="The path of a page that explains the code."
+        examples=[f"{PROBLEM_PAGES}/image_missing"],
+        description="A page that explains the code: its path, or its URL if the service knows its own (`PUBLIC_URL`).",
     )
     title: str = Field(examples=["No such image"])
     status: int = Field(examples=[404])
@@ -76,6 +78,7 @@ class Problem(BaseModel):
 TOKEN_ERRORS: tuple[type[AppError], ...] = (TokenMissing, TokenInvalid, TokenExpired)
 IDEMPOTENCY_ERRORS: tuple[type[AppError], ...] = (IdempotencyKeyInvalid, IdempotencyKeyReused, RequestInProgress)
 COMMON_ERRORS: tuple[type[AppError], ...] = (
+    HostNotAllowed,
     RequestMalformed,
     RequestInvalid,
     BodyTooLarge,
@@ -106,7 +109,7 @@ def _described(kinds: Sequence[type[AppError]]) -> dict[str, Any]:
 def _example(kind: type[AppError]) -> dict[str, Any]:
     error = AppError.__new__(kind)
     AppError.__init__(error, kind.default_detail or kind.title)
-    return _body(error, request_id="0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", root_path="")
+    return _body(error, request_id="0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", base="")
 
 
 def problem_response(error: AppError, scope: Scope) -> Response:
@@ -115,9 +118,9 @@ def problem_response(error: AppError, scope: Scope) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    # A mount replaces root_path by the path at which it is mounted.
-    root_path = scope.get("app_root_path", scope.get("root_path", ""))
-    body = _body(error, request_id=scope["state"]["request_id"], root_path=root_path)
+    # With PUBLIC_URL, `type` is absolute. A mount replaces root_path by the path at which it is mounted.
+    base = scope.get("public_url") or scope.get("app_root_path", scope.get("root_path", ""))
+    body = _body(error, request_id=scope["state"]["request_id"], base=base)
     if not _accepts_only_json(Headers(scope=scope).get("accept", "")):
         return JSONResponse(body, error.status, headers, media_type=MEDIA_TYPE)
     # Dropzone parses only this media type, and shows the member `error` to the user.
@@ -129,9 +132,9 @@ def _accepts_only_json(accept: str) -> bool:
     return "application/json" in ranges and not ranges & {MEDIA_TYPE, "application/*", "*/*"}
 
 
-def _body(error: AppError, *, request_id: str, root_path: str) -> dict[str, Any]:
+def _body(error: AppError, *, request_id: str, base: str) -> dict[str, Any]:
     return {
-        "type": f"{root_path}{PROBLEM_PAGES}/{error.code}",
+        "type": f"{base}{PROBLEM_PAGES}/{error.code}",
         "title": error.title,
         "status": error.status,
         "code": error.code,

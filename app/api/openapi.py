@@ -32,14 +32,14 @@ def operation_id(route: APIRoute) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI, *, public_url: str | None) -> dict[str, Any]:
+    """Return the description. Without `public_url`, its server is relative to the URL of the description."""
     description = get_openapi(
         title=app.title,
         version=app.version,
         description=app.description,
         routes=app.routes,
-        # Relative to the URL of the description.
-        servers=[{"url": "/", "description": "The service that this description is from."}],
+        servers=[{"url": public_url or "/", "description": "The service that this description is from."}],
         tags=[{"name": name, "description": text} for name, text in TAGS.items()],
         license_info={"name": "MIT", "identifier": "MIT"},
     )

@@ -15,6 +15,12 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def sync_folders(folder: Path) -> None:
+    """Write the entries of the folder, and of all folders in it, to the disk."""
+    for path, _, _ in os.walk(folder):
+        sync_folder(Path(path))
+
+
 def make_folder(folder: Path) -> None:
     """Create the folder, and those that contain it, for this user only. An existing folder is not changed."""
     if not folder.is_dir():

@@ -27,16 +27,17 @@ async def check_store_matches_table(store: ObjectStore, table: StoreIdTable) -> 
             )
         store_id = new_id()
         # The object is written first: a table with an id that the store does not hold would never start again.
-        await store.put(_marker_key(store_id), store_id.encode(), content_type="text/plain")
+        await store.put(marker_key(store_id), store_id.encode(), content_type="text/plain")
         known = await table.set_store_id(store_id)
-    if await store.size(_marker_key(known)) is None:
+    if await store.size(marker_key(known)) is None:
         raise StoreMismatch(
-            f"The store has no object {_marker_key(known)}, which identifies the store that the table's records refer "
+            f"The store has no object {marker_key(known)}, which identifies the store that the table's records refer "
             "to. Check that both the table and the store are the right ones, and that the disk is mounted."
         )
 
 
-def _marker_key(store_id: str) -> str:
+def marker_key(store_id: str) -> str:
+    """Return the key of the object that identifies the store."""
     # The name is older than this module. Existing stores hold it, so it cannot change.
     return f"pairing/{store_id}"
 

@@ -422,6 +422,14 @@ class RangeUnsatisfiable(AppError):
 # The service
 
 
+class HostNotAllowed(AppError):
+    code, status, title = "host_not_allowed", 421, "Host not allowed"
+    default_detail = (
+        "The service does not accept requests under this host name. Use its public address. Its operator can set "
+        "PUBLIC_URL, or add the host to ALLOWED_HOSTS."
+    )
+
+
 class Overloaded(AppError):
     code, status, title = "overloaded", 503, "Overloaded"
     default_detail = "The service is at capacity. Try again in a moment."

@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
+import structlog
+
 from app.common.blocking_io import run_blocking_io
 from app.common.rate_limit import RateLimit
 from app.common.temp_files import TempFiles
 from app.domain.accounts import User
 from app.domain.claims import ClaimLost
-from app.domain.errors import ObjectMissing, Overloaded
+from app.domain.errors import DependencyUnavailable, ObjectMissing, Overloaded
 from app.domain.images import Image
 from app.domain.jobs import Job, JobError, JobStatus
 from app.domain.object_keys import EXPORTS_PREFIX, export_key
@@ -28,6 +30,8 @@ from app.jobs.service import JobService
 from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
+
+_log = structlog.stdlib.get_logger(__name__)
 
 _MAX_CONCURRENT = 2
 """Per worker, so that the other slots stay free for short jobs."""
@@ -107,7 +111,11 @@ class Exports:
     async def _delete_older(self, job: Job, key: str) -> None:
         """Keep one export per owner: it may be as large as all their images together."""
         folder = f"{EXPORTS_PREFIX}{job.owner_id}/"
-        await self._store.delete([old.key async for old in self._store.walk(folder) if old.key < key])
+        try:
+            await self._store.delete([old.key async for old in self._store.walk(folder) if old.key < key])
+        except DependencyUnavailable as error:
+            # The new export is complete. A reconcile run deletes the older one when it has expired.
+            _log.warning("objects.left_for_reconcile", cause=error.code)
 
     async def _write(self, attempt: Attempt, file: BinaryIO) -> None:
         usage = await self._images.usage(attempt.job.owner_id)

@@ -107,7 +107,11 @@ def parsed(stream: str) -> list[dict[str, str]]:
 
 
 def embedded_settings(folder: Path, **changes: Any) -> Settings:
-    return Settings(_env_file=None, data_dir=folder, **{"render_processes": 2, "registration": "open", **changes})  # type: ignore[call-arg]
+    return Settings(
+        _env_file=None,
+        data_dir=folder,
+        **{"render_processes": 2, "registration": "open", "allowed_hosts": ("service.test", "example.org"), **changes},
+    )  # type: ignore[call-arg]
 
 
 def aws_settings(folder: Path, aws: AwsEmulator, **changes: Any) -> Settings:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import DependencyUnavailable, ObjectMissing
+from app.storage.disk.store import open_disk
 from tests.contracts.object_stores import Subject, disk_subject, file_of
 
 ROOT = Path(__file__).parents[2]
@@ -222,3 +223,28 @@ async def test_a_full_disk_is_told_as_a_store_that_is_not_available(tmp_path: Pa
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert isinstance(caught.value.__cause__, OSError)
         assert files_in(tmp_path) == []
+
+
+async def test_objects_are_kept_while_another_process_pauses_deletion(tmp_path: Path):
+    """The pause ends when its process is killed."""
+    async with open_disk(tmp_path, url_key=b"key", ttl_seconds=60, window_seconds=60) as store:
+        await store.put("images/a", b"data", content_type="text/plain")
+        program = (
+            "import sys, pathlib, app.storage.disk.deletion_pause as d\n"
+            "with d.deletion_paused(pathlib.Path(sys.argv[1])): print('paused', flush=True); sys.stdin.read()"
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, str(tmp_path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"paused\n"
+            with pytest.raises(DependencyUnavailable):
+                await store.delete(["images/a"])
+            assert await store.size("images/a") == 4
+            await store.put("images/b", b"data", content_type="text/plain")
+        finally:
+            process.kill()
+            await process.wait()
+        await store.delete(["images/a"])
+        assert await store.size("images/a") is None

@@ -59,6 +59,17 @@ def move(draft: Path, path: Path) -> None:
     raise FileNotFoundError(f"the folder of {path} was deleted repeatedly")
 
 
+def remove_empty_folders(path: Path, *, top: Path) -> None:
+    """Remove the folders that contained `path` and are empty now, up to `top`, which is kept."""
+    for folder in path.parents:
+        if folder == top:
+            return
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
 def walk_folder(folder: Path, *, folder_key: str, prefix: str) -> Iterator[StoredObject]:
     """Yield the objects in `folder` whose keys begin with `prefix`, in the order of keys (bytewise).
 

@@ -25,7 +25,8 @@ from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, O
 from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
-from app.storage.disk.files import copy_file, move, read_chunks, walk_folder, write_durably
+from app.storage.disk.deletion_pause import deleting
+from app.storage.disk.files import copy_file, move, read_chunks, remove_empty_folders, walk_folder, write_durably
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -228,20 +229,12 @@ class DiskObjectStore:
 
     def _remove(self, keys: Iterable[str]) -> None:
         self._require_folder()
-        for key in keys:
-            path = self._locate(key)
-            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                path.unlink()
-            self._remove_empty_folders(path)
-
-    def _remove_empty_folders(self, path: Path) -> None:
-        for folder in path.parents:
-            if folder == self._folder:
-                return
-            try:
-                folder.rmdir()
-            except OSError:
-                return
+        with deleting(self._folder):
+            for key in keys:
+                path = self._locate(key)
+                with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                    path.unlink()
+                remove_empty_folders(path, top=self._folder)
 
     def _find(self, key: str) -> os.stat_result | None:
         self._require_folder()
