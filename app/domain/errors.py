@@ -214,6 +214,17 @@ class UploadMissing(AppError):
     default_detail = "You have no upload with this id, or it has expired. Initiate the upload again."
 
 
+class TooManyUploads(AppError):
+    code, status, title = "too_many_uploads", 429, "Too many open uploads"
+    default_detail = (
+        "You have 100 open direct or resumable uploads, and more are not allowed. Complete or terminate some of them, "
+        "or wait until they expire."
+    )
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=60)
+
+
 class UploadIncomplete(AppError):
     code, status, title = "upload_incomplete", 409, "Upload not complete"
     default_detail = (

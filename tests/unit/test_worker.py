@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.common.object_deletion import ObjectDeletion
+from app.common.upload_expiry import UploadExpiry
 from app.consistency.reconciler import Reconciler
 from app.domain.errors import DependencyUnavailable
 from app.domain.ids import new_id
@@ -29,6 +30,7 @@ from app.queues.local import LocalJobQueue
 from app.storage.disk.store import open_disk
 from app.tables.sqlite import (
     SqliteDatabase,
+    SqliteDirectUploadTable,
     SqliteIdempotencyTable,
     SqliteImageTable,
     SqliteJobTable,
@@ -85,6 +87,7 @@ class Workers:
                 queue=queue,
                 idempotency=SqliteIdempotencyTable(self.database),
                 deletion=self.deletion,
+                upload_expiry=UploadExpiry(SqliteDirectUploadTable(self.database, clock=clock), clock=clock),
                 reconciler=self.reconciler,
                 clock=clock,
             ),

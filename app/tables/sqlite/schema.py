@@ -206,6 +206,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE accounts RENAME COLUMN normalised_email TO normalized_email",
         "UPDATE jobs SET kind = 'delete_account' WHERE kind = 'leave'",
     ),
+    (
+        "ALTER TABLE usage ADD COLUMN reserved_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE usage ADD COLUMN open_uploads INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE direct_uploads ADD COLUMN is_open INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX open_uploads_by_expiry ON direct_uploads (expires_at) WHERE is_open = 1",
+    ),
 )
 
 
