@@ -170,7 +170,10 @@ class CursorInvalid(AppError):
 
 class MultipartRequired(AppError):
     code, status, title = "multipart_required", 415, "Multipart form required"
-    default_detail = "Send the file as multipart/form-data with a boundary, in a part named `file`."
+    default_detail = (
+        "Send the file as multipart/form-data with a boundary, in a part named `file`, or as the body with the "
+        "Content-Type of an image or application/octet-stream."
+    )
 
 
 class MultipartInvalid(AppError):

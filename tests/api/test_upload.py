@@ -221,11 +221,9 @@ async def test_a_form_that_ends_early_is_refused(service: Service, person: Perso
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
 
 
-@pytest.mark.parametrize(
-    "content_type", ["application/json", "multipart/form-data", "multipart/form-data; boundary=", "image/jpeg", None]
-)
-async def test_another_content_type_is_refused(person: Person, content_type: str | None):
-    headers = {"Content-Type": content_type} if content_type else {}
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data", "multipart/form-data; boundary="])
+async def test_another_content_type_is_refused(person: Person, content_type: str):
+    headers = {"Content-Type": content_type}
     response = await person.request("POST", "/images/upload", content=jpeg(), headers=headers)
     assert (response.status_code, response.json()["code"]) == (415, "multipart_required")
 
