@@ -1,4 +1,4 @@
-"""The form of an HTTP upload: `file`, and optionally `description`."""
+"""The file of an HTTP upload: a form with `file` and optionally `description`, or the file as the body."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request
 
+from app.api.disposition import parse_filename
 from app.api.multipart import read_form
-from app.api.upload_sink import UploadSink
+from app.api.upload_sink import UploadSink, read_body
 from app.common.temp_files import TempFiles
+from app.domain import filenames
 from app.domain.errors import FieldError, RequestInvalid
-from app.domain.formats import ImageFormat
+from app.domain.formats import UNKNOWN_TYPE, ImageFormat, canonical_content_type
 from app.domain.text import clean_text
 from app.services.uploads import ReceivedFile
 
@@ -28,26 +30,43 @@ class UploadForm:
     async def receive(
         self, request: Request, *, detect_format: Callable[[bytes], ImageFormat]
     ) -> AsyncIterator[ReceivedFile]:
-        """Read the form and yield its file, which is deleted when the context ends.
+        """Read the body and yield its file, which is deleted when the context ends.
 
-        Raises what `read_form` raises, RequestInvalid for the description, and what `detect_format` raises once the
-        first bytes of the file have arrived.
+        Raises what `read_form` and `read_body` raise, RequestInvalid for the description, and what `detect_format`
+        raises once the first bytes of the file have arrived.
         """
         async with self._temp_files.file() as file:
             sink = UploadSink(file, max_bytes=self._max_bytes, detect_format=detect_format)
-            form = await read_form(request, lambda _: sink, max_bytes=self._max_bytes)
+            filename, description = await self._read(request, sink)
             yield ReceivedFile(
                 file=file,
                 size=sink.size,
                 sha256=sink.sha256,
                 format=sink.format,
-                filename=form.filename,
-                description=_description(form.fields.get("description")),
+                filename=filename,
+                description=description,
             )
 
+    async def _read(self, request: Request, sink: UploadSink) -> tuple[str, str | None]:
+        """Read the body into `sink`. Returns the filename and the description."""
+        if not _is_file(request.headers.get("content-type", "")):
+            form = await read_form(request, lambda _: sink, max_bytes=self._max_bytes)
+            return form.filename, _description("body", form.fields.get("description"))
+        # Checked before the body is read.
+        description = _description("query", request.query_params.get("description"))
+        await read_body(request, sink, max_bytes=self._max_bytes)
+        disposition = request.headers.get("content-disposition", "").encode("latin-1")
+        return parse_filename(disposition) or filenames.clean(request.query_params.get("filename")), description
 
-def _description(text: str | None) -> str | None:
+
+def _is_file(content_type: str) -> bool:
+    """Return whether a body of this type is the file itself. Other types than these have to be forms."""
+    media_type = canonical_content_type(content_type)
+    return media_type.startswith("image/") or media_type == UNKNOWN_TYPE
+
+
+def _description(place: str, text: str | None) -> str | None:
     if text and len(text) > MAX_DESCRIPTION:
         message = f"Must have at most {MAX_DESCRIPTION} characters"
-        raise RequestInvalid(errors=[FieldError("body.description", message)])
+        raise RequestInvalid(errors=[FieldError(f"{place}.description", message)])
     return clean_text(text or "") or None

@@ -21,13 +21,13 @@ from app.ports.storage import LocalObjects, ObjectStore
 from app.ports.tables import (
     AccountTable,
     CounterTable,
-    DirectUploadTable,
     IdempotencyTable,
     ImageTable,
     JobTable,
     OwnerTable,
     TombstoneTable,
 )
+from app.ports.upload_table import DirectUploadTable
 from app.settings import Settings
 
 

@@ -14,6 +14,7 @@ from app.common.pagination import Cursors
 from app.common.rate_limit import RateLimiter
 from app.common.signing import derive_key
 from app.common.temp_files import TempFiles
+from app.common.upload_expiry import UploadExpiry
 from app.consistency.ports import ReconcilePorts
 from app.consistency.reconciler import Reconciler
 from app.container.accounts import Auth, open_invitations
@@ -254,6 +255,7 @@ def _build_worker(
         queue=queue,
         idempotency=tables.idempotency,
         deletion=deletion,
+        upload_expiry=UploadExpiry(tables.direct_uploads, clock=tables.clock),
         reconciler=reconciler,
         images=tables.images,
         accounts=tables.accounts,

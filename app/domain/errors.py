@@ -228,7 +228,10 @@ class CursorInvalid(AppError):
 
 class MultipartRequired(AppError):
     code, status, title = "multipart_required", 415, "Multipart form required"
-    default_detail = "Send the file as multipart/form-data with a boundary, in a part named `file`."
+    default_detail = (
+        "Send the file as multipart/form-data with a boundary, in a part named `file`, or as the body with the "
+        "Content-Type of an image or application/octet-stream."
+    )
 
 
 class MultipartInvalid(AppError):
@@ -270,6 +273,17 @@ def _megabytes(size: int) -> str:
 class UploadMissing(AppError):
     code, status, title = "upload_missing", 404, "No such upload"
     default_detail = "You have no upload with this id, or it has expired. Initiate the upload again."
+
+
+class TooManyUploads(AppError):
+    code, status, title = "too_many_uploads", 429, "Too many open uploads"
+    default_detail = (
+        "You have 100 open direct or resumable uploads, and more are not allowed. Complete or terminate some of them, "
+        "or wait until they expire."
+    )
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=60)
 
 
 class UploadIncomplete(AppError):

@@ -90,15 +90,17 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one user stores. `bytes` counts originals only."""
+    """What one user stores. `bytes` counts originals only; `reserved_bytes` are those of `open_uploads`."""
 
     images: int = 0
     bytes: int = 0
+    reserved_bytes: int = 0
+    open_uploads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What one user may store. 0 means unlimited."""
+    """What one user may store, open direct uploads included. 0 means unlimited."""
 
     images: int = 0
     bytes: int = 0

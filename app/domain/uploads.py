@@ -1,4 +1,4 @@
-"""Direct uploads: files that a client sends straight into the object store."""
+"""Direct uploads: files that a client announces before it sends them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.object_keys import incoming_key
+
+MAX_OPEN_UPLOADS = 100
+"""How many direct uploads of one owner may be open at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,11 @@ class UploadIntent:
 
 @dataclass(frozen=True, slots=True)
 class DirectUpload:
-    """A direct upload that was initiated."""
+    """A direct upload that was initiated.
+
+    While it is open, its size is reserved in the quota of its owner. It is open until it is completed, is refused, or
+    has expired.
+    """
 
     id: str
     owner_id: str
@@ -31,6 +38,7 @@ class DirectUpload:
     size: int
     sha256: str | None
     expires_at: datetime
+    is_open: bool = False
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""Periodic work of the workers: requeue stale jobs, finish deletions, reconcile once a day."""
+"""Periodic work of the workers: requeue stale jobs, finish deletions, expire uploads, reconcile once a day."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 
 from app.common.object_deletion import ObjectDeletion
+from app.common.upload_expiry import UploadExpiry
 from app.consistency.reconciler import Reconciler
 from app.domain.claims import IdempotencyRecord
 from app.domain.ids import new_id
@@ -38,6 +39,7 @@ class Maintenance:
         queue: JobQueue,
         idempotency: IdempotencyTable,
         deletion: ObjectDeletion,
+        upload_expiry: UploadExpiry,
         reconciler: Reconciler,
         images: ImageTable,
         accounts: AccountTable,
@@ -48,6 +50,7 @@ class Maintenance:
         self._queue = queue
         self._idempotency = idempotency
         self._deletion = deletion
+        self._upload_expiry = upload_expiry
         self._reconciler = reconciler
         self._images = images
         self._accounts = accounts
@@ -78,6 +81,10 @@ class Maintenance:
     async def finish_deletions(self) -> None:
         """Delete the objects that deletion requests could not delete."""
         await self._deletion.finish()
+
+    async def expire_uploads(self) -> None:
+        """Release the reservations of direct uploads that have expired."""
+        await self._upload_expiry.run()
 
     async def reconcile_daily(self) -> None:
         """Reconcile, unless a worker of this deployment did so today or is doing so."""

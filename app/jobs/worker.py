@@ -49,6 +49,7 @@ class Worker:
                 self._receive(),
                 self._requeue(),
                 _repeat(self._maintenance.finish_deletions, every_seconds=_SWEEP_SECONDS),
+                _repeat(self._maintenance.expire_uploads, every_seconds=_SWEEP_SECONDS),
                 _repeat(self._maintenance.reconcile_daily, every_seconds=_RECONCILE_SECONDS),
             )
         ]

@@ -21,8 +21,12 @@ from app.domain.uploads import DirectUpload
 class ImageTable(Protocol):
     """The records of images, and each owner's usage, which changes in the same transactions."""
 
-    async def add(self, image: Image, *, quota: Quota, claim: Claim | None = None) -> None:
+    async def add(
+        self, image: Image, *, quota: Quota, claim: Claim | None = None, upload: DirectUpload | None = None
+    ) -> None:
         """Add the record and count it in its owner's usage, in one transaction.
+
+        With `upload`, the same transaction releases its reservation, unless that was released before.
 
         With `claim`, the transaction fails unless the claim is held, and marks a RequestClaim done: a request with an
         idempotency key never creates two images. Adding a record that exists changes nothing.
@@ -125,19 +129,6 @@ class OwnerTable(Protocol):
     async def deleted_at(self, owner_id: str) -> datetime | None:
         """Return when all data of the owner were deleted (store time), or None if that is not known."""
         ...
-
-
-class DirectUploadTable(Protocol):
-    """Direct uploads that were initiated. They are kept for a day after `expires_at`."""
-
-    async def add_upload(self, upload: DirectUpload, *, claim: RequestClaim | None = None) -> None:
-        """Add the upload and mark `claim` done, in one transaction. Raises ClaimLost.
-
-        Adding an upload that exists changes nothing.
-        """
-        ...
-
-    async def find_upload(self, owner_id: str, upload_id: str) -> DirectUpload | None: ...
 
 
 class IdempotencyTable(Protocol):

@@ -32,7 +32,7 @@ from app.domain.objects import PresignedPost, PresignedPostClaims, SignedUrl
 from app.domain.uploads import DirectUpload, UploadIntent
 from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
-from app.ports.tables import DirectUploadTable
+from app.ports.upload_table import DirectUploadTable
 from app.services.library import Library
 from app.services.originals import fetch_original
 from app.services.uploads import ReceivedFile, Uploads
@@ -69,7 +69,8 @@ class DirectUploads:
     async def initiate(self, user: User, intent: UploadIntent, *, claim: RequestClaim | None = None) -> DirectUpload:
         """Record the upload; `presign` returns its form.
 
-        Raises UploadTooLarge, FormatUnsupported, QuotaExceeded or ClaimLost.
+        Its size is reserved in the quota until the upload is completed or refused, or expires. Raises UploadTooLarge,
+        FormatUnsupported, QuotaExceeded, TooManyUploads or ClaimLost.
         """
         if intent.size > self.max_bytes:
             raise file_too_large(self.max_bytes, size=intent.size)
@@ -85,8 +86,9 @@ class DirectUploads:
             size=intent.size,
             sha256=intent.sha256,
             expires_at=self._clock() + FORM_LIFETIME,
+            is_open=True,
         )
-        await self._table.add_upload(upload, claim=claim)
+        await self._table.add_upload(upload, quota=self._uploads.quota, claim=claim)
         return upload
 
     async def presign(self, upload: DirectUpload) -> tuple[PresignedPost, SignedUrl]:
@@ -114,7 +116,8 @@ class DirectUploads:
         """Validate the file that arrived and create its image. Repeated calls return the same image.
 
         Raises UploadMissing, UploadIncomplete, RequestInProgress, UploadMismatch, and what `Uploads.store_upload`
-        raises. A refused file is deleted; it can be sent again until its form expires.
+        raises. A refused file is deleted and its reservation released; it can be sent again until its form
+        expires.
         """
         upload = await self._table.find_upload(user.id, upload_id) if is_id(upload_id) else None
         if upload is None:
@@ -138,6 +141,7 @@ class DirectUploads:
         except AppError as error:
             if error.status in _FILE_FAULT_STATUSES:
                 await self._delete(upload)
+                await self._table.release_upload(upload)
             raise
         await self._delete(upload)
         return image
@@ -163,7 +167,9 @@ class DirectUploads:
             )
             # The form stays valid after this call, so the incoming object may still change. The bytes that were
             # validated are stored under a key that no form was ever signed for.
-            return await self._uploads.store_upload(user, received, image_id=claim.result_id, claim=claim)
+            return await self._uploads.store_upload(
+                user, received, image_id=claim.result_id, claim=claim, upload=upload
+            )
 
     async def _delete(self, upload: DirectUpload) -> None:
         try:

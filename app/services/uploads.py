@@ -19,6 +19,7 @@ from app.domain.ids import id_timestamp, new_id
 from app.domain.images import Image, Quota, Source, Thumbnail, ThumbnailStatus
 from app.domain.object_keys import original_key
 from app.domain.renderings import RenderedThumbnail, Rendering
+from app.domain.uploads import DirectUpload
 from app.jobs.service import JobService
 from app.ports.metrics import Metrics
 from app.ports.renderer import Renderer
@@ -65,7 +66,7 @@ class Uploads:
         self._inspector = inspector
         self._jobs = jobs
         self._metrics = metrics
-        self._quota = quota
+        self.quota = quota
         self._sizes = sizes
         self._allowed = frozenset(allowed_content_types)
 
@@ -87,13 +88,16 @@ class Uploads:
         image_id: str | None = None,
         source: Source | None = None,
         claim: Claim | None = None,
+        upload: DirectUpload | None = None,
     ) -> Image:
         """Validate and store an image. When this returns, original, thumbnails and record are durable.
+
+        With `upload`, the image counts instead of the bytes that the upload has reserved in the quota.
 
         Raises QuotaExceeded, what `Renderer.render` raises, and ClaimLost unless `claim` is held to the end. After an
         error nothing is left.
         """
-        await self.check_quota(user, received.size)
+        await self.check_quota(user, received.size - (upload.size if upload and upload.is_open else 0))
         image_id = image_id or new_id()
         original = original_key(user.id, image_id, received.format.content_type)
         keys = {original}
@@ -104,7 +108,7 @@ class Uploads:
             image = _new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
             await gather_or_cancel(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
-        await self._add_record(image, claim)
+        await self._add_record(image, claim, upload)
         self._metrics.count_image(image.size)
         _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
         return image
@@ -153,12 +157,12 @@ class Uploads:
 
     async def check_quota(self, user: User, size: int) -> None:
         """Raise QuotaExceeded early if the quota is already exhausted. `ImageTable.add` enforces it."""
-        if not self._quota.images and not self._quota.bytes:
+        if not self.quota.images and not self.quota.bytes:
             return
         usage = await self._images.usage(user.id)
-        if self._quota.images and usage.images + 1 > self._quota.images:
+        if self.quota.images and usage.images + 1 > self.quota.images:
             raise QuotaExceeded
-        if self._quota.bytes and usage.bytes + size > self._quota.bytes:
+        if self.quota.bytes and usage.bytes + usage.reserved_bytes + size > self.quota.bytes:
             raise QuotaExceeded
 
     async def _inspect(self, user: User, received: ReceivedFile, *, image_id: str, source: Source | None) -> Image:
@@ -176,9 +180,9 @@ class Uploads:
             content_type=received.format.content_type,
         )
 
-    async def _add_record(self, image: Image, claim: Claim | None) -> None:
+    async def _add_record(self, image: Image, claim: Claim | None, upload: DirectUpload | None = None) -> None:
         try:
-            await self._images.add(image, quota=self._quota, claim=claim)
+            await self._images.add(image, quota=self.quota, claim=claim, upload=upload)
         except (ClaimLost, ImageMissing, OwnerClosed, QuotaExceeded):
             await asyncio.shield(self._delete_objects(image.object_keys))
             raise

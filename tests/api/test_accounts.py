@@ -21,7 +21,7 @@ async def test_registering_answers_with_the_user_and_tokens_that_work(both: Serv
     me = await Person(both.client, "", view).get("/auth/me")
     assert me.json() == {
         **view["user"],
-        "usage": {"images": 0, "bytes": 0, "limit": {"images": None, "bytes": None}},
+        "usage": {"images": 0, "bytes": 0, "reserved_bytes": 0, "limit": {"images": None, "bytes": None}},
     }
     taken = await both.client.post("/api/v1/auth/register", json={**body, "email": "ada@example.COM"})
     assert (taken.status_code, taken.json()["code"]) == (409, "email_taken")

@@ -221,11 +221,9 @@ async def test_a_form_that_ends_early_is_refused(service: Service, person: Perso
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
 
 
-@pytest.mark.parametrize(
-    "content_type", ["application/json", "multipart/form-data", "multipart/form-data; boundary=", "image/jpeg", None]
-)
-async def test_another_content_type_is_refused(person: Person, content_type: str | None):
-    headers = {"Content-Type": content_type} if content_type else {}
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data", "multipart/form-data; boundary="])
+async def test_another_content_type_is_refused(person: Person, content_type: str):
+    headers = {"Content-Type": content_type}
     response = await person.request("POST", "/images/upload", content=jpeg(), headers=headers)
     assert (response.status_code, response.json()["code"]) == (415, "multipart_required")
 
@@ -325,7 +323,8 @@ async def test_of_a_hundred_uploads_at_once_a_quota_of_ten_lets_ten_in(aws: AwsE
         assert len((await person.get("/images")).json()["items"]) == 10
         assert len(await stored_keys(service, person.tokens["user"]["id"])) == 50
         me = (await person.get("/auth/me")).json()
-        assert me["usage"] == {"images": 10, "bytes": 10 * len(photo), "limit": {"images": 10, "bytes": None}}
+        limit = {"images": 10, "bytes": None}
+        assert me["usage"] == {"images": 10, "bytes": 10 * len(photo), "reserved_bytes": 0, "limit": limit}
 
 
 async def test_a_byte_quota_is_exact(tmp_path: Path):

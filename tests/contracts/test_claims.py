@@ -16,7 +16,8 @@ from app.domain.ids import new_id
 from app.domain.images import Quota, Usage
 from app.domain.jobs import Job, JobStatus
 from app.domain.uploads import DirectUpload
-from app.ports.tables import DirectUploadTable, IdempotencyTable, ImageTable, JobTable
+from app.ports.tables import IdempotencyTable, ImageTable, JobTable
+from app.ports.upload_table import DirectUploadTable
 from app.tables.dynamodb import (
     DynamoDBDirectUploadTable,
     DynamoDBIdempotencyTable,
@@ -94,7 +95,7 @@ async def claim_job(tables: Tables, owner: str, *, job: Job | None = None) -> Jo
 
 
 def make_upload(owner: str, upload_id: str) -> DirectUpload:
-    return DirectUpload(upload_id, owner, "a.jpg", None, "image/jpeg", 5, None, NOON + HOUR)
+    return DirectUpload(upload_id, owner, "a.jpg", None, "image/jpeg", 5, None, NOON + HOUR, is_open=True)
 
 
 Add = Callable[[Tables, str, RequestClaim], Awaitable[None]]
@@ -105,7 +106,7 @@ async def add_image(tables: Tables, owner: str, claim: RequestClaim) -> None:
 
 
 async def add_upload(tables: Tables, owner: str, claim: RequestClaim) -> None:
-    await tables.uploads.add_upload(make_upload(owner, claim.result_id), claim=claim)
+    await tables.uploads.add_upload(make_upload(owner, claim.result_id), quota=Quota(), claim=claim)
 
 
 async def add_job(tables: Tables, owner: str, claim: RequestClaim) -> None:

@@ -14,7 +14,7 @@ import pytest
 from app.domain.ids import new_id
 from app.domain.images import Quota
 from app.domain.uploads import DirectUpload
-from app.ports.tables import DirectUploadTable
+from app.ports.upload_table import DirectUploadTable
 from app.tables.dynamodb import DynamoDBDirectUploadTable, DynamoDBImageTable
 from app.tables.sqlite import SqliteDirectUploadTable, open_sqlite
 from tests.aws_emulators import AwsEmulator
@@ -49,13 +49,14 @@ def make_upload(owner_id: str, **changes: object) -> DirectUpload:
         size=4_945_838,
         sha256="0f" * 32,
         expires_at=datetime.now(UTC) + timedelta(hours=1),
+        is_open=True,
     )
     return replace(upload, **cast(dict[str, Any], changes))
 
 
 async def test_an_upload_is_found_as_it_was_added(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner)
-    await uploads.add_upload(upload)
+    await uploads.add_upload(upload, quota=Quota())
     assert await uploads.find_upload(owner, upload.id) == upload
 
 
@@ -64,7 +65,7 @@ async def test_an_upload_without_description_and_checksum_and_in_another_time_zo
 ) -> None:
     expires_at = datetime.now(timezone(timedelta(hours=-5))).replace(microsecond=0) + DAY
     upload = make_upload(owner, description=None, sha256=None, expires_at=expires_at)
-    await uploads.add_upload(upload)
+    await uploads.add_upload(upload, quota=Quota())
     assert await uploads.find_upload(owner, upload.id) == upload
 
 
@@ -74,7 +75,7 @@ async def test_an_unknown_upload_is_none(uploads: DirectUploadTable, owner: str)
 
 async def test_another_owners_upload_is_none(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner)
-    await uploads.add_upload(upload)
+    await uploads.add_upload(upload, quota=Quota())
     for stranger in (f"{owner}-2", owner[:-1], ""):
         assert await uploads.find_upload(stranger, upload.id) is None
 
@@ -82,34 +83,36 @@ async def test_another_owners_upload_is_none(uploads: DirectUploadTable, owner: 
 async def test_two_owners_uploads_with_one_id_are_apart(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner)
     strangers = replace(upload, owner_id=f"{owner}-2", filename="other.png")
-    await uploads.add_upload(upload)
-    await uploads.add_upload(strangers)
+    await uploads.add_upload(upload, quota=Quota())
+    await uploads.add_upload(strangers, quota=Quota())
     assert await uploads.find_upload(owner, upload.id) == upload
     assert await uploads.find_upload(f"{owner}-2", upload.id) == strangers
 
 
 async def test_adding_again_changes_nothing(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner)
-    await uploads.add_upload(upload)
-    await uploads.add_upload(upload)
-    await uploads.add_upload(replace(upload, size=1, filename="other.png", expires_at=upload.expires_at + DAY))
+    await uploads.add_upload(upload, quota=Quota())
+    await uploads.add_upload(upload, quota=Quota())
+    await uploads.add_upload(
+        replace(upload, size=1, filename="other.png", expires_at=upload.expires_at + DAY), quota=Quota()
+    )
     assert await uploads.find_upload(owner, upload.id) == upload
 
 
 async def test_of_many_at_once_with_one_id_one_stays(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner)
     rivals = [replace(upload, size=n) for n in range(1, 21)]
-    await asyncio.gather(*(uploads.add_upload(rival) for rival in rivals))
+    await asyncio.gather(*(uploads.add_upload(rival, quota=Quota()) for rival in rivals))
     first = await uploads.find_upload(owner, upload.id)
     assert first in rivals
-    await asyncio.gather(*(uploads.add_upload(rival) for rival in rivals if rival != first))
+    await asyncio.gather(*(uploads.add_upload(rival, quota=Quota()) for rival in rivals if rival != first))
     assert await uploads.find_upload(owner, upload.id) == first
 
 
 async def test_an_upload_whose_form_is_over_is_still_found(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner, expires_at=datetime.now(UTC) - timedelta(hours=23))
-    await uploads.add_upload(upload)
-    await uploads.add_upload(make_upload(owner))
+    await uploads.add_upload(upload, quota=Quota())
+    await uploads.add_upload(make_upload(owner), quota=Quota())
     assert await uploads.find_upload(owner, upload.id) == upload
 
 
@@ -118,21 +121,30 @@ async def test_sqlite_forgets_an_upload_a_day_after_its_end_and_not_before(tmp_p
     upload = make_upload(owner, expires_at=NOON)
     async with open_sqlite(tmp_path / "service.db") as database:
         uploads = SqliteDirectUploadTable(database, clock=lambda: now)
-        await uploads.add_upload(upload)
+        await uploads.add_upload(upload, quota=Quota())
+        await uploads.release_upload(upload)
+        upload = replace(upload, is_open=False)
         now = NOON + DAY - INSTANT
-        await uploads.add_upload(make_upload(owner, expires_at=NOON + DAY))
+        await uploads.add_upload(make_upload(owner, expires_at=NOON + DAY), quota=Quota())
         assert await uploads.find_upload(owner, upload.id) == upload
         now = NOON + DAY
-        await uploads.add_upload(make_upload(owner, expires_at=NOON + DAY))
+        await uploads.add_upload(make_upload(owner, expires_at=NOON + DAY), quota=Quota())
         assert await uploads.find_upload(owner, upload.id) is None
         assert len(await database.read("SELECT * FROM direct_uploads")) == 2
 
 
-async def test_dynamodb_may_delete_an_upload_a_day_after_its_end(aws: AwsEmulator, owner: str) -> None:
+async def test_dynamodb_may_delete_an_upload_a_day_after_its_end_unless_it_is_open(
+    aws: AwsEmulator, owner: str
+) -> None:
     async with open_table(aws) as table:
         upload = make_upload(owner, expires_at=NOON)
-        await DynamoDBDirectUploadTable(table).add_upload(upload)
-        item = await table.find({"pk": f"USER#{owner}", "sk": f"UPLOAD#{upload.id}"})
+        key = {"pk": f"USER#{owner}", "sk": f"UPLOAD#{upload.id}"}
+        await DynamoDBDirectUploadTable(table).add_upload(upload, quota=Quota())
+        item = await table.find(key)
+        assert item
+        assert "expires_at" not in item
+        await DynamoDBDirectUploadTable(table).release_upload(upload)
+        item = await table.find(key)
         assert item
         assert item["expires_at"] == int((NOON + DAY).timestamp()) + 1
 
@@ -142,6 +154,6 @@ async def test_dynamodb_lists_no_upload_among_the_images(aws: AwsEmulator, owner
         image = make_image(owner)
         images = DynamoDBImageTable(table)
         await images.add(image, quota=Quota())
-        await DynamoDBDirectUploadTable(table).add_upload(make_upload(owner))
+        await DynamoDBDirectUploadTable(table).add_upload(make_upload(owner), quota=Quota())
         assert await images.page(owner, before=None, limit=10) == [image]
         assert [each async for each in images.walk(owner)] == [image]

@@ -15,7 +15,8 @@ from app.domain.errors import ImageMissing, OwnerClosed, QuotaExceeded
 from app.domain.ids import new_id
 from app.domain.images import Quota, Usage
 from app.domain.uploads import DirectUpload
-from app.ports.tables import DirectUploadTable, IdempotencyTable, ImageTable, JobTable, OwnerTable
+from app.ports.tables import IdempotencyTable, ImageTable, JobTable, OwnerTable
+from app.ports.upload_table import DirectUploadTable
 from app.tables.dynamodb import (
     DynamoDBDirectUploadTable,
     DynamoDBIdempotencyTable,
@@ -96,6 +97,7 @@ def make_upload(owner_id: str) -> DirectUpload:
         size=1000,
         sha256=None,
         expires_at=NOON + DAY,
+        is_open=True,
     )
 
 
@@ -187,7 +189,7 @@ async def test_forgetting_leaves_images_the_mark_and_one_job_and_nothing_else(ta
     image, upload, job = make_image(owner, source=make_source(EAN)), make_upload(owner), make_job(owner)
     kept = make_job(owner)
     await tables.images.add(image, quota=Quota())
-    await tables.uploads.add_upload(upload)
+    await tables.uploads.add_upload(upload, quota=Quota())
     for n in range(50):
         await tables.once.begin(make_once(owner, f"key-{n}"), now=NOON)
     await tables.jobs.add_job(job)
@@ -213,11 +215,11 @@ async def test_forgetting_one_owner_is_nothing_to_another(tables: Tables, owner:
     other = f"{owner}x"
     upload, record, job = make_upload(other), make_once(other, "key"), make_job(other)
     await tables.images.add(make_image(other), quota=Quota())
-    await tables.uploads.add_upload(upload)
+    await tables.uploads.add_upload(upload, quota=Quota())
     await tables.once.begin(record, now=NOON)
     await tables.jobs.add_job(job)
     await tables.owners.delete_owner_data(owner, except_job_id="", deleted_at=NOON)
-    assert await tables.images.usage(other) == Usage(1, 1000)
+    assert await tables.images.usage(other) == Usage(1, 1000, reserved_bytes=1000, open_uploads=1)
     assert await tables.uploads.find_upload(other, upload.id) == upload
     assert await tables.once.begin(make_once(other, "key"), now=NOON) == record
     assert await tables.jobs.find_job(other, job.id) == job

@@ -138,7 +138,7 @@ async def test_a_file_of_version_3_keeps_what_is_in_it_and_takes_what_is_new(pat
     names = [name for name in values if name not in ("source", "ean")]
     columns, parameters = ", ".join(names), ", ".join(f":{name}" for name in names)
     connection.execute(f"INSERT INTO images ({columns}) VALUES ({parameters})", values)  # noqa: S608 - own names
-    connection.execute("INSERT INTO usage VALUES ('ada', 1, 1000)")
+    connection.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('ada', 1, 1000)")
     connection.execute("INSERT INTO store VALUES (1, 'mark')")
     upload = ("ada", upload_id, "x.jpg", None, "image/jpeg", 1, None, "2026-11-20T12:00:00.123456+00:00")
     connection.execute("INSERT INTO direct_uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)", upload)
@@ -277,7 +277,7 @@ async def test_a_full_disk_fails_what_does_not_fit_and_nothing_is_half_done(path
 async def test_writes_that_wait_together_succeed_or_fail_each_on_its_own(path: Path) -> None:
     async with open_sqlite(path) as database:
         release = hold_writer(database)
-        insert = "INSERT INTO usage VALUES (?, 1, 1)"
+        insert = "INSERT INTO usage (owner_id, images, bytes) VALUES (?, 1, 1)"
         writes = [asyncio.create_task(database.execute(insert, owner)) for owner in ("ada", "ada", "bob")]
         await asyncio.sleep(0)
         release.set()
@@ -288,7 +288,7 @@ async def test_writes_that_wait_together_succeed_or_fail_each_on_its_own(path: P
 
 async def test_a_write_that_raises_leaves_nothing_of_what_it_did(path: Path) -> None:
     def work(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO usage VALUES ('ada', 1, 1)")
+        connection.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('ada', 1, 1)")
         raise LookupError
 
     async with open_sqlite(path) as database:
@@ -303,7 +303,7 @@ async def test_a_commit_that_fails_leaves_nothing_and_the_next_succeeds(path: Pa
         await database.execute("CREATE TABLE b (x REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
         with pytest.raises(sqlite3.IntegrityError):
             await database.execute("INSERT INTO b VALUES (1)")
-        await database.execute("INSERT INTO usage VALUES ('ada', 1, 1)")
+        await database.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('ada', 1, 1)")
         assert await database.read("SELECT * FROM b") == []
         assert len(await database.read("SELECT * FROM usage")) == 1
 
@@ -328,17 +328,17 @@ async def test_a_write_under_way_is_finished_though_its_caller_is_gone(path: Pat
         started, release = threading.Event(), threading.Event()
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT INTO usage VALUES ('ada', 1, 1)")
+            connection.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('ada', 1, 1)")
             started.set()
             release.wait(10)
-            connection.execute("INSERT INTO usage VALUES ('bob', 1, 1)")
+            connection.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('bob', 1, 1)")
 
         write = asyncio.create_task(database.write(work))
         await asyncio.to_thread(started.wait, 10)
         write.cancel()
         await asyncio.wait([write])
         release.set()
-        await database.execute("INSERT INTO usage VALUES ('eve', 1, 1)")
+        await database.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('eve', 1, 1)")
         rows = await database.read("SELECT owner_id FROM usage ORDER BY owner_id")
         assert [row["owner_id"] for row in rows] == ["ada", "bob", "eve"]
 

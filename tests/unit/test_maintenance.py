@@ -60,12 +60,13 @@ class Parts:
     clock: ManualClock
 
     def maintenance(self, reconciler: Any = None) -> Maintenance:
-        no_deletion: Any = None
+        unused: Any = None
         return Maintenance(
             jobs=self.jobs,
             queue=self.queue,
             idempotency=self.idempotency,
-            deletion=no_deletion,
+            deletion=unused,
+            upload_expiry=unused,
             reconciler=reconciler,
             images=SqliteImageTable(self.database),
             accounts=SqliteAccountTable(self.database),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.common.object_deletion import ObjectDeletion
+from app.common.upload_expiry import UploadExpiry
 from app.consistency.reconciler import Reconciler
 from app.domain.errors import DependencyUnavailable
 from app.domain.ids import new_id
@@ -30,6 +31,7 @@ from app.storage.disk.store import open_disk
 from app.tables.sqlite import (
     SqliteAccountTable,
     SqliteDatabase,
+    SqliteDirectUploadTable,
     SqliteIdempotencyTable,
     SqliteImageTable,
     SqliteJobTable,
@@ -87,6 +89,7 @@ class Workers:
                 queue=queue,
                 idempotency=SqliteIdempotencyTable(self.database),
                 deletion=self.deletion,
+                upload_expiry=UploadExpiry(SqliteDirectUploadTable(self.database, clock=clock), clock=clock),
                 reconciler=self.reconciler,
                 images=SqliteImageTable(self.database),
                 accounts=SqliteAccountTable(self.database),

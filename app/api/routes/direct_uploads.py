@@ -22,6 +22,7 @@ from app.domain.errors import (
     JsonInvalid,
     QuotaExceeded,
     RequestInProgress,
+    TooManyUploads,
     UploadIncomplete,
     UploadMismatch,
     UploadMissing,
@@ -36,7 +37,13 @@ router = APIRouter(prefix="/images/uploads", tags=["direct uploads"], route_clas
     "",
     status_code=201,
     responses=problems(
-        *TOKEN_ERRORS, *IDEMPOTENCY_ERRORS, JsonInvalid, UploadTooLarge, FormatUnsupported, QuotaExceeded
+        *TOKEN_ERRORS,
+        *IDEMPOTENCY_ERRORS,
+        JsonInvalid,
+        UploadTooLarge,
+        FormatUnsupported,
+        QuotaExceeded,
+        TooManyUploads,
     ),
 )
 async def initiate_upload(

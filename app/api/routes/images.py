@@ -65,6 +65,7 @@ router = APIRouter(prefix="/images", tags=["images"], route_class=UserOrServerRo
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": ImageView, "description": "Accepted; the thumbnails are `pending`."}
 }
+_BINARY = {"type": "string", "format": "binary"}
 _UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -74,13 +75,29 @@ _UPLOAD_BODY: dict[str, Any] = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary"},
+                        "file": _BINARY,
                         "description": {"type": "string", "maxLength": MAX_DESCRIPTION},
                     },
                 }
-            }
+            },
+            "image/*": {"schema": _BINARY},
+            "application/octet-stream": {"schema": _BINARY},
         },
-    }
+    },
+    "parameters": [
+        {
+            "name": "filename",
+            "in": "query",
+            "description": "If the body is the file: its name, unless a `Content-Disposition` header contains it.",
+            "schema": {"type": "string"},
+        },
+        {
+            "name": "description",
+            "in": "query",
+            "description": "If the body is the file: its description.",
+            "schema": {"type": "string", "maxLength": MAX_DESCRIPTION},
+        },
+    ],
 }
 
 
@@ -115,6 +132,8 @@ async def upload_image(
     preference: Preference,
 ) -> ImageView:
     """Upload one image. When the response arrives, original, thumbnails and metadata are stored durably.
+
+    The body is a form, or the file itself with a type of `image/*`, `application/octet-stream`, or none.
 
     The format (JPEG, PNG, GIF, WebP, HEIC/HEIF or AVIF) is detected from the content; the declared content type and
     the filename extension are ignored. With `Prefer: respond-async` the response does not wait for the thumbnails.

@@ -124,6 +124,7 @@ class LimitView(BaseModel):
 class UsageView(BaseModel):
     images: int
     bytes: int = Field(description="The total size of the originals.")
+    reserved_bytes: int = Field(description="The announced size of the open direct uploads.")
     limit: LimitView
 
 
@@ -138,5 +139,5 @@ class MeView(UserView):
             email=profile.email,
             display_name=profile.display_name,
             created_at=profile.created_at,
-            usage=UsageView(images=usage.images, bytes=usage.bytes, limit=limit),
+            usage=UsageView(images=usage.images, bytes=usage.bytes, reserved_bytes=usage.reserved_bytes, limit=limit),
         )

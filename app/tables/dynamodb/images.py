@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from app.domain.claims import Claim, ClaimLost, JobClaim
 from app.domain.errors import AppError, DependencyUnavailable, ImageMissing, OwnerClosed, QuotaExceeded
 from app.domain.images import Image, Quota, Tombstone, Usage
+from app.domain.uploads import DirectUpload
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.claims import require_claim
 from app.tables.dynamodb.items import image_item, tombstone_item, update_of
+from app.tables.dynamodb.reservations import close_open
 from app.tables.dynamodb.table import Action, ConditionFailed, DynamoDBTable
 from app.tables.serializer import from_fields, to_fields
 
@@ -24,17 +27,29 @@ class DynamoDBImageTable:
     def __init__(self, table: DynamoDBTable) -> None:
         self._table = table
 
-    async def add(self, image: Image, *, quota: Quota, claim: Claim | None = None) -> None:
+    async def add(
+        self, image: Image, *, quota: Quota, claim: Claim | None = None, upload: DirectUpload | None = None
+    ) -> None:
+        upload = upload if upload and upload.is_open else None
         put = {"Item": image_item(image), "ConditionExpression": "attribute_not_exists(#pk)"}
-        actions: list[Action] = [("Put", put), _require_no_tombstone(image), ("Update", _count(image, quota=quota))]
+        actions: list[Action] = [
+            ("Put", put),
+            _require_no_tombstone(image),
+            ("Update", _count(image, quota=quota, upload=upload)),
+        ]
+        actions += [close_open(upload)] if upload else []
         actions += [require_claim(image.owner_id, claim)] if claim else []
         try:
             await self._table.transact(*actions, *_put_ean(image))
         except ConditionFailed as refusal:
-            exists, is_deleted, is_refused, *claim_failed = refusal.failed
+            exists, is_deleted, is_refused, *others = refusal.failed
             if exists:
                 return
-            if claim and claim_failed[0]:
+            if upload and others.pop(0):
+                # The reservation was released in the meantime, so the image counts like any other.
+                await self.add(image, quota=quota, claim=claim)
+                return
+            if claim and others[0]:
                 raise ClaimLost from refusal
             if is_deleted:
                 raise ImageMissing("The image was deleted while it was being stored.") from refusal
@@ -111,7 +126,9 @@ class DynamoDBImageTable:
 
     async def usage(self, owner_id: str) -> Usage:
         # The item of a blocked owner may hold nothing but the block.
-        return from_fields(Usage, await self._table.find(keys.usage_key(owner_id)) or {})
+        usage = from_fields(Usage, await self._table.find(keys.usage_key(owner_id)) or {})
+        # The attribute includes what is reserved, so that a condition on one attribute enforces the quota.
+        return replace(usage, bytes=usage.bytes - usage.reserved_bytes)
 
     async def owners(self) -> AsyncIterator[str]:
         pages = self._table.scan(
@@ -152,14 +169,19 @@ def _all_images(owner_id: str) -> dict[str, Any]:
     }
 
 
-def _count(image: Image, *, quota: Quota) -> dict[str, Any]:
-    values: dict[str, int] = {"one": 1, "size": image.size}
+def _count(image: Image, *, quota: Quota, upload: DirectUpload | None) -> dict[str, Any]:
+    reserved = upload.size if upload else 0
+    values: dict[str, int] = {"one": 1, "size": image.size - reserved}
+    update = "ADD #images :one, #bytes :size"
+    if upload:
+        values |= {"released": -reserved, "minus_one": -1}
+        update += ", #reserved_bytes :released, #open_uploads :minus_one"
     conditions: list[str] = []
     if quota.images:
         values["max_images"] = quota.images
         conditions.append("#images < :max_images")
     if quota.bytes:
-        values["room"] = quota.bytes - image.size
+        values["room"] = quota.bytes - image.size + reserved
         conditions.append("#bytes <= :room")
     condition = " AND ".join(conditions)
     if condition and values.get("room", 0) >= 0:
@@ -167,7 +189,7 @@ def _count(image: Image, *, quota: Quota) -> dict[str, Any]:
     is_open = "attribute_not_exists(#closed_until)"
     return {
         "Key": keys.usage_key(image.owner_id),
-        "UpdateExpression": "ADD #images :one, #bytes :size",
+        "UpdateExpression": update,
         "ConditionExpression": f"{is_open} AND ({condition})" if condition else is_open,
         "values": values,
     }

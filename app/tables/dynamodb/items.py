@@ -48,7 +48,16 @@ def session_from_item(fields: Fields) -> Session:
 
 def upload_item(upload: DirectUpload) -> Fields:
     fields = {**keys.upload_key(upload.owner_id, upload.id), **to_fields(upload)}
-    return _expiring(fields, upload.expires_at + _UPLOAD_RETENTION)
+    if not upload.is_open:
+        return _expiring(fields, upload_ttl(upload))
+    # TTL must not delete an open upload, because nothing would release its reservation then.
+    ends_at = fields.pop("expires_at")
+    return {**fields, "ends_at": ends_at, "due": keys.DUE_UPLOADS, "due_at": ends_at}
+
+
+def upload_ttl(upload: DirectUpload) -> datetime:
+    """Return the time from which an upload that is not open may be deleted."""
+    return upload.expires_at + _UPLOAD_RETENTION
 
 
 def upload_from_item(fields: Fields) -> DirectUpload:

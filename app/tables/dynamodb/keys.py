@@ -21,11 +21,13 @@ RECONCILE_STATE_KEY = {"pk": "RECONCILE", "sk": "STATE"}
 DISCREPANCY_SHARDS = "0123456789abcdef"
 
 DUE_INDEX = "due-jobs"
-"""The index of unfinished jobs and open tombstones, by the time at which they are due."""
+"""The index of unfinished jobs, open tombstones and open direct uploads, by the time at which they are due."""
 DUE_JOBS = "JOBS"
 """The index partition of unfinished jobs. It takes 1,000 writes per second, and a job needs about ten."""
 DUE_TOMBSTONES = "DELETIONS"
 """The index partition of open tombstones."""
+DUE_UPLOADS = "UPLOADS"
+"""The index partition of open direct uploads."""
 
 SERVER_KEYS = "SERVERKEYS"
 OWNER_SHARDS = "0123456789abcdef"

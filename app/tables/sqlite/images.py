@@ -10,8 +10,10 @@ from functools import partial
 from app.domain.claims import Claim, JobClaim
 from app.domain.errors import ImageMissing, OwnerClosed, QuotaExceeded
 from app.domain.images import Image, Quota, Tombstone, Usage
+from app.domain.uploads import DirectUpload
 from app.tables.sqlite.claims import require_claim
 from app.tables.sqlite.database import SqliteDatabase
+from app.tables.sqlite.reservations import release
 from app.tables.sqlite.rows import first, from_row, insert, to_values
 
 _WALK_ROWS = 500
@@ -26,10 +28,10 @@ _NEWEST_OF_PRODUCT = """
 """
 _BLOCKED = "SELECT 1 FROM blocked_owners WHERE owner_id = ?"
 _TOMBSTONE = "SELECT 1 FROM tombstones WHERE owner_id = ? AND image_id = ?"
-_USAGE = "SELECT images, bytes FROM usage WHERE owner_id = ?"
+_USAGE = "SELECT images, bytes, reserved_bytes, open_uploads FROM usage WHERE owner_id = ?"
 _OWNERS = "SELECT owner_id FROM usage WHERE images > 0 AND owner_id > ? ORDER BY owner_id LIMIT ?"
 _COUNT = """
-    INSERT INTO usage VALUES (?, 1, ?)
+    INSERT INTO usage (owner_id, images, bytes) VALUES (?, 1, ?)
     ON CONFLICT (owner_id) DO UPDATE SET images = images + 1, bytes = bytes + excluded.bytes
 """
 _UNCOUNT = "UPDATE usage SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?"
@@ -45,8 +47,10 @@ class SqliteImageTable:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
-    async def add(self, image: Image, *, quota: Quota, claim: Claim | None = None) -> None:
-        await self._database.write(partial(_add, image=image, quota=quota, claim=claim))
+    async def add(
+        self, image: Image, *, quota: Quota, claim: Claim | None = None, upload: DirectUpload | None = None
+    ) -> None:
+        await self._database.write(partial(_add, image=image, quota=quota, claim=claim, upload=upload))
 
     async def get(self, owner_id: str, image_id: str) -> Image:
         return _require(await self._database.read(_FIND, owner_id, image_id))
@@ -94,7 +98,9 @@ class SqliteImageTable:
         await self._database.read("SELECT 1 FROM images LIMIT 1")
 
 
-def _add(db: sqlite3.Connection, *, image: Image, quota: Quota, claim: Claim | None) -> None:
+def _add(
+    db: sqlite3.Connection, *, image: Image, quota: Quota, claim: Claim | None, upload: DirectUpload | None
+) -> None:
     if db.execute(_FIND, (image.owner_id, image.id)).fetchall():
         return
     require_claim(db, image.owner_id, claim)
@@ -102,10 +108,12 @@ def _add(db: sqlite3.Connection, *, image: Image, quota: Quota, claim: Claim | N
         raise ImageMissing("The image was deleted while it was being stored.")
     if db.execute(_BLOCKED, (image.owner_id,)).fetchall():
         raise OwnerClosed
+    if upload is not None:
+        release(db, upload)
     usage = first(Usage, db.execute(_USAGE, (image.owner_id,)).fetchall()) or Usage()
     if quota.images and usage.images >= quota.images:
         raise QuotaExceeded
-    if quota.bytes and usage.bytes + image.size > quota.bytes:
+    if quota.bytes and usage.bytes + usage.reserved_bytes + image.size > quota.bytes:
         raise QuotaExceeded
     insert(db, "images", image, ean=image.source.ean if image.source else None)
     db.execute(_COUNT, (image.owner_id, image.size))

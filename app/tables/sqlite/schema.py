@@ -236,6 +236,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX audit_by_owner ON audit (owner_id, id)",
         "CREATE INDEX audit_by_expiry ON audit (expires_at)",
+        "ALTER TABLE usage ADD COLUMN reserved_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE usage ADD COLUMN open_uploads INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE direct_uploads ADD COLUMN is_open INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX open_uploads_by_expiry ON direct_uploads (expires_at) WHERE is_open = 1",
     ),
 )
 

@@ -1,0 +1,32 @@
+"""Releases what expired direct uploads have reserved in the quotas of their owners."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.domain.uploads import DirectUpload
+from app.ports.clock import Clock
+from app.ports.upload_table import DirectUploadTable
+
+_BATCH = 100
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class UploadExpiry:
+    def __init__(self, table: DirectUploadTable, *, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Close all open uploads that have expired. Raises DependencyUnavailable at the first failure."""
+        while found := await self._table.expired_uploads(before=self._clock(), limit=_BATCH):
+            for upload in found:
+                await self._close(upload)
+            _log.info("uploads.expired", uploads=len(found))
+            if len(found) < _BATCH:
+                return
+
+    async def _close(self, upload: DirectUpload) -> None:
+        # A direct upload whose file has arrived can still be completed. It then counts like any other upload.
+        await self._table.release_upload(upload)
