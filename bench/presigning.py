@@ -9,7 +9,7 @@ from statistics import median
 
 from app.common.content_disposition import attachment
 from app.container.aws import AwsClient, open_aws_client
-from app.settings import AwsService
+from app.settings_fields import AwsService
 from app.storage.s3.client import make_config
 from app.storage.s3.presigner import Presigner
 

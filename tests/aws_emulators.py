@@ -22,7 +22,7 @@ import httpx
 import pytest
 from botocore.session import Session
 
-from app.settings import AwsService, AwsServiceName
+from app.settings_fields import AwsService, AwsServiceName
 from infra.deploy import deploy
 
 ROOT = Path(__file__).parents[1]

@@ -29,7 +29,8 @@ ALLOWED = {
     "app.commands": {"app"},
     "app.__main__": {"app.cli"},
     "app.container": {"app"},
-    "app.settings": {"app.domain", "app.__init__"},
+    "app.settings": {"app.domain", "app.settings_fields"},
+    "app.settings_fields": {"app.domain", "app.__init__"},
     "app.api": {"app.api", "app.services", "app.jobs", "app.common", *CORE},
     "app.api.app": {"app.api", "app.settings", "app.__init__"},
     "app.services": {"app.services", "app.jobs", "app.common", *CORE},
@@ -74,7 +75,7 @@ ONLY_IN = {
     "prometheus_client": ("app.observability",),
     "httpcore": ("app.catalog",),
     "httpx": ("app.auth", "app.catalog", "app.container"),
-    "pydantic_settings": ("app.settings",),
+    "pydantic_settings": ("app.settings_fields",),
 }
 
 

@@ -75,6 +75,8 @@ def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextMa
         max_direct_file_size=settings.max_direct_file_size,
         extensions=settings.allowed_extensions,
         content_types=sorted(settings.allowed_content_types),
+        has_local_accounts=settings.auth == "local",
+        can_reset_password=settings.auth == "local" and settings.smtp_url is not None,
     )
     add_web_pages(app, config=config)
     add_problem_pages(app)

@@ -40,6 +40,10 @@ class PageConfig:
     max_direct_file_size: int
     extensions: Sequence[str]
     content_types: Sequence[str]
+    has_local_accounts: bool
+    """Whether users can change their password and end their sessions here."""
+    can_reset_password: bool
+    """Whether the service sends links to reset passwords by email."""
 
 
 def add_web_pages(app: FastAPI, *, config: PageConfig) -> None:

@@ -12,7 +12,7 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 
 from app.common.server_clock import ServerClock
-from app.settings import AwsService
+from app.settings_fields import AwsService
 
 
 @dataclass(frozen=True, slots=True)

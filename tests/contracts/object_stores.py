@@ -20,7 +20,7 @@ from app.container.aws import AwsClient, open_aws_client
 from app.domain.errors import FormInvalid
 from app.domain.objects import PresignedPost, StoredObject
 from app.ports.storage import ObjectStore
-from app.settings import AwsService
+from app.settings_fields import AwsService
 from app.storage.disk.store import URL_PATH, DiskObjectStore, open_disk
 from app.storage.s3.client import disable_expect, make_config
 from app.storage.s3.presigner import Presigner

@@ -23,7 +23,7 @@ from app.container.aws import AwsClient
 from app.domain.errors import DependencyUnavailable, UploadTooLarge
 from app.domain.objects import PresignedPost, SignedUrl
 from app.ports.storage import ObjectStore
-from app.settings import AwsService
+from app.settings_fields import AwsService
 from app.storage.s3 import store as s3
 from app.storage.s3.store import S3ObjectStore
 from tests.aws_emulators import AwsEmulator, free_port

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from app.settings import AwsServiceName, Settings, read_settings
+from app.settings import Settings, read_settings
+from app.settings_fields import AwsServiceName
 
 SECRET = "s" * 32
 SERVICES: tuple[AwsServiceName, ...] = get_args(AwsServiceName)

@@ -11,7 +11,7 @@ export const noChromium = existsSync(EXECUTABLE)
   : `requires Chromium at ${EXECUTABLE}: apt-get install chromium`;
 export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 export const DESKTOP = { viewport: { width: 1280, height: 800 } };
-const PASSWORD = "a long enough passphrase";
+export const PASSWORD = "a long enough passphrase";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let userCount = 0;
 

@@ -14,6 +14,7 @@ import {
   launch,
   noChromium,
   openPage,
+  PASSWORD,
   PHONE,
   register,
   uploadAndClose,
@@ -356,7 +357,7 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
   });
 
   test("an account is exported and deleted", async () => {
-    const { page, user } = await openGallery();
+    const { page } = await openGallery();
     await chooseFiles(page, [PHOTOS[0]]);
     await waitForTiles(page, 1);
     await page.getByRole("button", { name: "Account" }).click();
@@ -366,7 +367,10 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
     ]);
     assert.match(download.suggestedFilename(), /\.zip$/);
     await page.getByText("Delete my account").click();
-    await page.getByLabel(`Type ${user.email} to confirm`).fill(user.email);
+    await page.getByLabel("Enter your password to confirm").fill("wrong password");
+    await page.getByRole("button", { name: "Delete account and pictures" }).click();
+    await page.getByText("The current password is incorrect.").waitFor();
+    await page.getByLabel("Enter your password to confirm").fill(PASSWORD);
     await page.getByRole("button", { name: "Delete account and pictures" }).click();
     await page.getByText("are being deleted").waitFor();
     await page.context().close();

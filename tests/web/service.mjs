@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const PYTHON = join(ROOT, ".venv/bin/python");
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+export const PYTHON = join(ROOT, ".venv/bin/python");
 const START_MS = 40_000;
 export const CORPUS = fileURLToPath(new URL("../../../shared/corpus/", import.meta.url));
 export const noCorpus = existsSync(CORPUS) ? false : "requires the corpus of test images in ../shared/corpus";
@@ -31,7 +31,7 @@ export async function startService(backend, { rootPath = "", environment = {} } 
     DATA_DIR: join(folder, "data"),
     PORT: port,
     PRODUCT_CATALOG_URL: `http://127.0.0.1:${catalogPort}`,
-    ...environment,
+    ...(typeof environment === "function" ? environment(port) : environment),
   };
   const server = ["-m", "uvicorn", "main:app", "--port", port, "--root-path", rootPath, "--log-level", "warning"];
   const processes = [catalog, startPython(rootPath ? server : ["main.py"], settings)];
@@ -39,7 +39,7 @@ export async function startService(backend, { rootPath = "", environment = {} } 
     processes.push(startPython(["-m", "app", "worker"], { ...settings, DATA_DIR: join(folder, "worker") }));
   const url = `http://localhost:${port}/`;
   await waitUntilReady(`${url}health/ready`);
-  return { url, stop: () => stop(processes, folder) };
+  return { url, settings, stop: () => stop(processes, folder) };
 }
 
 function startPython(args, env) {

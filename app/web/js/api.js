@@ -14,7 +14,7 @@ export class Api {
   get = (path, options) => this.json("GET", path, options);
   post = (path, body, options) => this.json("POST", path, { body, ...options });
   patch = (path, body) => this.json("PATCH", path, { body });
-  delete = (path) => this.json("DELETE", path);
+  delete = (path, body) => this.json("DELETE", path, { body });
 
   async json(method, path, { body, headers = {}, signal } = {}) {
     const init = { method, headers: { ...headers }, signal };

@@ -21,7 +21,7 @@ export class App {
 
   async start() {
     byId("brand-name").textContent = document.title = translate("title");
-    if (!this.session.isRemembered) return this.#showWelcomePage();
+    if (!this.session.isRemembered || resetToken()) return this.#showWelcomePage();
     const { AppShell } = await import("./signed_in_app.js");
     this.shell ??= new AppShell(this);
     this.shell.render();
@@ -46,7 +46,14 @@ export class App {
   }
 
   #showWelcomePage() {
-    byId("main").replaceChildren(createWelcomePage(this.session, { notice: sessionStorage.getItem(NOTICE_KEY) }));
+    const page = createWelcomePage(this.session, {
+      notice: sessionStorage.getItem(NOTICE_KEY),
+      canResetPassword: this.config.can_reset_password,
+      resetToken: resetToken(),
+      // The sessions of the account have ended, also the one of this browser.
+      onPasswordReset: (notice) => this.signOut(notice),
+    });
+    byId("main").replaceChildren(page);
     byId("top-bar-actions").replaceChildren(this.#languageButton());
     sessionStorage.removeItem(NOTICE_KEY);
   }
@@ -74,3 +81,6 @@ export class App {
     location.replace(location.pathname);
   }
 }
+
+/** Returns the token of a link to reset a password. It is in the fragment, which browsers do not send to servers. */
+const resetToken = () => new URLSearchParams(location.hash.slice(1)).get("reset");

@@ -57,12 +57,14 @@ export class Session extends EventTarget {
 
   async register(email, password) {
     const invitation = new URLSearchParams(location.search).get("invitation") ?? undefined;
-    const body = JSON.stringify({ email, password, invitation });
-    this.#start(email, await post("api/v1/auth/register", body, { "Content-Type": "application/json" }));
+    this.#start(email, await postJson("api/v1/auth/register", { email, password, invitation }));
   }
 
   signOut() {
     localStorage.removeItem(KEY);
+    // The response does not matter: without it, the session ends when its tokens expire.
+    const headers = { Authorization: `Bearer ${this.#accessToken}` };
+    if (this.#accessToken) fetch("api/v1/auth/logout", { method: "POST", headers, keepalive: true }).catch(() => {});
     this.#end();
   }
 
@@ -137,6 +139,8 @@ export class Session extends EventTarget {
 }
 
 const readStored = () => JSON.parse(localStorage.getItem(KEY) ?? "null");
+
+export const postJson = (path, body) => post(path, JSON.stringify(body), { "Content-Type": "application/json" });
 
 async function post(path, body, headers = {}) {
   let response;

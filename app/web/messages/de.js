@@ -34,11 +34,24 @@ export default {
     one: "Zu viele Versuche. In {count} Sekunde geht es wieder.",
     other: "Zu viele Versuche. In {count} Sekunden geht es wieder.",
   },
+  "account.newPassword": "Neues Passwort",
+  "account.currentPassword": "Aktuelles Passwort",
+  "account.changePassword": "Passwort ändern",
+  "account.passwordChanged": "Das Passwort wurde geändert.",
   "account.theme": "Aussehen",
   "account.language": "Sprache",
   "theme.auto": "Automatisch",
   "theme.light": "Hell",
   "theme.dark": "Dunkel",
+
+  "reset.forgotten": "Passwort vergessen?",
+  "reset.title": "Passwort zurücksetzen",
+  "reset.request": "Link senden",
+  "reset.requested": "Falls es zu dieser Adresse ein Konto gibt, ist ein Link dorthin unterwegs.",
+  "sessions.title": "Angemeldete Geräte",
+  "sessions.current": "Dieses Gerät",
+  "sessions.unknown": "Unbekanntes Gerät",
+  "sessions.endOthers": "Alle anderen Geräte abmelden",
 
   "sessionExpired.title": "Deine Sitzung ist abgelaufen",
   "sessionExpired.text":
@@ -59,6 +72,7 @@ export default {
   "deleteAccount.text":
     "Alle deine Bilder werden mit ihm gelöscht, sofort und endgültig. Exportiere sie vorher, wenn du sie behalten willst.",
   "deleteAccount.confirm": "Zur Bestätigung {email} eingeben",
+  "deleteAccount.password": "Zur Bestätigung das Passwort eingeben",
   "deleteAccount.submit": "Konto und Bilder löschen",
   "deleteAccount.done": "Dein Konto und alle seine Bilder werden gelöscht. Mach’s gut.",
 
@@ -176,6 +190,8 @@ export default {
   "error.registration_closed": "Hier kann man sich nicht mit E-Mail und Passwort anmelden.",
   "error.email_taken": "Zu dieser E-Mail-Adresse gibt es schon ein Konto.",
   "error.email_invalid": "Das ist keine E-Mail-Adresse.",
+  "error.password_incorrect": "Das aktuelle Passwort ist falsch.",
+  "error.password_reset_invalid": "Der Link ist ungültig, abgelaufen oder wurde schon benutzt. Fordere einen neuen an.",
   "error.password_weak": "Dieses Passwort ist zu leicht zu erraten, oder zu kurz oder zu lang.",
   "error.too_many_attempts": "Zu viele Versuche. Bitte warte einen Moment.",
   "error.upload_too_large": "Die Datei ist zu groß.",

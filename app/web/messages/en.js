@@ -34,11 +34,24 @@ export default {
     one: "Too many attempts. Try again in {count} second.",
     other: "Too many attempts. Try again in {count} seconds.",
   },
+  "account.newPassword": "New password",
+  "account.currentPassword": "Current password",
+  "account.changePassword": "Change password",
+  "account.passwordChanged": "The password was changed.",
   "account.theme": "Appearance",
   "account.language": "Language",
   "theme.auto": "Automatic",
   "theme.light": "Light",
   "theme.dark": "Dark",
+
+  "reset.forgotten": "Forgot your password?",
+  "reset.title": "Reset your password",
+  "reset.request": "Send a link",
+  "reset.requested": "If this address has an account, a link is on its way to it.",
+  "sessions.title": "Signed-in devices",
+  "sessions.current": "This device",
+  "sessions.unknown": "Unknown device",
+  "sessions.endOthers": "Sign out all other devices",
 
   "sessionExpired.title": "Your session has expired",
   "sessionExpired.text":
@@ -59,6 +72,7 @@ export default {
   "deleteAccount.text":
     "This deletes your account and all your pictures immediately and permanently. To keep the pictures, export them first.",
   "deleteAccount.confirm": "Type {email} to confirm",
+  "deleteAccount.password": "Enter your password to confirm",
   "deleteAccount.submit": "Delete account and pictures",
   "deleteAccount.done": "Your account and all its pictures are being deleted.",
 

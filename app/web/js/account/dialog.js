@@ -8,6 +8,7 @@ import { el, whileBusy } from "../ui/dom.js";
 import { createField } from "../ui/forms.js";
 import { icon } from "../ui/icons.js";
 import { LANGUAGES, language, translate } from "../ui/i18n.js";
+import { createPasswordSection, createSessionsSection } from "./security.js";
 
 const THEMES = ["auto", "light", "dark"];
 
@@ -27,7 +28,9 @@ export function openAccountDialog({ app, api, session, usage }) {
       closeAnd((code) => app.changeLanguage(code)),
     ),
     createExportSection(api),
-    createDeletionSection(api, session, { onDeleted: closeAnd((notice) => app.signOut(notice)) }),
+    app.config.has_local_accounts && createPasswordSection(api),
+    app.config.has_local_accounts && createSessionsSection(api),
+    createDeletionSection(app, api, session, { onDeleted: closeAnd((notice) => app.signOut(notice)) }),
     el("button", { type: "button", class: "full-width", onclick: signOut }, translate("account.signOut")),
   ];
   const dialog = openDialog(translate("account.title"), content.filter(Boolean), { className: "sheet account" });
@@ -98,20 +101,24 @@ async function exportData(api, onProgress) {
   return translate("export.ready");
 }
 
-function createDeletionSection(api, session, { onDeleted }) {
-  const confirmation = createField(translate("deleteAccount.confirm", { email: session.email }), {
-    autocomplete: "off",
-    autocapitalize: "off",
-    spellcheck: "false",
-  });
+/** The password confirms the deletion of an account that the service itself stores, and the address that of any other. */
+function createDeletionSection(app, api, session, { onDeleted }) {
+  const isLocal = app.config.has_local_accounts;
+  const confirmation = isLocal
+    ? createField(translate("deleteAccount.password"), { type: "password", autocomplete: "current-password" })
+    : createField(translate("deleteAccount.confirm", { email: session.email }), {
+        autocomplete: "off",
+        autocapitalize: "off",
+        spellcheck: "false",
+      });
   const { element, input, showMessage } = confirmation;
   const button = el("button", { class: "danger", disabled: true }, icon("trash"), translate("deleteAccount.submit"));
-  input.addEventListener("input", () => (button.disabled = input.value.trim() !== session.email));
+  input.addEventListener("input", () => (button.disabled = isLocal ? !input.value : input.value.trim() !== session.email));
   const form = el("form", {}, el("p", { class: "muted" }, translate("deleteAccount.text")), element, button);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      await whileBusy(button, () => api.delete("auth/me"));
+      await whileBusy(button, () => api.delete("auth/me", isLocal ? { password: input.value } : undefined));
       onDeleted(translate("deleteAccount.done"));
     } catch (problem) {
       showMessage(describeProblem(problem));

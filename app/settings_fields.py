@@ -1,0 +1,195 @@
+"""The settings of the service, their types, and the checks of each by itself."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, ByteSize, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app import __version__
+from app.domain.formats import FORMATS_BY_EXTENSION
+
+_EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+_SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
+_SIZES = range(16, 4097)
+_MAX_SIZES = 8
+
+_PRESETS = {
+    "embedded": {"storage": "disk", "tables": "sqlite", "queue": "local"},
+    "aws": {"storage": "s3", "tables": "dynamodb", "queue": "sqs"},
+}
+"""The values that BACKEND selects for settings that are not set individually."""
+
+AwsServiceName = Literal["s3", "dynamodb", "sqs"]
+
+
+@dataclass(frozen=True, slots=True)
+class AwsService:
+    """How to reach one AWS service, or a compatible one. The SDK determines the values that are None."""
+
+    name: AwsServiceName
+    region: str
+    endpoint_url: str | None
+    access_key: str | None
+    secret_key: str | None
+    session_token: str | None
+
+
+def _sdk_name(service: AwsServiceName, suffix: str) -> Any:  # noqa: ANN401 - pydantic's type of fields
+    """Accept the name that the AWS SDKs define, such as AWS_ENDPOINT_URL_S3, as an alternative to our name."""
+    return Field(validation_alias=AliasChoices(f"{service}_{suffix}", f"aws_{suffix}_{service}"))
+
+
+class SettingsFields(BaseSettings):
+    """Environment variables have these names in upper case. `.env.example` explains each of them."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    backend: Literal["embedded", "aws"] = "embedded"
+    storage: Literal["disk", "s3"] = "disk"
+    tables: Literal["sqlite", "dynamodb"] = "sqlite"
+    queue: Literal["local", "sqs"] = "local"
+    auth: Literal["local", "firebase"] = "local"
+    environment: Literal["development", "production"] = "production"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    data_dir: Path = Path("data")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    public_url: str | None = None
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    registration: Literal["open", "invite", "closed"] | None = None
+
+    secret_key: SecretStr | None = None
+    access_token_expire_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
+    smtp_url: SecretStr | None = None
+    email_from: str | None = None
+
+    max_file_size: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = ByteSize(10 * 1024 * 1024)
+    max_direct_file_size: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = ByteSize(50 * 1024 * 1024)
+    allowed_extensions: Annotated[tuple[str, ...], NoDecode] = tuple(_EXTENSIONS.split(","))
+    max_pixels: Annotated[int, Field(ge=1, le=150_000_000)] = 67_108_864
+    max_frames: Annotated[int, Field(ge=1, le=100_000)] = 500
+    thumbnail_sizes: Annotated[tuple[int, ...], NoDecode] = (200, 500, 800)
+    thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
+    render_processes: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
+
+    audit_days: Annotated[int, Field(ge=0, le=3650)] = 90
+    reconcile_grace_days: Annotated[int, Field(ge=1, le=365)] = 7
+
+    user_quota_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(0)
+    user_quota_images: Annotated[int, Field(ge=0)] = 0
+
+    presigned_url_ttl: Annotated[int, Field(ge=60, le=6 * 86_400)] = 3600
+    presigned_url_window: Annotated[int, Field(ge=1, le=86_400)] = 900
+
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
+    aws_default_region: str = "us-east-1"
+    s3_bucket: str = "images"
+    s3_region: str | None = None
+    dynamodb_table_name: str = "images"
+    sqs_queue_name: str = "image-jobs"
+    localstack_endpoint_url: str | None = None
+    s3_endpoint_url: Annotated[str | None, _sdk_name("s3", "endpoint_url")] = None
+    s3_presigned_url_endpoint: str | None = None
+    s3_access_key_id: str | None = None
+    s3_secret_access_key: SecretStr | None = None
+    dynamodb_endpoint_url: Annotated[str | None, _sdk_name("dynamodb", "endpoint_url")] = None
+    dynamodb_access_key_id: str | None = None
+    dynamodb_secret_access_key: SecretStr | None = None
+    sqs_endpoint_url: Annotated[str | None, _sdk_name("sqs", "endpoint_url")] = None
+    sqs_access_key_id: str | None = None
+    sqs_secret_access_key: SecretStr | None = None
+
+    product_catalog_url: str = "https://world.openfoodfacts.org"
+    product_catalog_user_agent: str = (
+        f"ImageUploadService/{__version__} (set PRODUCT_CATALOG_USER_AGENT to your contact)"
+    )
+
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+
+    firebase_api_key: SecretStr | None = None
+    firebase_check_revoked: bool = False
+    require_app_check: bool = False
+    google_cloud_project: str | None = None
+    firebase_auth_emulator_host: str | None = None
+
+    @field_validator("cors_origins", "allowed_hosts", "allowed_extensions", "thumbnail_sizes", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @field_validator("public_url")
+    @classmethod
+    def _require_base_url(cls, value: str | None) -> str | None:
+        if value and not _PUBLIC_URL.fullmatch(value):
+            raise ValueError("must be a URL like https://photos.example.com, without a query")
+        return value.rstrip("/") if value else value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _require_smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not _SMTP_URL.fullmatch(value.get_secret_value()):
+            raise ValueError("must be a URL like smtps://user:password@mail.example.com:465")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _require_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        # Without this check, an origin that no browser sends would silently have no effect.
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin: write it like https://app.example.com, without a path")
+        return origins
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _require_host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is not a host: write it like photos.example.com, without a scheme or port")
+        return tuple(host.lower() for host in hosts)
+
+    @field_validator("allowed_extensions")
+    @classmethod
+    def _known_extensions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        extensions = tuple(extension.lower().lstrip(".") for extension in value)
+        unknown = [extension for extension in extensions if extension not in FORMATS_BY_EXTENSION]
+        if unknown or not extensions:
+            raise ValueError(f"must contain some of {_EXTENSIONS}; unknown: {', '.join(unknown) or 'none given'}")
+        return extensions
+
+    @field_validator("thumbnail_sizes")
+    @classmethod
+    def _sensible_sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not 1 <= len(value) <= _MAX_SIZES or not all(size in _SIZES for size in value):
+            raise ValueError(f"must be 1 to {_MAX_SIZES} sizes in pixels, each from {_SIZES[0]} to {_SIZES[-1]}")
+        return tuple(sorted(set(value)))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, values: dict[str, Any]) -> Mapping[str, Any]:
+        return {**_PRESETS.get(str(values.get("backend", "embedded")), {}), **values}
