@@ -94,7 +94,7 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
     "connect": lambda _: socket.socket().connect(("127.0.0.1", 9)),
     "kill-parent": lambda _: os.kill(os.getppid(), signal.SIGKILL),
     "kill-group": lambda _: os.kill(0, signal.SIGKILL),
-    "kill-all": lambda _: os.kill(-1, signal.SIGCONT),
+    "kill-all": lambda _: os.kill(-1, 0),
     "setsid": lambda _: os.setsid(),
     "setpgid": lambda _: os.setpgid(0, os.getppid()),
     "raise-limit": raise_limit,
