@@ -84,6 +84,7 @@ class SettingsFields(BaseSettings):
     thumbnail_sizes: Annotated[tuple[int, ...], NoDecode] = (200, 500, 800)
     thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
     render_processes: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
+    decoder_sandbox: Literal["auto", "required"] = "auto"
 
     audit_days: Annotated[int, Field(ge=0, le=3650)] = 90
     reconcile_grace_days: Annotated[int, Field(ge=1, le=365)] = 7

@@ -1,4 +1,4 @@
-"""What every process does first: read the settings, configure the logs, and log settings that have no effect."""
+"""What every process does first: read the settings, configure the logs and the process itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from difflib import get_close_matches
 import structlog
 from dotenv import dotenv_values
 
+from app.common.process import forbid_inspection, raise_descriptor_limit
 from app.observability.logs import configure_logs
 from app.settings import Settings, read_settings
 
@@ -21,6 +22,8 @@ _log = structlog.stdlib.get_logger("app.settings")
 def configure() -> Settings:
     """Return the settings of this process. Exits with a message that names each invalid setting."""
     settings = read_settings()
+    forbid_inspection()
+    raise_descriptor_limit()
     configure_logs(level=settings.log_level, as_text=settings.logs_are_text)
     for name, nearest in misspelled({*os.environ, *dotenv_values(".env")}):
         _log.warning("settings.misspelled", name=name, nearest=nearest)

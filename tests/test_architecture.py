@@ -24,7 +24,7 @@ CORE = {"app.ports", "app.domain"}
 ALLOWED = {
     "main": {"app.api.app", "app.container", "app.server", "app.startup"},
     "app.server": {"app.settings"},
-    "app.startup": {"app.settings", "app.observability.logs"},
+    "app.startup": {"app.settings", "app.common.process", "app.observability.logs"},
     "app.cli": {"app.commands"},
     "app.commands": {"app"},
     "app.__main__": {"app.cli"},

@@ -1,7 +1,8 @@
 """The render worker: a process that loads every decoder once and forks a child process for each image.
 
 The worker itself never reads a byte of an image. A child has its own memory, a file descriptor for its own image only,
-and limits that it cannot raise. The operating system releases its resources when it ends, for whatever reason.
+limits that it cannot raise, and the restrictions of `app.imaging.sandbox`. The operating system releases its resources
+when it ends, for whatever reason.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 import traceback
 from pathlib import Path
 
+from app.common.process import forbid_inspection
 from app.domain.errors import AppError
 from app.imaging.protocol import (
     MAX_RESPONSE_BYTES,
@@ -26,49 +28,86 @@ from app.imaging.protocol import (
     RESPONSE_HEADER,
     START,
     Outcome,
+    Protection,
     WorkerConfig,
     encode_error,
     encode_rendering,
 )
 from app.imaging.rendering import prepare, render
+from app.imaging.sandbox import end_with_parent, forbid_new_privileges, restrict_files, restrict_system_calls
 
 _READ_BYTES = 1 << 20
 _OUT_OF_MEMORY = 3
 _LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL}
 _GRACE_SECONDS = 1
+_TRIAL_SECONDS = 30
 
 
 def main(descriptor: int, config: WorkerConfig) -> None:
     """Render each file that the pool sends over the socket `descriptor`, until the pool closes the connection."""
     connection = socket.socket(fileno=descriptor)
     prepare()
+    address_space = _mapped_bytes() + config.memory_bytes
+    lacking = _protect()
     # Objects that exist now live as long as this process. A garbage collection in a child would write to their memory
     # pages, and the kernel would copy each of them.
     gc.collect()
     gc.freeze()
-    address_space = _mapped_bytes() + config.memory_bytes
-    connection.sendall(READY)
+    connection.sendall(READY + bytes([lacking]))
     while True:
         message, files, _, _ = socket.recv_fds(connection, 1, 1)
         if not message:
             return
         # A CANCEL that arrives after its rendering has completed is ignored.
         if message == START:
-            outcome, response = _render_in_child(files[0], connection, config, address_space)
+            outcome, response = _render_in_child(files[0], connection, config, address_space, lacking)
             os.close(files[0])
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(RESPONSE_HEADER.pack(outcome, len(response)) + response)
 
 
+def _protect() -> Protection:
+    """Restrict this process and its children permanently. Return what the kernel does not support."""
+    forbid_inspection()
+    lacking = Protection(0)
+    try:
+        forbid_new_privileges()
+        restrict_files()
+    except OSError:
+        lacking |= Protection.LANDLOCK
+    if not _decoders_work_with_filter():
+        lacking |= Protection.SECCOMP
+    return lacking
+
+
+def _decoders_work_with_filter() -> bool:
+    """Return whether a child can install the system call filter and then decode and encode images."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(_TRIAL_SECONDS)
+            restrict_system_calls()
+            prepare()
+            code = 0
+        except Exception:  # noqa: BLE001 - whatever failed, the filter cannot be used
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
+
+
 def _render_in_child(
-    file: int, connection: socket.socket, config: WorkerConfig, address_space: int
+    file: int, connection: socket.socket, config: WorkerConfig, address_space: int, lacking: Protection
 ) -> tuple[Outcome, bytes]:
     read_end, write_end = os.pipe()
+    worker = os.getpid()
     child = os.fork()
     if child == 0:
         connection.close()
         os.close(read_end)
-        _run_child(file, write_end, config, address_space)
+        end_with_parent(worker)
+        _run_child(file, write_end, config, address_space, lacking)
     os.close(write_end)
     response = bytearray()
     try:
@@ -78,7 +117,7 @@ def _render_in_child(
     if stopped is not None:
         os.kill(child, signal.SIGKILL)
     status = _wait(child)
-    # A compromised child may have forked. This also ends every process that is still in the child's process group.
+    # Without seccomp, a compromised child may have forked. This also ends every process in the child's process group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     return (stopped, b"") if stopped is not None else _classify(status, bytes(response))
@@ -119,14 +158,18 @@ def _classify(status: int, response: bytes) -> tuple[Outcome, bytes]:
         return Outcome.COMPLETED, response
     if code == _OUT_OF_MEMORY or -code in _LIMIT_SIGNALS:
         return Outcome.LIMIT_EXCEEDED, b""
+    if code == -signal.SIGSYS:
+        return Outcome.BLOCKED, b""
     return (Outcome.CRASHED if code < 0 else Outcome.FAILED), b""
 
 
-def _run_child(file: int, write_end: int, config: WorkerConfig, address_space: int) -> None:
+def _run_child(file: int, write_end: int, config: WorkerConfig, address_space: int, lacking: Protection) -> None:
     code = 1
     try:
         os.setpgid(0, 0)
         _set_limits(config, address_space)
+        if Protection.SECCOMP not in lacking:
+            restrict_system_calls()
         _write(write_end, _respond(file, config))
         code = 0
     except MemoryError:

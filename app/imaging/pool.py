@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import operator
 import os
 import socket
 import sys
@@ -25,6 +27,7 @@ from app.imaging.protocol import (
     RESPONSE_HEADER,
     START,
     Outcome,
+    Protection,
     ResponseInvalid,
     WorkerConfig,
     decode_response,
@@ -53,6 +56,7 @@ class _Worker:
     def __init__(self, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
         self._process = process
         self._connection = connection
+        self.lacking = Protection(0)
 
     @classmethod
     async def start(cls, config: WorkerConfig) -> Self:
@@ -66,7 +70,8 @@ class _Worker:
             raise
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await worker._read(len(READY))
+                message = await worker._read(len(READY) + 1)
+                worker.lacking = Protection(message[-1])
         except BaseException:
             await worker.end(grace_seconds=0)
             raise
@@ -170,6 +175,11 @@ class RenderPool:
         if error is not None:
             raise RuntimeError("A render process did not start. Its standard error states the cause.") from error
 
+    @property
+    def lacking(self) -> Protection:
+        """How the kernel does not restrict the child processes of some worker, after `start`."""
+        return functools.reduce(operator.or_, (w.lacking for w in self._idle_workers if w), Protection(0))
+
     async def close(self) -> None:
         """Wait for the current renderings, whose time is limited, then end every worker."""
         await asyncio.gather(*self._tasks)
@@ -250,6 +260,9 @@ class RenderPool:
                 raise ImageTooExpensive
             case Outcome.CRASHED:
                 _log.warning("render_worker.crashed")
+                raise ImageCorrupt
+            case Outcome.BLOCKED:
+                _log.warning("render_worker.blocked")
                 raise ImageCorrupt
             case Outcome.FAILED | Outcome.CANCELED:
                 raise RuntimeError(f"The rendering was not completed: {outcome.name.lower()}.")

@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any
 
 from app.domain.errors import AppError, FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge
@@ -19,7 +19,10 @@ from app.domain.renderings import RenderedThumbnail, Rendering
 from app.imaging.options import RenderLimits, RenderOptions
 
 READY, START, CANCEL = b"r", b"s", b"c"
-"""Messages of one byte: the worker has started; render the attached file descriptor; stop the current rendering."""
+"""Messages of one byte: the worker has started; render the attached file descriptor; stop the current rendering.
+
+READY is followed by one more byte, the `Protection` that the worker's children lack.
+"""
 
 RESPONSE_HEADER = struct.Struct("!BI")
 """The outcome, and the length of the response that follows, in bytes."""
@@ -42,6 +45,15 @@ class Outcome(IntEnum):
     FAILED = 3
     """The child process raised an unexpected exception and wrote its traceback to standard error."""
     CANCELED = 4
+    BLOCKED = 5
+    """The child process was ended because it made a system call that only an attacker uses."""
+
+
+class Protection(IntFlag):
+    """How the kernel restricts the child processes."""
+
+    LANDLOCK = 1
+    SECCOMP = 2
 
 
 class ResponseInvalid(Exception):
