@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from app.commands.backup import backup, restore
+from app.commands.doctor import doctor
 from app.commands.reconcile import reconcile
 from app.commands.serve import serve
 from app.commands.users import users
@@ -22,3 +23,4 @@ cli.add_command(reconcile)
 cli.add_command(users)
 cli.add_command(backup)
 cli.add_command(restore)
+cli.add_command(doctor)

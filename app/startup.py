@@ -22,11 +22,16 @@ def configure() -> Settings:
     """Return the settings of this process. Exits with a message that names each invalid setting."""
     settings = read_settings()
     configure_logs(level=settings.log_level, as_text=settings.logs_are_text)
-    for name, nearest in misspelled({*os.environ, *dotenv_values(".env")}):
+    for name, nearest in all_misspelled():
         _log.warning("settings.misspelled", name=name, nearest=nearest)
     if names := sorted(unused(settings)):
         _log.info("settings.unused", names=names)
     return settings
+
+
+def all_misspelled() -> Iterator[tuple[str, str]]:
+    """Yield each variable of the environment and of `.env` that is similar to a setting, with that setting."""
+    return misspelled({*os.environ, *dotenv_values(".env")})
 
 
 def misspelled(names: Iterable[str]) -> Iterator[tuple[str, str]]:
