@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from app.commands.backup import backup, restore
+from app.commands.doctor import doctor
 from app.commands.keys import audit, keys
 from app.commands.reconcile import reconcile
 from app.commands.serve import serve
@@ -25,3 +26,4 @@ cli.add_command(keys)
 cli.add_command(audit)
 cli.add_command(backup)
 cli.add_command(restore)
+cli.add_command(doctor)

@@ -25,11 +25,16 @@ def configure() -> Settings:
     forbid_inspection()
     raise_descriptor_limit()
     configure_logs(level=settings.log_level, as_text=settings.logs_are_text)
-    for name, nearest in misspelled({*os.environ, *dotenv_values(".env")}):
+    for name, nearest in all_misspelled():
         _log.warning("settings.misspelled", name=name, nearest=nearest)
     if names := sorted(unused(settings)):
         _log.info("settings.unused", names=names)
     return settings
+
+
+def all_misspelled() -> Iterator[tuple[str, str]]:
+    """Yield each variable of the environment and of `.env` that is similar to a setting, with that setting."""
+    return misspelled({*os.environ, *dotenv_values(".env")})
 
 
 def misspelled(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,7 @@ ALLOWED = {
     "app.jobs": {"app.jobs", "app.consistency", "app.common", *CORE},
     "app.consistency": {"app.consistency", "app.common", *CORE},
     "app.backup": {"app.backup", "app.consistency", "app.storage.disk", "app.tables.sqlite", "app.common", *CORE},
+    "app.doctor": {"app.doctor", "app.common", *CORE},
     "app.common": {"app.common", *CORE},
     **{
         adapters: {adapters, "app.common", *CORE}
@@ -74,7 +75,7 @@ ONLY_IN = {
     "firebase_admin": ("app.auth",),
     "prometheus_client": ("app.observability",),
     "httpcore": ("app.catalog",),
-    "httpx": ("app.auth", "app.catalog", "app.container"),
+    "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor"),
     "pydantic_settings": ("app.settings_fields",),
 }
 

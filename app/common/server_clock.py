@@ -37,6 +37,11 @@ class ServerClock:
             return wall
         return _EPOCH + elapsed + self._offset
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a response has told the server's time."""
+        return self._offset is not None
+
     def observe(self, date: str) -> None:
         """Use the `Date` header of a response that has just arrived. An invalid header is ignored."""
         try:

@@ -223,7 +223,7 @@ async def test_answers_are_not_cached_and_not_sniffed(service: Service, person: 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 async def test_health_names_what_is_down(service: Service, monkeypatch: pytest.MonkeyPatch, prefix: str):
-    assert (await service.client.get(f"{prefix}/health/live")).json() == {"status": "ok"}
+    assert (await service.client.get(f"{prefix}/health/live")).json() == {"status": "ok", "proxy_trusted": None}
     assert (await service.client.get(f"{prefix}/health/ready")).json() == {"status": "ok"}
 
     async def down() -> None:

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.api.dependencies import ServicesDep
 from app.api.errors import problems
-from app.api.schemas.operations import HealthView
+from app.api.schemas.operations import HealthView, LivenessView
 from app.domain.errors import NotReady
 
 router = APIRouter(prefix="/health", tags=["operations"])
@@ -21,9 +21,12 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 @router.get("/live")
-async def get_liveness() -> HealthView:
+async def get_liveness(request: Request) -> LivenessView:
     """Report that the process responds."""
-    return HealthView()
+    if "x-forwarded-for" not in request.headers:
+        return LivenessView(proxy_trusted=None)
+    # uvicorn replaces the address of the connection by that in a trusted header, with this port.
+    return LivenessView(proxy_trusted=request.client is not None and request.client.port == 0)
 
 
 @router.get("/ready", responses=problems(NotReady))
