@@ -31,7 +31,7 @@ def events(response: httpx.Response) -> Iterator[dict[str, str]]:
 
 def test_what_a_worker_does_is_watched_through_another_process(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
-    with started(environment) as running, httpx.Client(base_url=running.url, timeout=40) as client:
+    with started(environment) as running, httpx.Client(base_url=running.url, timeout=300) as client:
         headers = running.register()
         image = upload(client, {**headers, **ASYNC}, jpeg()).json()
         job = client.get("/api/v1/jobs", headers=headers).json()["items"][0]
@@ -55,7 +55,7 @@ def test_what_a_worker_does_is_watched_through_another_process(tmp_path: Path, a
 
 def test_a_stop_does_not_wait_for_whoever_is_watching(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
-    with started(environment) as running, httpx.Client(base_url=running.url, timeout=40) as client:
+    with started(environment) as running, httpx.Client(base_url=running.url, timeout=300) as client:
         headers = running.register()
         image = upload(client, {**headers, **ASYNC}, jpeg()).json()
         with client.stream("GET", f"/api/v1/images/{image['id']}/events", headers=headers) as response:
@@ -82,7 +82,7 @@ def test_one_process_tells_the_metrics_of_all(tmp_path: Path, aws: AwsEmulator):
         headers = running.register()
 
         def upload_some() -> None:
-            with httpx.Client(base_url=running.url, timeout=40) as client:
+            with httpx.Client(base_url=running.url, timeout=300) as client:
                 for _ in range(5):
                     upload(client, headers, jpeg())
                     upload(client, {**headers, **ASYNC}, jpeg())

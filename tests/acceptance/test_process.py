@@ -66,11 +66,11 @@ def test_a_stop_lets_an_upload_under_way_finish(tmp_path: Path):
 
         content_type = {"Content-Type": "multipart/form-data; boundary=x"}
         response = httpx.post(
-            f"{running.url}/api/v1/images/upload", content=body(), headers={**headers, **content_type}, timeout=30
+            f"{running.url}/api/v1/images/upload", content=body(), headers={**headers, **content_type}, timeout=300
         )
         assert response.status_code == 201
         # uvicorn raises the signal again once everything is closed.
-        assert running.process.wait(30) == -signal.SIGTERM
+        assert running.process.wait(300) == -signal.SIGTERM
         assert "service.stopped" in running.log.read_text()
     with started(environment) as running:
         assert len(httpx.get(f"{running.url}/api/v1/images", headers=headers).json()["items"]) == 1
@@ -104,7 +104,7 @@ def test_uvicorn_starts_the_same_service_and_logs_no_signed_url(tmp_path: Path):
 
 def refused(environment: dict[str, str]) -> str:
     done = subprocess.run(
-        [sys.executable, "main.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "main.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
@@ -161,7 +161,7 @@ def test_a_missing_bucket_stops_the_start_and_says_what_to_run(tmp_path: Path, a
 def test_a_request_that_a_proxy_may_read_differently_is_refused(service: Running, headers: str):
     url = httpx.URL(service.url)
     request = f"POST /api/v1/images/delete HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
-    with socket.create_connection((url.host, url.port or 80), timeout=60) as connection:
+    with socket.create_connection((url.host, url.port or 80), timeout=300) as connection:
         connection.sendall(request.encode() + (b"0\r\n\r\n" if "chunked" in headers else b""))
         response = b""
         while b"}" not in response:

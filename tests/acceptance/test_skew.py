@@ -81,8 +81,8 @@ def test_a_worker_whose_clock_is_wrong_does_its_jobs_without_delay(tmp_path: Pat
                 files = {"file": ("photo.jpg", jpeg())}
                 asynchronously = {**headers, "Prefer": "respond-async"}
                 url = f"{running.url}/api/v1/images"
-                view = httpx.post(f"{url}/upload", files=files, headers=asynchronously, timeout=60).json()
-                with httpx.stream("GET", f"{url}/{view['id']}/events", headers=headers, timeout=120) as events:
+                view = httpx.post(f"{url}/upload", files=files, headers=asynchronously, timeout=300).json()
+                with httpx.stream("GET", f"{url}/{view['id']}/events", headers=headers, timeout=300) as events:
                     said = events.read().decode()
                 assert '"status":"ready"' in said
                 job = httpx.get(f"{running.url}/api/v1/jobs", headers=headers).json()["items"][0]
