@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.aws_emulators import AwsEmulator, free_port, wait_for
+from tests.aws_emulators import AwsEmulator, aws_emulator, free_port, wait_for
 from tests.corpus import MAX_PIXELS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -102,6 +102,12 @@ def started(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[AwsEmulator]:
+    with aws_emulator() as started:
+        yield started
 
 
 @pytest.fixture(scope="session", params=["embedded", "aws"])

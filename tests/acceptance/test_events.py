@@ -95,14 +95,18 @@ def test_one_process_tells_the_metrics_of_all(tmp_path: Path, aws: AwsEmulator):
                 thread.join()
             working.wait_until_logged("job.completed", times=20)
             processes = {int(found[1]) for path in shared.iterdir() if (found := re.search(r"_(\d+)\.db", path.name))}
-            told = [httpx.get(f"{running.url}/metrics").text for _ in range(8)]
-            told.append(httpx.get(f"http://127.0.0.1:{environment['METRICS_PORT']}/metrics").text)
+            # The worker may also run jobs that other tests have left in the table.
+            fewest = working.log.read_text().count("job.completed")
+            pages = [httpx.get(f"{running.url}/metrics").text for _ in range(8)]
+            pages.append(httpx.get(f"http://127.0.0.1:{environment['METRICS_PORT']}/metrics").text)
+            most = working.log.read_text().count("job.completed")
+    assert fewest >= 20
     assert len(processes - {os.getpid()}) == 3
-    for text in told:
+    for text in pages:
         assert total(text, "images_total") == 40
         assert total(text, 'http_requests_total{method="POST",route="/images/upload"') == 40
-        assert total(text, 'jobs_total{kind="render",outcome="completed"') == 20
-        assert total(text, 'render_seconds_count{outcome="rendered"') == 40
+        assert total(text, 'jobs_total{kind="render",outcome="completed"') in range(fewest, most + 1)
+        assert total(text, 'render_seconds_count{outcome="rendered"') >= 20 + fewest
 
 
 def total(text: str, beginning: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from app.container.container import open_container
 from app.container.use_cases import Container
 from app.observability.logs import configure_logs
 from app.settings import Settings
-from tests.aws_emulators import AwsEmulator
+from tests.aws_emulators import AwsEmulator, aws_emulator
 from tests.pictures import jpeg
 
 BASE_URL = "http://service.test"
@@ -131,6 +131,12 @@ def aws_settings(folder: Path, aws: AwsEmulator, **changes: Any) -> Settings:
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     async with running(embedded_settings(tmp_path_factory.mktemp("data"))) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[AwsEmulator]:
+    with aws_emulator() as started:
+        yield started
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "aws"])

@@ -12,8 +12,10 @@ import pytest_asyncio
 
 from app.container import backends
 from app.settings import Settings
-from tests.api.conftest import Service, aws_settings, embedded_settings, running
+from tests.api.conftest import Service, aws, aws_settings, embedded_settings, running
 from tests.aws_emulators import AwsEmulator
+
+__all__ = ["aws"]
 
 STORE = "https://images.example.com"
 

@@ -1,0 +1,15 @@
+"""What the contract tests share: one AWS emulator, started once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.aws_emulators import AwsEmulator, aws_emulator
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[AwsEmulator]:
+    with aws_emulator() as started:
+        yield started
