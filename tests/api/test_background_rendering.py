@@ -95,6 +95,17 @@ async def test_failed_thumbnails_are_made_again_when_asked_for(both: Service):
     assert {(t["status"], t["attempts"]) for t in again["thumbnails"]} == {("failed", 2)}
 
 
+async def test_requests_for_thumbnails_are_limited(service: Service, person: Person):
+    accepted = (await upload(person, CUT_SHORT)).json()
+    await settled(person, accepted["id"])
+    limit = service.services.thumbnails.job_spec.rate_limit
+    assert limit
+    for _ in range(limit.limit):
+        await service.services.jobs._limiter.count(limit, person.tokens["user"]["id"])
+    response = await person.request("POST", f"/images/{accepted['id']}/thumbnails")
+    assert (response.status_code, response.json()["code"]) == (429, "too_many_attempts")
+
+
 async def test_nothing_changes_where_no_thumbnail_has_failed(person: Person):
     image = (await person.upload()).json()
     response = await person.request("POST", f"/images/{image['id']}/thumbnails")
