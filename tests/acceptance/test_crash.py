@@ -88,7 +88,7 @@ async def reconcile_later(environment: dict[str, str]) -> ReconcileReport:
 
 
 @pytest.mark.parametrize("backend", ["embedded", "aws"])
-def test_what_was_acknowledged_survives_and_leftovers_are_cleared(tmp_path: Path, backend: str, aws: AwsEmulator):
+def test_acknowledged_uploads_survive_a_crash_and_leftovers_are_deleted(tmp_path: Path, backend: str, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws if backend == "aws" else None)
     with started(environment) as running:
         headers = running.register()

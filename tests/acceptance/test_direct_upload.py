@@ -23,7 +23,7 @@ def peak(running: Running) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and forgets a process's peak")
-def test_forty_megabytes_go_past_the_memory_of_the_service(service: Running, tmp_path: Path):
+def test_direct_upload_of_forty_megabytes_uses_no_memory_of_the_service(service: Running, tmp_path: Path):
     picture = jpeg(3000, 2000)
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(picture + hashlib.shake_256(b"noise").digest(SIZE - len(picture)))

@@ -29,7 +29,7 @@ def events(response: httpx.Response) -> Iterator[dict[str, str]]:
             event = {}
 
 
-def test_what_a_worker_does_is_watched_through_another_process(tmp_path: Path, aws: AwsEmulator):
+def test_progress_of_a_worker_is_streamed_by_another_process(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
     with started(environment) as running, httpx.Client(base_url=running.url, timeout=300) as client:
         headers = running.register()
@@ -53,7 +53,7 @@ def test_what_a_worker_does_is_watched_through_another_process(tmp_path: Path, a
         assert "data:" not in again.text
 
 
-def test_a_stop_does_not_wait_for_whoever_is_watching(tmp_path: Path, aws: AwsEmulator):
+def test_shutdown_does_not_wait_for_event_streams(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
     with started(environment) as running, httpx.Client(base_url=running.url, timeout=300) as client:
         headers = running.register()
@@ -66,7 +66,7 @@ def test_a_stop_does_not_wait_for_whoever_is_watching(tmp_path: Path, aws: AwsEm
         assert running.process.wait(20) == -signal.SIGTERM
 
 
-def test_one_process_tells_the_metrics_of_all(tmp_path: Path, aws: AwsEmulator):
+def test_metrics_of_one_process_include_all_processes(tmp_path: Path, aws: AwsEmulator):
     shared = tmp_path / "metrics"
     shared.mkdir()
     environment = environment_for(

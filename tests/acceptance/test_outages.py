@@ -144,7 +144,7 @@ def check(running: Running, headers: Mapping[str, str], clients: list[Client]) -
 
 
 @pytest.mark.slow
-def test_an_outage_of_each_dependency_loses_nothing_and_passes(tmp_path: Path, aws: AwsEmulator):
+def test_outage_of_each_dependency_loses_no_data(tmp_path: Path, aws: AwsEmulator):
     direct = environment_for(tmp_path / "data", aws)
     with FaultProxy(aws.url, seed=1).listening() as proxy:
         shaken = dataclasses.replace(aws, url=proxy.url)

@@ -47,7 +47,7 @@ def upload_some(running: Running, headers: dict[str, str], *, seeds: range) -> l
     return views
 
 
-def test_what_came_after_the_copy_is_kept_and_adopted(tmp_path: Path):
+def test_images_added_after_the_backup_are_kept_and_adopted(tmp_path: Path):
     environment = environment_for(tmp_path / "data")
     data, copy = tmp_path / "data", tmp_path / "copy.db"
     with started(environment) as running:

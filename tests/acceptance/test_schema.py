@@ -39,7 +39,7 @@ def catalog() -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_no_answer_that_is_not_described(tmp_path: Path):
+def test_schemathesis_finds_no_undocumented_response(tmp_path: Path):
     with catalog() as url, started(environment_for(tmp_path / "data", PRODUCT_CATALOG_URL=url)) as running:
         headers = running.register()
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{running.url}/openapi.json"]

@@ -70,7 +70,7 @@ def test_uploads_in_flight_survive_workers_whose_clocks_are_wrong(tmp_path: Path
         assert {key.split("/")[2] for key in originals} == {response.json()["id"] for response in responses}
 
 
-def test_a_worker_whose_clock_is_wrong_does_its_jobs_without_delay(tmp_path: Path, aws: AwsEmulator):
+def test_worker_with_a_wrong_clock_processes_jobs_without_delay(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
     with started(environment) as running:
         headers = running.register()

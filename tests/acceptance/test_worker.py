@@ -92,7 +92,7 @@ def me(running: Running, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_jobs_whose_workers_are_killed_are_done_once(tmp_path: Path, aws: AwsEmulator):
+def test_jobs_of_killed_workers_complete_once(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws)
     dead_letters(aws)
     with started(environment) as running:
@@ -140,7 +140,7 @@ def wait_for_dead_letters(aws: AwsEmulator) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(tmp_path: Path, aws: AwsEmulator):
+def test_stopped_worker_leaves_its_jobs_to_the_next_worker(tmp_path: Path, aws: AwsEmulator):
     # With a queue of its own: other workers that were killed may have left messages hidden in the one they shared.
     aws = dataclasses.replace(aws, queue=aws.make_queue())
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.queue)
@@ -162,7 +162,7 @@ def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(tmp_path: Path, aw
 
 
 @pytest.mark.slow
-def test_a_service_that_is_killed_does_its_jobs_when_it_is_back(tmp_path: Path):
+def test_killed_service_completes_its_jobs_after_a_restart(tmp_path: Path):
     environment = environment_for(tmp_path / "data")
     large = [jpeg(2000, 1500, seed=seed) for seed in range(4)] * 25
     with started(environment) as running:
