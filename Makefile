@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 
 .PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-web vendor bench lock upgrade
+  test-ministack test-mutation test-openapi test-generated-clients test-slow test-web vendor bench lock upgrade
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -27,7 +27,7 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-openapi test-generated-clients test-emulators test-firebase test-web test-clients
+check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -41,6 +41,10 @@ format: $(VENV)/.dev
 # The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait.
 test: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses 3 --dist loadfile
+
+# The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
+test-slow: $(VENV)/.dev
+	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
 

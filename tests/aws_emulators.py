@@ -98,7 +98,7 @@ def moto_server() -> Iterator[str]:
         yield url
     finally:
         process.kill()  # it keeps nothing, and takes seconds to stop when asked
-        process.wait(10)
+        process.wait(60)
 
 
 def free_port() -> int:
@@ -108,11 +108,11 @@ def free_port() -> int:
         return port
 
 
-def wait_for(url: str, *, seconds: float = 30) -> None:
+def wait_for(url: str, *, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            if httpx.get(url, timeout=1).status_code < 500:
+            if httpx.get(url, timeout=30).status_code < 500:
                 return
         except httpx.TransportError:
             time.sleep(0.05)

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
 
+import botocore.session
+import httpx._config
+import httpx._transports.default as httpx_transports
 import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.patience import LIMITS, SECONDS
+
+# Each new AWS client reads some hundred files, and each new HTTP client parses all root certificates.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ssl_context)  # type: ignore[attr-defined]
+
+# The default of HTTP clients, five seconds, is too short for a busy machine.
+for phase in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, phase, SECONDS)
+
+# On a busy machine, an example may take any time. `make test-slow` selects `thorough` with an option of pytest.
+settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=20)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=200)
+settings.load_profile("quick")
 
 _AWS = re.compile(r"aws|dynamodb|s3|sqs")
 
@@ -24,18 +44,9 @@ def _needs_aws(item: pytest.Item) -> bool:
     return "aws" in getattr(item, "fixturenames", ()) or _AWS.search(parameters) is not None
 
 
-_TIME_LIMITS = {
-    "app.tables.dynamodb.table": ["_CALL_SECONDS"],
-    "app.queues.sqs": ["_CALL_SECONDS"],
-    "app.storage.s3.store": ["_CALL_SECONDS", "_TRANSFER_SECONDS"],
-}
-_PATIENCE_SECONDS = 120
-
-
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the adapters wait longer than in production: an emulator on a busy machine may take many seconds."""
-    for name, constants in _TIME_LIMITS.items():
+    for name, constants in LIMITS.items():
         if module := sys.modules.get(name):
             for constant in constants:
-                monkeypatch.setattr(module, constant, _PATIENCE_SECONDS)
+                monkeypatch.setattr(module, constant, SECONDS)

@@ -10,7 +10,8 @@ from aiobotocore.config import AioConfig
 from app.container.aws import AwsClient, open_aws_client
 from app.doctor.finding import Finding, failed, passed
 from app.doctor.local import compare_clocks
-from app.settings import AwsService, Settings
+from app.settings import Settings
+from app.settings_fields import AwsService
 
 _CONFIG = AioConfig(
     connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}

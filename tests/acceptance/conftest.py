@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from tests.aws_emulators import AwsEmulator, aws_emulator, free_port, wait_for
+from tests.corpus import MAX_PIXELS
 
 ROOT = Path(__file__).parent.parent.parent
-CORPUS = ROOT.parent / "shared" / "corpus"
 PASSWORD = "a long enough passphrase"
 
 
@@ -33,7 +33,7 @@ class Running:
     def register(self) -> dict[str, str]:
         """Make an account and return the header that speaks for it."""
         body = {"email": f"person-{uuid4().hex}@example.com", "password": PASSWORD}
-        response = httpx.post(f"{self.url}/api/v1/auth/register", json=body)
+        response = httpx.post(f"{self.url}/api/v1/auth/register", json=body, timeout=300)
         assert response.status_code == 201, response.text
         return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
@@ -43,7 +43,7 @@ class Running:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        return self.process.wait(60)
+        return self.process.wait(300)
 
 
 def descendants(pid: int) -> list[int]:
@@ -73,10 +73,20 @@ def environment_for(folder: Path, aws: AwsEmulator | None = None, **more: str) -
     return {**environment, **more}
 
 
+PATIENT = ("-m", "tests.patience")
+
+
+def patient(environment: Mapping[str, str], *command: str) -> tuple[str, ...]:
+    """Return the command, with longer time limits if it uses an AWS emulator."""
+    return (*PATIENT, *command) if environment.get("BACKEND") == "aws" else command
+
+
 @contextmanager
 def started(
-    environment: dict[str, str], *, command: tuple[str, ...] = ("main.py",), root: Path = ROOT
+    environment: dict[str, str], *, command: tuple[str, ...] | None = None, root: Path = ROOT
 ) -> Iterator[Running]:
+    """Start the service, with longer time limits unless `command` is given; wait until it is ready."""
+    command = command or patient(environment, "main.py")
     log = Path(environment["DATA_DIR"]).with_suffix(".log")
     with log.open("ab") as output:
         process = subprocess.Popen([sys.executable, *command], cwd=root, env=environment, stderr=output)
@@ -96,8 +106,8 @@ def started(
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as opened:
-        yield opened
+    with aws_emulator() as started:
+        yield started
 
 
 @pytest.fixture(scope="session", params=["embedded", "aws"])
@@ -105,7 +115,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("service") / "data"
     aws: AwsEmulator | None = request.getfixturevalue("aws") if request.param == "aws" else None
     # The corpus specifies the responses for this limit.
-    with started(environment_for(folder, aws, MAX_PIXELS="50000000")) as running:
+    with started(environment_for(folder, aws, MAX_PIXELS=str(MAX_PIXELS))) as running:
         yield running
 
 

@@ -1,4 +1,7 @@
-"""Acceptance tests with real and malicious images, multipart bodies and filenames, sent over HTTP."""
+"""Acceptance tests with valid and malicious images, multipart bodies and filenames, sent over HTTP.
+
+The images and filenames are those of `tests.corpus`, and in addition those of the folder ../shared/corpus if it exists.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,31 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
 from PIL import Image
 
-from tests.acceptance.conftest import CORPUS, Running, upload
+from tests.acceptance.conftest import ROOT, Running, upload
+from tests.corpus import cases
+from tests.corpus.case import Case, Color
+from tests.corpus.filenames import FILENAMES
 from tests.pictures import jpeg, transparent_png
 
-pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="requires the corpus of test images in ../shared/corpus")
+FOLDER = ROOT.parent / "shared" / "corpus"
+# The backend does not influence which images are accepted.
+pytestmark = pytest.mark.parametrize(
+    "service", ["embedded", pytest.param("aws", marks=pytest.mark.slow)], indirect=True
+)
 
 MEMORY_MARGIN = 64 * 1024 * 1024
+COLOR_TOLERANCE = 60
 
 
 @pytest.fixture
 def client(service: Running) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=service.url, timeout=60) as opened:
+    with httpx.Client(base_url=service.url, timeout=300) as opened:
         yield opened
 
 
@@ -32,58 +44,25 @@ def headers(service: Running) -> dict[str, str]:
     return service.register()
 
 
-def rows() -> list[dict[str, str]]:
-    with (CORPUS / "manifest.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def expected_statuses(row: dict[str, str]) -> set[int]:
-    statuses = set(map(int, re.findall(r"\b\d{3}\b", row["expected_http"])))
-    return statuses | set(range(400, 500)) if "any 4xx" in row["expected_http"] else statuses
-
-
-def test_every_image_gets_the_expected_response(service: Running, client: httpx.Client, headers: dict[str, str]):
-    for data in (jpeg(2000, 1500), transparent_png()) * 4:
-        upload(client, headers, data)
-    before = service.memory()
-
-    def upload_and_check(row: dict[str, str]) -> list[str]:
-        response = upload(client, headers, (CORPUS / row["file"]).read_bytes())
-        if response.status_code not in expected_statuses(row):
-            return [f"{row['file']}: {response.status_code}, not {row['expected_http']}: {response.text[:200]}"]
-        return [f"{row['file']}: {failure}" for failure in failures_of(client, row, response)]
-
-    with ThreadPoolExecutor(4) as pool:
-        failures = [failure for of_one_row in pool.map(upload_and_check, rows()) for failure in of_one_row]
-    assert failures == []
-    assert service.process.poll() is None
-    assert service.memory() < before + MEMORY_MARGIN
-    assert upload(client, headers, jpeg()).status_code == 201
-
-
-def failures_of(client: httpx.Client, row: dict[str, str], response: httpx.Response) -> Iterator[str]:
-    if response.status_code != 201:
-        assert response.headers["content-type"] == "application/problem+json"
+def cases_in_folder() -> Iterator[Case]:
+    if not FOLDER.exists():
         return
-    view = response.json()
-    if not row["file"].startswith("good/"):
-        return
-    width, height = int(row["upright_width"]), int(row["upright_height"])
-    if (view["width"], view["height"]) != (width, height):
-        yield f"{view['width']}x{view['height']}, not {width}x{height}"
-    for thumbnail in view["thumbnails"]:
-        data = client.get(thumbnail["url"]).content
-        with Image.open(io.BytesIO(data)) as image:
-            scale = min(1, thumbnail["size"] / max(width, height))
-            if any(abs(a - max(1, b * scale)) > 1 for a, b in zip(image.size, (width, height), strict=True)):
-                yield f"the thumbnail is {image.size} for {width}x{height}"
-            if row["alpha"] == "True" and "A" not in image.getbands() and has_transparency(row):
-                yield "the thumbnail has no transparency"
-            if image.info.keys() & {"exif", "xmp", "icc_profile", "comment"}:
-                yield f"the thumbnail has metadata: {sorted(image.info)}"
-        for forbidden in forbidden_bytes(row):
-            if forbidden in data:
-                yield f"the thumbnail contains {forbidden!r}"
+    with (FOLDER / "manifest.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            make = (FOLDER / row["file"]).read_bytes
+            if not row["file"].startswith("good/"):
+                yield Case(row["file"], make, expected_statuses(row))
+                continue
+            size = int(row["upright_width"]), int(row["upright_height"])
+            is_transparent = row["alpha"] == "True" and has_transparency(row)
+            yield Case(
+                row["file"], make, size=size, is_transparent=is_transparent, forbidden=tuple(forbidden_bytes(row))
+            )
+
+
+def expected_statuses(row: dict[str, str]) -> frozenset[int]:
+    statuses = frozenset(map(int, re.findall(r"\b\d{3}\b", row["expected_http"])))
+    return statuses | frozenset(range(400, 500)) if "any 4xx" in row["expected_http"] else statuses
 
 
 def has_transparency(row: dict[str, str]) -> bool:
@@ -100,8 +79,65 @@ def forbidden_bytes(row: dict[str, str]) -> list[bytes]:
     return [word.encode() for word in words if word.isprintable()]
 
 
+def test_every_image_gets_the_expected_response(service: Running, client: httpx.Client, headers: dict[str, str]):
+    for data in (jpeg(2000, 1500), transparent_png()) * 4:
+        upload(client, headers, data)
+    before = service.memory()
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(partial(failures_of, client, headers), [*cases(), *cases_in_folder()])
+        failures = [failure for of_one_case in found for failure in of_one_case]
+    assert failures == []
+    assert service.process.poll() is None
+    assert service.memory() < before + MEMORY_MARGIN
+    assert upload(client, headers, jpeg()).status_code == 201
+
+
+def failures_of(client: httpx.Client, headers: dict[str, str], case: Case) -> list[str]:
+    response = upload(client, headers, case.make())
+    if response.status_code not in case.statuses:
+        return [f"{case.name}: {response.status_code}, not {sorted(case.statuses)}: {response.text[:200]}"]
+    if response.status_code == 201:
+        return [f"{case.name}: {failure}" for failure in failures_of_thumbnails(client, response, case)]
+    assert response.headers["content-type"] == "application/problem+json"
+    code = response.json()["code"]
+    return [f"{case.name}: {code}, not {case.code}"] if case.code not in (None, code) else []
+
+
+def failures_of_thumbnails(client: httpx.Client, response: httpx.Response, case: Case) -> Iterator[str]:
+    view = response.json()
+    if not case.size:
+        return
+    if (view["width"], view["height"]) != case.size:
+        yield f"{view['width']}x{view['height']}, not {case.size}"
+    for thumbnail in view["thumbnails"]:
+        data = client.get(thumbnail["url"]).content
+        with Image.open(io.BytesIO(data)) as image:
+            scale = min(1, thumbnail["size"] / max(case.size))
+            if any(abs(a - max(1, b * scale)) > 1 for a, b in zip(image.size, case.size, strict=True)):
+                yield f"the thumbnail is {image.size} for {case.size}"
+            if case.is_transparent and "A" not in image.getbands():
+                yield "the thumbnail has no transparency"
+            if image.info.keys() & {"exif", "xmp", "icc_profile", "comment"}:
+                yield f"the thumbnail has metadata: {sorted(image.info)}"
+            if case.quadrants and not shows(image.convert("RGB"), case.quadrants):
+                yield f"the thumbnail does not show {case.quadrants}"
+        for forbidden in case.forbidden:
+            if forbidden in data:
+                yield f"the thumbnail contains {forbidden!r}"
+
+
+def shows(image: Image.Image, quadrants: tuple[Color, ...]) -> bool:
+    width, height = image.size
+    pixels = [image.getpixel((x, y)) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
+    return all(
+        isinstance(pixel, tuple) and all(abs(a - b) <= COLOR_TOLERANCE for a, b in zip(pixel, color, strict=True))
+        for pixel, color in zip(pixels, quadrants, strict=True)
+    )
+
+
+@pytest.mark.skipif(not FOLDER.exists(), reason="requires the folder ../shared/corpus")
 def test_every_multipart_body_gets_the_expected_status(service: Running, client: httpx.Client, headers: dict[str, str]):
-    bodies = sorted((CORPUS / "multipart").glob("*.http"))
+    bodies = sorted((FOLDER / "multipart").glob("*.http"))
     assert bodies
     for path in bodies:
         specification = path.with_suffix(".yaml").read_text()
@@ -118,9 +154,8 @@ def test_every_multipart_body_gets_the_expected_status(service: Running, client:
 
 
 def test_every_filename_is_treated_as_data(service: Running, client: httpx.Client, headers: dict[str, str]):
-    names = json.loads((CORPUS / "filenames.json").read_text())
-    assert names
-    for name in names:
+    more = json.loads((FOLDER / "filenames.json").read_text()) if FOLDER.exists() else []
+    for name in [*FILENAMES, *more]:
         # Browsers percent-encode quotes and line breaks (WHATWG HTML, multipart form data).
         encoded = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
         body = (

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.acceptance.conftest import environment_for, started, upload
-from tests.acceptance.worker_process import keys, worker
+from tests.acceptance.worker_process import WORKER, keys, worker
 from tests.aws_emulators import AwsEmulator
 from tests.fault_proxy import FaultProxy
 from tests.pictures import jpeg
@@ -26,11 +26,11 @@ def test_objects_of_an_image_deleted_while_the_store_was_down_go_within_a_minute
         # Clients follow signed URLs to the emulator itself.
         more = {"LOCALSTACK_ENDPOINT_URL": proxy.url, "S3_PRESIGNED_URL_ENDPOINT": aws.url}
         environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue(), **more)
-        running = stack.enter_context(started(environment))
+        running = stack.enter_context(started(environment, command=("main.py",)))
         worker_environment = {**environment, "DATA_DIR": str(tmp_path / "worker")}
-        stack.enter_context(worker(worker_environment, name="worker"))
+        stack.enter_context(worker(worker_environment, name="worker", command=WORKER))
         headers = running.register()
-        client = stack.enter_context(httpx.Client(base_url=running.url, timeout=120))
+        client = stack.enter_context(httpx.Client(base_url=running.url, timeout=300))
         views = [upload(client, headers, jpeg(seed=seed)).json() for seed in range(3)]
         prefix = f"images/{client.get('/api/v1/auth/me', headers=headers).json()['id']}/"
         assert len(keys(aws, prefix)) == 15

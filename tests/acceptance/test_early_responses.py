@@ -72,7 +72,7 @@ class Connection:
 @contextmanager
 def connected(running: Running) -> Iterator[Connection]:
     url = httpx.URL(running.url)
-    with socket.create_connection((url.host, url.port or 80), timeout=30) as opened:
+    with socket.create_connection((url.host, url.port or 80), timeout=300) as opened:
         yield Connection(opened)
 
 
@@ -96,7 +96,7 @@ def chunk(data: bytes) -> bytes:
     ],
 )
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_response_arrives_while_the_body_is_sent(
+def test_response_arrives_while_the_body_is_sent(
     server: Running, authorization: str, line: str, headers: list[str], status: int, framing: str
 ):
     # A form that is refused at once: its file comes without the fields that have to come before it.
@@ -115,10 +115,10 @@ def test_a_response_arrives_while_the_body_is_sent(
         assert (int(response.headers["Content-Length"]) == len(content)) or method == "HEAD"
         assert not connection.has_ended(within_seconds=0.1)
         connection.socket.sendall(rest)
-        assert connection.has_ended(within_seconds=30)
+        assert connection.has_ended(within_seconds=300)
 
 
-def test_a_client_that_waits_for_100_gets_the_response_alone(server: Running):
+def test_client_that_waits_for_100_receives_only_the_final_response(server: Running):
     with connected(server) as connection:
         connection.request(UPLOAD, FORM, "Content-Length: 1000000", "Expect: 100-continue")
         # HTTPResponse skips a 100 Continue: look at what came first.
@@ -127,7 +127,7 @@ def test_a_client_that_waits_for_100_gets_the_response_alone(server: Running):
         assert not connection.has_ended(within_seconds=0.1)
 
 
-def test_a_client_that_disconnects_gives_its_place_to_another(server: Running):
+def test_disconnected_client_frees_its_draining_slot(server: Running):
     for _ in range(MAX_CONNECTIONS + 1):
         with connected(server) as connection:
             connection.request(UPLOAD, FORM, "Content-Length: 1000000", "Expect: 100-continue")
@@ -142,7 +142,7 @@ def is_drained(server: Running) -> bool:
         return not connection.has_ended(within_seconds=0.1)
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -156,10 +156,10 @@ def test_no_more_connections_than_the_limit_are_drained(server: Running):
         for connection in opened:
             connection.request(UPLOAD, FORM, "Content-Length: 1000000")
             assert connection.response()[0].status == 401
-        assert opened[-1].has_ended(within_seconds=30)
+        assert opened[-1].has_ended(within_seconds=300)
         assert not opened[-2].has_ended(within_seconds=0)
         opened[0].socket.sendall(bytes(1_000_000))
-        assert opened[0].has_ended(within_seconds=30)
+        assert opened[0].has_ended(within_seconds=300)
         wait_until(lambda: is_drained(server))
 
 
@@ -176,7 +176,7 @@ def test_no_more_bytes_than_the_limit_are_drained_and_none_are_kept_in_memory(se
     assert server.memory() - before < 16 * MIB
 
 
-def test_a_stream_of_events_is_not_cut_short_by_a_body(server: Running):
+def test_event_stream_is_not_ended_by_a_request_body(server: Running):
     headers = server.register()
     with httpx.Client(base_url=server.url) as client:
         image_id = upload(client, headers, jpeg()).json()["id"]
@@ -190,10 +190,10 @@ def test_a_stream_of_events_is_not_cut_short_by_a_body(server: Running):
         response, content = connection.response("GET")
         assert response.status == 200
         assert content.startswith(b"event: image")
-        assert connection.has_ended(within_seconds=30)
+        assert connection.has_ended(within_seconds=300)
 
 
-def test_a_body_that_becomes_malformed_after_the_response_logs_no_trace(server: Running):
+def test_malformed_body_after_the_response_logs_no_stack_trace(server: Running):
     warnings = server.log.read_text().count("Invalid HTTP request")
     with connected(server) as connection:
         connection.request(UPLOAD, FORM, "Transfer-Encoding: chunked")
@@ -207,16 +207,17 @@ def test_a_body_that_becomes_malformed_after_the_response_logs_no_trace(server: 
 
 
 @pytest.mark.parametrize("implementation", ["h11", "httptools"])
-def test_a_connection_that_is_drained_does_not_delay_a_stop(tmp_path: Path, implementation: str):
+def test_draining_does_not_delay_the_shutdown(tmp_path: Path, implementation: str):
     with started_with(implementation, tmp_path / "data") as running, connected(running) as connection:
         connection.request(UPLOAD, FORM, "Content-Length: 1000000")
         connection.response()
         assert not connection.has_ended(within_seconds=0.1)
         running.process.terminate()
-        running.process.wait(20)  # draining alone would take up to 30 s
+        running.process.wait(20)  # The limit is part of the test: draining alone takes up to 30 s.
     assert "Traceback" not in running.log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["h11"], indirect=True)
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.status))
@@ -224,6 +225,7 @@ def test_node_fetch_loses_no_response(server: Running, case: Case):
     lose_none(server, FETCH["Node fetch"], case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["h11"], indirect=True)
 @pytest.mark.parametrize("client", CURL)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.status))

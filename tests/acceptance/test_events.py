@@ -29,9 +29,9 @@ def events(response: httpx.Response) -> Iterator[dict[str, str]]:
             event = {}
 
 
-def test_what_a_worker_does_is_watched_through_another_process(tmp_path: Path, aws: AwsEmulator):
+def test_progress_of_a_worker_is_streamed_by_another_process(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
-    with started(environment) as running, httpx.Client(base_url=running.url, timeout=40) as client:
+    with started(environment) as running, httpx.Client(base_url=running.url, timeout=300) as client:
         headers = running.register()
         image = upload(client, {**headers, **ASYNC}, jpeg()).json()
         job = client.get("/api/v1/jobs", headers=headers).json()["items"][0]
@@ -53,9 +53,9 @@ def test_what_a_worker_does_is_watched_through_another_process(tmp_path: Path, a
         assert "data:" not in again.text
 
 
-def test_a_stop_does_not_wait_for_whoever_is_watching(tmp_path: Path, aws: AwsEmulator):
+def test_shutdown_does_not_wait_for_event_streams(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.make_queue())
-    with started(environment) as running, httpx.Client(base_url=running.url, timeout=40) as client:
+    with started(environment) as running, httpx.Client(base_url=running.url, timeout=300) as client:
         headers = running.register()
         image = upload(client, {**headers, **ASYNC}, jpeg()).json()
         with client.stream("GET", f"/api/v1/images/{image['id']}/events", headers=headers) as response:
@@ -66,7 +66,7 @@ def test_a_stop_does_not_wait_for_whoever_is_watching(tmp_path: Path, aws: AwsEm
         assert running.process.wait(20) == -signal.SIGTERM
 
 
-def test_one_process_tells_the_metrics_of_all(tmp_path: Path, aws: AwsEmulator):
+def test_metrics_of_one_process_include_all_processes(tmp_path: Path, aws: AwsEmulator):
     shared = tmp_path / "metrics"
     shared.mkdir()
     environment = environment_for(
@@ -82,7 +82,7 @@ def test_one_process_tells_the_metrics_of_all(tmp_path: Path, aws: AwsEmulator):
         headers = running.register()
 
         def upload_some() -> None:
-            with httpx.Client(base_url=running.url, timeout=40) as client:
+            with httpx.Client(base_url=running.url, timeout=300) as client:
                 for _ in range(5):
                     upload(client, headers, jpeg())
                     upload(client, {**headers, **ASYNC}, jpeg())
@@ -95,14 +95,18 @@ def test_one_process_tells_the_metrics_of_all(tmp_path: Path, aws: AwsEmulator):
                 thread.join()
             working.wait_until_logged("job.completed", times=20)
             processes = {int(found[1]) for path in shared.iterdir() if (found := re.search(r"_(\d+)\.db", path.name))}
-            told = [httpx.get(f"{running.url}/metrics").text for _ in range(8)]
-            told.append(httpx.get(f"http://127.0.0.1:{environment['METRICS_PORT']}/metrics").text)
+            # The worker may also run jobs that other tests have left in the table.
+            fewest = working.log.read_text().count("job.completed")
+            pages = [httpx.get(f"{running.url}/metrics").text for _ in range(8)]
+            pages.append(httpx.get(f"http://127.0.0.1:{environment['METRICS_PORT']}/metrics").text)
+            most = working.log.read_text().count("job.completed")
+    assert fewest >= 20
     assert len(processes - {os.getpid()}) == 3
-    for text in told:
+    for text in pages:
         assert total(text, "images_total") == 40
         assert total(text, 'http_requests_total{method="POST",route="/images/upload"') == 40
-        assert total(text, 'jobs_total{kind="render",outcome="completed"') == 20
-        assert total(text, 'render_seconds_count{outcome="rendered"') == 40
+        assert total(text, 'jobs_total{kind="render",outcome="completed"') in range(fewest, most + 1)
+        assert total(text, 'render_seconds_count{outcome="rendered"') >= 20 + fewest
 
 
 def total(text: str, beginning: str) -> float:

@@ -21,7 +21,7 @@ from tests.aws_emulators import AwsEmulator
 from tests.pictures import jpeg
 
 
-def test_an_unauthenticated_upload_is_refused_after_64_kib(service: Running):
+def test_unauthenticated_upload_is_rejected_within_64_kib(service: Running):
     url = httpx.URL(service.url)
     with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
         head = (
@@ -43,14 +43,14 @@ def test_an_unauthenticated_upload_is_refused_after_64_kib(service: Running):
         assert sent <= 64 * 1024
 
 
-def test_a_client_that_offers_http_2_is_served_over_http_1(service: Running):
+def test_client_that_offers_http_2_is_served_over_http_1(service: Running):
     headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAAA"}
     form = {"username": "nobody@example.com", "password": "a wrong passphrase"}
     response = httpx.post(f"{service.url}/api/v1/auth/token", data=form, headers=headers)
     assert response.json()["code"] == "credentials_invalid"
 
 
-def test_a_stop_lets_an_upload_under_way_finish(tmp_path: Path):
+def test_shutdown_waits_for_running_uploads(tmp_path: Path):
     environment = environment_for(tmp_path / "data")
     with started(environment) as running:
         headers = running.register()
@@ -66,11 +66,11 @@ def test_a_stop_lets_an_upload_under_way_finish(tmp_path: Path):
 
         content_type = {"Content-Type": "multipart/form-data; boundary=x"}
         response = httpx.post(
-            f"{running.url}/api/v1/images/upload", content=body(), headers={**headers, **content_type}, timeout=30
+            f"{running.url}/api/v1/images/upload", content=body(), headers={**headers, **content_type}, timeout=300
         )
         assert response.status_code == 201
         # uvicorn raises the signal again once everything is closed.
-        assert running.process.wait(30) == -signal.SIGTERM
+        assert running.process.wait(300) == -signal.SIGTERM
         assert "service.stopped" in running.log.read_text()
     with started(environment) as running:
         assert len(httpx.get(f"{running.url}/api/v1/images", headers=headers).json()["items"]) == 1
@@ -104,14 +104,14 @@ def test_uvicorn_starts_the_same_service_and_logs_no_signed_url(tmp_path: Path):
 
 def refused(environment: dict[str, str]) -> str:
     done = subprocess.run(
-        [sys.executable, "main.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "main.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     return done.stderr
 
 
-def test_a_start_that_cannot_work_says_why_without_a_trace(tmp_path: Path):
+def test_failed_start_explains_the_reason_without_a_stack_trace(tmp_path: Path):
     (tmp_path / "file").touch()
     assert "File exists" in refused(environment_for(tmp_path / "file"))
     nobody = {"BACKEND": "aws", "ENVIRONMENT": "development", "LOCALSTACK_ENDPOINT_URL": "http://127.0.0.1:9"}
@@ -120,7 +120,7 @@ def test_a_start_that_cannot_work_says_why_without_a_trace(tmp_path: Path):
     assert "Could not connect" in refused({**environment_for(tmp_path / "data"), **nobody, **keys})
 
 
-def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path):
+def test_second_process_on_the_same_folder_does_not_start(tmp_path: Path):
     environment = environment_for(tmp_path / "data")
     with started(environment):
         assert "Another process is serving" in refused({**environment, "PORT": "0"})
@@ -135,15 +135,13 @@ def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path):
         ({"MAX_FILE_SIZE": "much"}, "MAX_FILE_SIZE"),
     ],
 )
-def test_unsafe_or_senseless_settings_refuse_to_start_in_plain_words(
-    tmp_path: Path, given: dict[str, str], reason: str
-):
+def test_service_does_not_start_with_unsafe_or_invalid_settings(tmp_path: Path, given: dict[str, str], reason: str):
     said = refused({**environment_for(tmp_path / "data"), **given})
     assert reason in said
     assert "Traceback" not in said
 
 
-def test_a_missing_bucket_stops_the_start_and_says_what_to_run(tmp_path: Path, aws: AwsEmulator):
+def test_missing_bucket_prevents_the_start_and_names_the_command_to_run(tmp_path: Path, aws: AwsEmulator):
     said = refused(environment_for(tmp_path / "data", aws, S3_BUCKET="no-such-bucket"))
     assert "setup_localstack.sh" in said
     said = refused(environment_for(tmp_path / "data", aws, DYNAMODB_TABLE_NAME="no-such-table"))
@@ -158,10 +156,10 @@ def test_a_missing_bucket_stops_the_start_and_says_what_to_run(tmp_path: Path, a
         "Authorization: Bearer a\r\nAuthorization: Bearer b\r\nContent-Length: 0\r\n",
     ],
 )
-def test_a_request_that_a_proxy_may_read_differently_is_refused(service: Running, headers: str):
+def test_ambiguous_request_is_rejected(service: Running, headers: str):
     url = httpx.URL(service.url)
     request = f"POST /api/v1/images/delete HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
-    with socket.create_connection((url.host, url.port or 80), timeout=60) as connection:
+    with socket.create_connection((url.host, url.port or 80), timeout=300) as connection:
         connection.sendall(request.encode() + (b"0\r\n\r\n" if "chunked" in headers else b""))
         response = b""
         while b"}" not in response:

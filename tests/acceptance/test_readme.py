@@ -26,7 +26,7 @@ def run_commands(service: Running, folder: Path, *blocks: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 def reconcile(environment: dict[str, str], *arguments: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "app", "reconcile", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=300)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -37,7 +37,7 @@ def known(view: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def upload_some(running: Running, headers: dict[str, str], *, seeds: range) -> list[dict[str, Any]]:
-    with httpx.Client(base_url=running.url, timeout=120) as client:
+    with httpx.Client(base_url=running.url, timeout=300) as client:
         views = [upload(client, headers, jpeg(seed=seed), description=f"Photo {seed}").json() for seed in seeds]
         for number, view in enumerate(views):
             changes = {"filename": f"renamed {number}.jpg", "description": f"Edited {number} 🏖"}
@@ -47,7 +47,7 @@ def upload_some(running: Running, headers: dict[str, str], *, seeds: range) -> l
     return views
 
 
-def test_what_came_after_the_copy_is_kept_and_adopted(tmp_path: Path):
+def test_images_added_after_the_backup_are_kept_and_adopted(tmp_path: Path):
     environment = environment_for(tmp_path / "data")
     data, copy = tmp_path / "data", tmp_path / "copy.db"
     with started(environment) as running:

@@ -52,15 +52,15 @@ class User:
 
     def _register(self, running: Running) -> None:
         body = {"email": self.email, "password": PASSWORD, "display_name": "Ada"}
-        response = httpx.post(f"{running.url}/api/v1/auth/register", json=body, timeout=60)
+        response = httpx.post(f"{running.url}/api/v1/auth/register", json=body, timeout=300)
         assert response.status_code == 201, response.text
 
     def sign_in(self, running: Running) -> httpx.Client:
         form = {"username": self.email, "password": PASSWORD}
-        response = httpx.post(f"{running.url}/api/v1/auth/token", data=form, timeout=60)
+        response = httpx.post(f"{running.url}/api/v1/auth/token", data=form, timeout=300)
         assert response.status_code == 200, response.text
         headers = {"Authorization": f"Bearer {response.json()['access_token']}"}
-        return httpx.Client(base_url=f"{running.url}/api/v1", headers=headers, timeout=60)
+        return httpx.Client(base_url=f"{running.url}/api/v1", headers=headers, timeout=300)
 
     def upload(self, running: Running, seed: int, *, key: str | None = None, **headers: str) -> str:
         photo = jpeg(640, 480, seed=seed)
@@ -125,11 +125,11 @@ def repeat(running: Running, user: User, seed: int) -> None:
 
 def test_an_embedded_service_is_upgraded_and_rolled_back(previous: Path, tmp_path: Path):
     environment = environment_for(tmp_path / "data")
-    with started(environment, root=previous) as running:
+    with started(environment, command=("main.py",), root=previous) as running:
         user = User(running, "ada@example.com")
         use(running, user, 0)
         with user.sign_in(running) as client:
-            wait_until_done(running, client.headers, seconds=300)
+            wait_until_done(running, client.headers)
         jobs = user.jobs(running)
         photos = dict(user.photos)
     with started(environment) as running:
@@ -138,7 +138,7 @@ def test_an_embedded_service_is_upgraded_and_rolled_back(previous: Path, tmp_pat
         assert {job_id: job["status"] for job_id, job in user.jobs(running).items()} == dict.fromkeys(jobs, "completed")
         use(running, user, 10)
         with user.sign_in(running) as client:
-            wait_until_done(running, client.headers, seconds=300)
+            wait_until_done(running, client.headers)
         user.check(running)
     assert "restore a backup" in refusal(environment, previous)
     data = tmp_path / "data"
@@ -146,7 +146,7 @@ def test_an_embedded_service_is_upgraded_and_rolled_back(previous: Path, tmp_pat
     for name in ("service.db", "service.db-wal", "service.db-shm"):
         (data / name).unlink(missing_ok=True)
     backup.rename(data / "service.db")
-    with started(environment, root=previous) as running:
+    with started(environment, command=("main.py",), root=previous) as running:
         user.photos = photos
         user.check(running)
         assert user.jobs(running).keys() == jobs.keys()
@@ -157,7 +157,7 @@ def test_both_versions_work_on_the_same_table_and_queue(previous: Path, tmp_path
     settings = {**SECRET, "SQS_QUEUE_NAME": aws.make_queue()}
     old = environment_for(tmp_path / "old", aws, **settings)
     new = environment_for(tmp_path / "new", aws, **settings)
-    with started(old, root=previous) as running_old, started(new) as running_new:
+    with started(old, command=("main.py",), root=previous) as running_old, started(new) as running_new:
         first, leaving_old = User(running_old, "first@example.com"), User(running_old, "leaving-old@example.com")
         second, leaving_new = User(running_new, "second@example.com"), User(running_new, "leaving-new@example.com")
         use(running_old, first, 0)
@@ -196,4 +196,4 @@ def refusal(environment: dict[str, str], root: Path) -> str:
 def wait_for_jobs(running: Running, *users: User) -> None:
     for user in users:
         with user.sign_in(running) as client:
-            wait_until_done(running, client.headers, seconds=300)
+            wait_until_done(running, client.headers)

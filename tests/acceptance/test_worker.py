@@ -44,7 +44,7 @@ def photos(count: int) -> list[bytes]:
 
 async def upload_all(running: Running, headers: Mapping[str, str], photos: list[bytes]) -> dict[str, bytes]:
     """Return what was accepted; a service that is killed meanwhile accepts no more."""
-    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as connections:
+    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=300) as connections:
         uploader = Uploader(connections, asyncio.Semaphore(AT_ONCE))
         ids = await asyncio.gather(*map(uploader.post, photos), return_exceptions=True)
     faults = [found for found in ids if isinstance(found, BaseException)]
@@ -74,7 +74,7 @@ async def check_images(running: Running, headers: Mapping[str, str], expected: M
     images = await asyncio.to_thread(pages, running, headers, "/images")
     assert Counter(image["id"] for image in images) == Counter(list(expected))
     places = asyncio.Semaphore(AT_ONCE)
-    async with httpx.AsyncClient(timeout=60) as opener:
+    async with httpx.AsyncClient(timeout=300) as opener:
 
         async def check(image: dict[str, Any]) -> None:
             async with places:
@@ -87,12 +87,12 @@ async def check_images(running: Running, headers: Mapping[str, str], expected: M
 
 
 def me(running: Running, headers: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{running.url}/api/v1/auth/me", headers=headers, timeout=60).json()
+    found: dict[str, Any] = httpx.get(f"{running.url}/api/v1/auth/me", headers=headers, timeout=300).json()
     return found
 
 
 @pytest.mark.slow
-def test_jobs_whose_workers_are_killed_are_done_once(tmp_path: Path, aws: AwsEmulator):
+def test_jobs_of_killed_workers_complete_once(tmp_path: Path, aws: AwsEmulator):
     environment = environment_for(tmp_path / "data", aws)
     dead_letters(aws)
     with started(environment) as running:
@@ -113,8 +113,8 @@ def test_jobs_whose_workers_are_killed_are_done_once(tmp_path: Path, aws: AwsEmu
         accepted, poison = asyncio.run(upload_while_workers_die())
         assert len(accepted) == UPLOADS
         with worker(environment, name="last"):
-            jobs = wait_until_done(running, headers, seconds=90)
-            (failed,) = wait_until_done(running, stranger, seconds=30)
+            jobs = wait_until_done(running, headers)
+            (failed,) = wait_until_done(running, stranger)
             assert Counter((job["kind"], job["status"]) for job in jobs) == {("render", "completed"): UPLOADS}
             assert Counter(job["result"]["image_id"] for job in jobs) == Counter(list(accepted))
             asyncio.run(check_images(running, headers, accepted))
@@ -140,7 +140,7 @@ def wait_for_dead_letters(aws: AwsEmulator) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(tmp_path: Path, aws: AwsEmulator):
+def test_stopped_worker_leaves_its_jobs_to_the_next_worker(tmp_path: Path, aws: AwsEmulator):
     # With a queue of its own: other workers that were killed may have left messages hidden in the one they shared.
     aws = dataclasses.replace(aws, queue=aws.make_queue())
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.queue)
@@ -150,19 +150,19 @@ def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(tmp_path: Path, aw
         with worker(environment, name="first") as first:
             first.wait_until_logged("job.completed", times=5)
             first.process.send_signal(signal.SIGTERM)
-            assert first.process.wait(30) == 0
+            assert first.process.wait(300) == 0
         left = unfinished(running, headers)
         assert left
         assert {(job["status"], job["attempts"]) for job in left} == {("queued", 0)}
         assert hidden(aws) == 0
         with worker(environment, name="second"):
-            jobs = wait_until_done(running, headers, seconds=30)
+            jobs = wait_until_done(running, headers)
         assert {(job["status"], job["attempts"]) for job in jobs} == {("completed", 1)}
         asyncio.run(check_images(running, headers, accepted))
 
 
 @pytest.mark.slow
-def test_a_service_that_is_killed_does_its_jobs_when_it_is_back(tmp_path: Path):
+def test_killed_service_completes_its_jobs_after_a_restart(tmp_path: Path):
     environment = environment_for(tmp_path / "data")
     large = [jpeg(2000, 1500, seed=seed) for seed in range(4)] * 25
     with started(environment) as running:
@@ -182,7 +182,7 @@ def test_a_service_that_is_killed_does_its_jobs_when_it_is_back(tmp_path: Path):
         running.process.wait()
     with started(environment) as running:
         assert {"queued", "running"} <= {job["status"] for job in unfinished(running, headers)}
-        wait_until_done(running, headers, seconds=90)
+        wait_until_done(running, headers)
         images = {image["id"]: image for image in pages(running, headers, "/images")}
         # What was written when the answer was lost is there as well, and whole.
         assert accepted.keys() <= images.keys()

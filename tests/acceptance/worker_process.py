@@ -16,10 +16,11 @@ from typing import Any
 import httpx
 from botocore.session import Session
 
-from tests.acceptance.conftest import ROOT, Running
+from tests.acceptance.conftest import ROOT, Running, patient
 from tests.aws_emulators import AwsEmulator
 
 ASYNC = {"Prefer": "respond-async"}
+WORKER = ("-m", "app", "worker")
 OBJECTS_PER_IMAGE = 5
 """The original, its sidecar and three thumbnails."""
 UNFINISHED = ("queued", "running", "retrying")
@@ -30,7 +31,7 @@ class Worker:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def wait_until_logged(self, event: str, *, times: int = 1, seconds: float = 30) -> None:
+    def wait_until_logged(self, event: str, *, times: int = 1, seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds
         while self.log.read_text().count(event) < times:
             assert self.process.poll() is None, self.log.read_text()
@@ -43,10 +44,14 @@ def worker(
     environment: Mapping[str, str],
     *,
     name: str,
-    command: tuple[str, ...] = ("-m", "app", "worker"),
+    command: tuple[str, ...] | None = None,
     root: Path = ROOT,
 ) -> Iterator[Worker]:
-    """`python -m app worker`, once it receives; at the end it is told to stop, unless it was killed before."""
+    """Start `python -m app worker`, with longer time limits unless `command` is given; wait until it receives messages.
+
+    In the end the worker is terminated, unless the test has killed it.
+    """
+    command = command or patient(environment, *WORKER)
     log = Path(environment["DATA_DIR"]).with_name(f"{name}.log")
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, *command], cwd=root, env=environment, stderr=output)
@@ -82,7 +87,7 @@ class Uploader:
 
 def pages(running: Running, headers: Mapping[str, str], path: str, **query: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    with httpx.Client(base_url=running.url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=running.url, headers=headers, timeout=300) as client:
         parameters: dict[str, str] = {"limit": "100", **query}
         while True:
             response = client.get(f"/api/v1{path}", params=parameters)
@@ -97,7 +102,7 @@ def unfinished(running: Running, headers: Mapping[str, str]) -> list[dict[str, A
     return [job for status in UNFINISHED for job in pages(running, headers, "/jobs", status=status)]
 
 
-def wait_until_done(running: Running, headers: Mapping[str, str], *, seconds: float) -> list[dict[str, Any]]:
+def wait_until_done(running: Running, headers: Mapping[str, str], *, seconds: float = 300) -> list[dict[str, Any]]:
     """Return all jobs once none of them is under way."""
     deadline = time.monotonic() + seconds
     while left := unfinished(running, headers):

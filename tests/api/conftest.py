@@ -139,8 +139,8 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as opened:
-        yield opened
+    with aws_emulator() as started:
+        yield started
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "aws"])

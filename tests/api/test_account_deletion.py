@@ -39,7 +39,7 @@ async def export(service: Service, person: Person) -> tuple[dict[str, Any], zipf
     return job, zipfile.ZipFile(io.BytesIO(download.content))
 
 
-async def test_an_export_has_every_original_and_what_is_known_of_it(both: Service):
+async def test_export_contains_all_originals_and_their_metadata(both: Service):
     person = await both.person()
     photo = (await person.upload(jpeg(), filename="beach.jpg", description="At the sea")).json()
     logo = (await person.upload(transparent_png(), filename="logo.png")).json()
@@ -54,13 +54,13 @@ async def test_an_export_has_every_original_and_what_is_known_of_it(both: Servic
     assert listed[photo["id"]]["sha256"] == photo["sha256"]
 
 
-async def test_an_export_of_nothing_is_an_empty_list(both: Service):
+async def test_export_without_images_contains_an_empty_list(both: Service):
     _, archive = await export(both, await both.person())
     assert archive.namelist() == ["metadata.json"]
     assert json.loads(archive.read("metadata.json")) == {"images": []}
 
 
-async def test_an_export_that_was_replaced_has_no_url_any_more(both: Service):
+async def test_replaced_export_has_no_url(both: Service):
     person = await both.person()
     first, _ = await export(both, person)
     second, _ = await export(both, person)
@@ -69,7 +69,7 @@ async def test_an_export_that_was_replaced_has_no_url_any_more(both: Service):
     assert (await both.fetch(url)).status_code == 200
 
 
-async def test_whoever_is_leaving_gets_no_tokens_that_would_be_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_sign_in_during_account_deletion_returns_no_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with running(embedded_settings(tmp_path)) as service:
         person, services = await service.person(), service.services
 
@@ -88,7 +88,7 @@ async def test_whoever_is_leaving_gets_no_tokens_that_would_be_refused(tmp_path:
         assert (refreshed.status_code, refreshed.json()["code"]) == (401, "refresh_token_invalid")
 
 
-async def test_exports_cannot_be_asked_for_without_end(service: Service):
+async def test_exports_are_rate_limited(service: Service):
     person = await service.person()
     for _ in range(10):
         await export(service, person)
@@ -97,7 +97,7 @@ async def test_exports_cannot_be_asked_for_without_end(service: Service):
     assert int(refused.headers["Retry-After"]) > 0
 
 
-async def test_whoever_leaves_is_gone_and_so_is_all_that_was_theirs(tmp_path: Path):
+async def test_account_deletion_deletes_the_account_and_all_its_data(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person, other = await service.person(), await service.person()
         for seed in range(3):
@@ -116,7 +116,7 @@ async def test_whoever_leaves_is_gone_and_so_is_all_that_was_theirs(tmp_path: Pa
         assert (await other.get(f"/images/{kept['id']}")).status_code == 200
 
 
-async def test_the_tokens_of_an_account_that_was_closed_are_refused(both: Service):
+async def test_tokens_of_a_closed_account_are_rejected(both: Service):
     person = await both.person()
     await person.upload()
     user_id = (await person.get("/auth/me")).json()["id"]
@@ -145,9 +145,7 @@ async def leave(service: Service, user_id: str) -> None:
     raise AssertionError(jobs)
 
 
-async def test_asking_again_while_an_export_is_under_way_gets_that_one(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-):
+async def test_second_export_request_returns_the_running_export(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
     free, taken = asyncio.Event(), asyncio.Event()
     exports = service.services.exports
@@ -167,7 +165,7 @@ async def test_asking_again_while_an_export_is_under_way_gets_that_one(
     assert (await person.post("/auth/me/export")).json()["job_id"] != first["job_id"]
 
 
-async def test_of_each_owner_the_newest_export_alone_is_kept(both: Service):
+async def test_only_the_newest_export_of_each_owner_is_kept(both: Service):
     person = await both.person()
     await person.upload()
     store = both.services.uploads._store
@@ -179,7 +177,7 @@ async def test_of_each_owner_the_newest_export_alone_is_kept(both: Service):
         ]
 
 
-async def test_an_export_that_has_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_export_is_retried_if_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         await person.upload()

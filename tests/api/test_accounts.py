@@ -12,7 +12,7 @@ async def sign_in(service: Service, email: str, password: str = PASSWORD) -> tup
     return response.status_code, response.json()
 
 
-async def test_registering_answers_with_the_user_and_tokens_that_work(both: Service):
+async def test_registration_returns_the_user_and_valid_tokens(both: Service):
     body = {"email": "Ada@Example.com", "password": PASSWORD, "display_name": "Ada"}
     response = await both.client.post("/api/v1/auth/register", json=body)
     assert response.status_code == 201
@@ -36,12 +36,12 @@ async def test_registering_answers_with_the_user_and_tokens_that_work(both: Serv
         ({"email": "new@example.com"}, "request_invalid"),
     ],
 )
-async def test_a_bad_registration_says_what_is_wrong(service: Service, body: dict[str, str], code: str):
+async def test_invalid_registration_returns_the_reason(service: Service, body: dict[str, str], code: str):
     response = await service.client.post("/api/v1/auth/register", json=body)
     assert (response.status_code, response.json()["code"]) == (422, code)
 
 
-async def test_an_unknown_account_and_a_wrong_password_get_the_same_answer(service: Service, person: Person):
+async def test_unknown_account_and_wrong_password_get_the_same_response(service: Service, person: Person):
     wrong, unknown = await sign_in(service, person.email, "wrong password"), await sign_in(service, "no@example.com")
     assert wrong[0] == unknown[0] == 401
     assert {**wrong[1], "request_id": ""} == {**unknown[1], "request_id": ""}
@@ -70,7 +70,7 @@ async def test_the_reuse_of_a_refresh_token_ends_the_session(both: Service, *, a
     assert (await refresh(newest["refresh_token"]))[1]["code"] == "refresh_token_invalid"
 
 
-async def test_a_refresh_without_a_token_is_refused(service: Service):
+async def test_refresh_without_a_token_is_rejected(service: Service):
     url = "/api/v1/auth/refresh"
     assert (await service.client.post(url, json={})).json()["code"] == "request_invalid"
     assert (await service.client.post(url, data={"a": "b"})).json()["code"] == "request_invalid"
@@ -78,7 +78,7 @@ async def test_a_refresh_without_a_token_is_refused(service: Service):
     assert (broken.status_code, broken.json()["code"]) == (400, "json_invalid")
 
 
-async def test_repeated_wrong_passwords_are_slowed_down_and_say_for_how_long(service: Service, person: Person):
+async def test_repeated_wrong_passwords_are_rate_limited_with_retry_after(service: Service, person: Person):
     for _ in range(30):
         response = await service.client.post(
             "/api/v1/auth/token", data={"username": person.email, "password": "wrong password"}
@@ -90,7 +90,7 @@ async def test_repeated_wrong_passwords_are_slowed_down_and_say_for_how_long(ser
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."])
-async def test_a_token_that_is_none_is_refused(service: Service, token: str):
+async def test_invalid_token_is_rejected(service: Service, token: str):
     response = await service.client.get("/api/v1/images", headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == 401
     assert response.json()["code"] in ("token_invalid", "token_missing")

@@ -40,7 +40,7 @@ async def settled(person: Person, image_id: str, *, seconds: int = 10) -> dict[s
     raise AssertionError("still pending")
 
 
-async def test_the_answer_does_not_wait_for_the_thumbnails(both: Service):
+async def test_response_does_not_wait_for_the_thumbnails(both: Service):
     person = await both.person()
     response = await upload(person, jpeg(1200, 900))
     assert response.status_code == 202
@@ -61,21 +61,21 @@ async def test_the_answer_does_not_wait_for_the_thumbnails(both: Service):
     assert (await both.fetch(image["thumbnail_url"])).status_code == 200
 
 
-async def test_a_turned_photo_has_its_sides_as_shown_from_the_beginning(person: Person):
+async def test_rotated_photo_has_its_upright_size_in_the_first_response(person: Person):
     exif = Image.Exif()
     exif[0x0112] = 6
     accepted = (await upload(person, jpeg(1200, 900, exif=exif))).json()
     assert (accepted["width"], accepted["height"]) == (900, 1200)
 
 
-async def test_what_its_header_gives_away_is_refused_at_once(person: Person):
+async def test_image_with_an_invalid_header_is_rejected_immediately(person: Person):
     response = await upload(person, b"\xff\xd8\xff\xe0 not much of a JPEG")
     assert response.status_code == 422
     assert response.json()["code"] == "image_corrupt"
     assert (await person.get("/images")).json()["items"] == []
 
 
-async def test_pixels_that_cannot_be_read_end_as_failed_thumbnails(both: Service):
+async def test_thumbnails_fail_if_the_pixels_cannot_be_decoded(both: Service):
     person = await both.person()
     accepted = (await upload(person, CUT_SHORT)).json()
     image = await settled(person, accepted["id"])
@@ -84,7 +84,7 @@ async def test_pixels_that_cannot_be_read_end_as_failed_thumbnails(both: Service
     assert (await both.fetch(image["original_url"])).content == CUT_SHORT
 
 
-async def test_failed_thumbnails_are_made_again_when_asked_for(both: Service):
+async def test_failed_thumbnails_are_rendered_again_on_request(both: Service):
     person = await both.person()
     accepted = (await upload(person, CUT_SHORT)).json()
     await settled(person, accepted["id"])
@@ -95,7 +95,18 @@ async def test_failed_thumbnails_are_made_again_when_asked_for(both: Service):
     assert {(t["status"], t["attempts"]) for t in again["thumbnails"]} == {("failed", 2)}
 
 
-async def test_nothing_changes_where_no_thumbnail_has_failed(person: Person):
+async def test_requests_for_thumbnails_are_limited(service: Service, person: Person):
+    accepted = (await upload(person, CUT_SHORT)).json()
+    await settled(person, accepted["id"])
+    limit = service.services.thumbnails.job_spec.rate_limit
+    assert limit
+    for _ in range(limit.limit):
+        await service.services.jobs._limiter.count(limit, person.tokens["user"]["id"])
+    response = await person.request("POST", f"/images/{accepted['id']}/thumbnails")
+    assert (response.status_code, response.json()["code"]) == (429, "too_many_attempts")
+
+
+async def test_thumbnail_request_changes_nothing_if_no_thumbnail_has_failed(person: Person):
     image = (await person.upload()).json()
     response = await person.request("POST", f"/images/{image['id']}/thumbnails")
     assert response.status_code == 202
@@ -103,7 +114,7 @@ async def test_nothing_changes_where_no_thumbnail_has_failed(person: Person):
     assert (await person.get("/jobs")).json()["items"] == []
 
 
-async def test_thumbnails_that_nobody_makes_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_thumbnails_that_stay_pending_can_be_requested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         jobs = service.services.jobs._table
@@ -119,7 +130,7 @@ async def test_thumbnails_that_nobody_makes_can_be_asked_for(tmp_path: Path, mon
         assert {thumbnail["status"] for thumbnail in image["thumbnails"]} == {"ready"}
 
 
-async def test_another_persons_thumbnails_cannot_be_asked_for(service: Service, person: Person):
+async def test_thumbnails_of_another_user_cannot_be_requested(service: Service, person: Person):
     image = (await person.upload()).json()
     stranger = await service.person()
     for method, path in (("POST", "thumbnails"), ("GET", "events")):
@@ -127,14 +138,14 @@ async def test_another_persons_thumbnails_cannot_be_asked_for(service: Service, 
         assert (response.status_code, response.json()["code"]) == (404, "image_missing")
 
 
-async def test_a_retry_gets_the_same_image(person: Person):
+async def test_retry_returns_the_same_image(person: Person):
     first = await upload(person, jpeg(), **{"Idempotency-Key": "k"})
     second = await upload(person, jpeg(), **{"Idempotency-Key": "k"})
     assert first.json()["id"] == second.json()["id"]
     assert len((await person.get("/images")).json()["items"]) == 1
 
 
-async def test_with_a_wait_it_is_rendered_at_once_unless_the_service_is_too_busy(tmp_path: Path):
+async def test_preference_with_wait_renders_immediately_unless_the_service_is_busy(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         waiting = {"Prefer": "respond-async, wait=10"}
@@ -152,7 +163,7 @@ async def test_with_a_wait_it_is_rendered_at_once_unless_the_service_is_too_busy
         assert (await settled(person, deferred.json()["id"]))["thumbnails"][0]["status"] == "ready"
 
 
-async def test_the_image_is_watched_until_its_thumbnails_are_there(both: Service):
+async def test_event_stream_of_an_image_ends_when_its_thumbnails_are_ready(both: Service):
     person = await both.person()
     accepted = (await upload(person, jpeg(1200, 900))).json()
     response = await person.get(f"/images/{accepted['id']}/events")
@@ -164,7 +175,7 @@ async def test_the_image_is_watched_until_its_thumbnails_are_there(both: Service
     assert parsed(again.text) == []
 
 
-async def test_an_image_that_was_deleted_meanwhile_leaves_nothing(tmp_path: Path):
+async def test_image_that_is_deleted_during_rendering_leaves_no_objects(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         accepted = (await upload(person, jpeg(3000, 2000))).json()
@@ -175,7 +186,7 @@ async def test_an_image_that_was_deleted_meanwhile_leaves_nothing(tmp_path: Path
         assert [path for path in (tmp_path / "objects" / "images").rglob("*") if path.is_file()] == []
 
 
-async def test_a_job_whose_image_was_deleted_before_it_began_has_nothing_to_do(
+async def test_job_completes_if_its_image_was_deleted_before_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     async with running(embedded_settings(tmp_path)) as service:
@@ -194,22 +205,24 @@ async def test_a_job_whose_image_was_deleted_before_it_began_has_nothing_to_do(
 
 
 @pytest.mark.parametrize("header", ["respond-async", "RESPOND-ASYNC", "return=minimal, respond-async;foo=bar"])
-async def test_the_preference_is_read_as_it_may_be_written(person: Person, header: str):
+async def test_prefer_header_is_parsed_in_all_its_forms(person: Person, header: str):
     assert (await upload(person, jpeg(), Prefer=header)).status_code == 202
 
 
 @pytest.mark.parametrize("header", ["wait=10", "respond-asynchronously", ""])
-async def test_other_preferences_change_nothing(person: Person, header: str):
+async def test_other_preferences_are_ignored(person: Person, header: str):
     assert (await upload(person, jpeg(), Prefer=header)).status_code == 201
 
 
-async def test_a_retry_without_the_preference_is_not_told_that_it_was_applied(person: Person):
+async def test_retry_without_the_preference_has_no_preference_applied_header(person: Person):
     await upload(person, CUT_SHORT, **{"Idempotency-Key": "again"})
     again = await upload(person, CUT_SHORT, **{"Idempotency-Key": "again", "Prefer": ""})
     assert "Preference-Applied" not in again.headers
 
 
-async def test_only_so_many_watch_at_once(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
+async def test_number_of_concurrent_event_streams_is_limited(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(events, "_MAX_WATCHERS_PER_USER", 2)
     image = (await person.upload()).json()
     watchers = service.app.state.watchers

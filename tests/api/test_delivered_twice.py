@@ -151,7 +151,7 @@ async def stored(service: Service, prefix: str) -> list[str]:
     return [found.key async for found in service.services.uploads._store.walk(prefix)]
 
 
-async def test_uploads_are_rendered_once(service: Service, queue: Twice):
+async def test_uploads_are_rendered_once_if_messages_are_delivered_twice(service: Service, queue: Twice):
     person = await service.person()
     ids = await asyncio.gather(*(upload(person, jpeg(seed=seed)) for seed in range(8)))
     jobs = await ended(person)
@@ -167,7 +167,7 @@ async def test_uploads_are_rendered_once(service: Service, queue: Twice):
     assert folders == dict.fromkeys(ids, 5)
 
 
-async def test_what_fails_twice_has_failed_twice(service: Service, queue: Twice):
+async def test_attempts_of_a_failing_job_are_counted_if_messages_are_delivered_twice(service: Service, queue: Twice):
     person = await service.person()
     image_id = await upload(person, CUT_SHORT)
     await ended(person)
@@ -179,7 +179,7 @@ async def test_what_fails_twice_has_failed_twice(service: Service, queue: Twice)
     assert len(await stored(service, f"images/{(await me(person))['id']}/")) == 2
 
 
-async def test_a_product_image_is_kept_once(service: Service, queue: Twice):
+async def test_product_image_is_stored_once_if_messages_are_delivered_twice(service: Service, queue: Twice):
     person = await service.person()
     eans = [fake_catalog.WITH_IMAGE, fake_catalog.SECOND_WITH_IMAGE]
     for ean in eans:
@@ -196,7 +196,7 @@ async def test_a_product_image_is_kept_once(service: Service, queue: Twice):
     assert len(await stored(service, f"images/{owner['id']}/")) == 10
 
 
-async def test_an_export_is_made_once(service: Service, queue: Twice):
+async def test_export_is_created_once_if_messages_are_delivered_twice(service: Service, queue: Twice):
     person = await service.person()
     assert (await person.upload()).status_code == 201
     assert (await person.post("/auth/me/export")).status_code == 202
@@ -209,7 +209,7 @@ async def test_an_export_is_made_once(service: Service, queue: Twice):
     assert len(zipfile.ZipFile(io.BytesIO(download.content)).namelist()) == 2
 
 
-async def test_whoever_leaves_stays_gone(service: Service, queue: Twice):
+async def test_account_is_deleted_once_if_messages_are_delivered_twice(service: Service, queue: Twice):
     person, other = await service.person(), await service.person()
     for seed in range(3):
         await person.upload(jpeg(seed=seed))

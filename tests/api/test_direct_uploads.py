@@ -49,7 +49,7 @@ async def incoming(service: Service, person: Person) -> list[str]:
     return [stored.key async for stored in store.walk(f"incoming/{person.tokens['user']['id']}/")]
 
 
-async def test_a_file_sent_straight_into_the_store_becomes_an_image(both: Service):
+async def test_file_uploaded_directly_to_the_store_becomes_an_image(both: Service):
     person = await both.person()
     digest = hashlib.sha256(PHOTO).hexdigest()
     opened = await announce(person, sha256=digest, description="At the sea")
@@ -73,7 +73,7 @@ async def put(service: Service, opened: dict[str, Any], data: bytes, **headers: 
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "application/octet-stream", "text/plain", None])
-async def test_a_file_sent_as_the_body_of_a_put_becomes_an_image(both: Service, content_type: str | None):
+async def test_file_uploaded_with_put_becomes_an_image(both: Service, content_type: str | None):
     person = await both.person()
     opened = await announce(person)
     response = await put(both, opened, PHOTO, **({"Content-Type": content_type} if content_type else {}))
@@ -83,7 +83,7 @@ async def test_a_file_sent_as_the_body_of_a_put_becomes_an_image(both: Service, 
     assert (await both.fetch(view["original_url"])).content == PHOTO
 
 
-async def test_a_body_that_differs_from_what_its_put_url_allows_is_refused(service: Service):
+async def test_body_that_the_put_url_does_not_allow_is_rejected(service: Service):
     person = await service.person()
     opened = await announce(person)
     for data, changed, status, code in (
@@ -100,7 +100,7 @@ async def test_a_body_that_differs_from_what_its_put_url_allows_is_refused(servi
     assert await incoming(service, person) == []
 
 
-async def test_completing_twice_returns_the_same_image(both: Service):
+async def test_completing_an_upload_twice_returns_the_same_image(both: Service):
     person = await both.person()
     opened = await announce(person)
     await send(both, opened)
@@ -114,7 +114,7 @@ async def test_completing_twice_returns_the_same_image(both: Service):
     await store.delete(await incoming(both, person))
 
 
-async def test_completing_again_after_the_image_was_deleted_finds_nothing(both: Service):
+async def test_completing_an_upload_after_its_image_was_deleted_returns_404(both: Service):
     person = await both.person()
     opened = await announce(person)
     await send(both, opened)
@@ -125,14 +125,14 @@ async def test_completing_again_after_the_image_was_deleted_finds_nothing(both: 
     assert "deleted" in response.json()["detail"]
 
 
-async def test_types_and_digests_may_be_in_capitals(service: Service, person: Person):
+async def test_content_type_and_digest_are_case_insensitive(service: Service, person: Person):
     digest = hashlib.sha256(PHOTO).hexdigest().upper()
     opened = await announce(person, sha256=digest, content_type="IMAGE/JPEG")
     await send(service, opened)
     assert (await complete(person, opened)).status_code == 200
 
 
-async def test_many_completions_at_once_make_one_image(service: Service, person: Person):
+async def test_concurrent_completions_create_one_image(service: Service, person: Person):
     opened = await announce(person)
     await send(service, opened)
     responses = await asyncio.gather(*(complete(person, opened) for _ in range(20)))
@@ -143,7 +143,7 @@ async def test_many_completions_at_once_make_one_image(service: Service, person:
     assert len(await stored_keys(service, person.tokens["user"]["id"])) == 5
 
 
-async def test_completing_before_the_file_is_there_says_so(both: Service):
+async def test_completing_before_the_file_was_uploaded_is_an_error(both: Service):
     person = await both.person()
     opened = await announce(person)
     response = await complete(person, opened)
@@ -152,7 +152,7 @@ async def test_completing_before_the_file_is_there_says_so(both: Service):
     assert (await complete(person, opened)).status_code == 200
 
 
-async def test_another_person_cannot_complete_it(service: Service, person: Person):
+async def test_upload_of_another_user_cannot_be_completed(service: Service, person: Person):
     opened = await announce(person)
     await send(service, opened)
     response = await complete(await service.person(), opened)
@@ -168,7 +168,7 @@ async def test_another_person_cannot_complete_it(service: Service, person: Perso
         (PHOTO[:2000], "image_corrupt", 422),
     ],
 )
-async def test_what_is_no_image_is_refused_and_deleted(both: Service, data: bytes, code: str, status: int):
+async def test_file_that_is_not_an_image_is_rejected_and_deleted(both: Service, data: bytes, code: str, status: int):
     person = await both.person()
     opened = await announce(person, data)
     assert (await send(both, opened, data)).status_code == 204
@@ -179,27 +179,28 @@ async def test_what_is_no_image_is_refused_and_deleted(both: Service, data: byte
     assert (await complete(person, opened)).json()["code"] == "upload_incomplete"
 
 
-async def test_content_decides_the_type(service: Service, person: Person):
+async def test_content_decides_the_type_of_a_direct_upload(service: Service, person: Person):
     png = transparent_png()
     opened = await announce(person, png)
     await send(service, opened, png)
     assert (await complete(person, opened)).json()["content_type"] == "image/png"
 
 
-async def test_a_store_that_took_something_else_is_not_believed(service: Service, person: Person):
+async def test_file_that_differs_from_the_announcement_is_rejected(service: Service, person: Person):
     """As an emulator or a bucket would that does not enforce what the form was signed for."""
     store = service.services.uploads._store
     other = jpeg(400, 300, seed=9)
     opened = await announce(person)
     await store.put(f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}", other, content_type="image/jpeg")
-    assert (await complete(person, opened)).json()["code"] == "upload_mismatch"
+    response = (await complete(person, opened)).json()
+    assert (response["code"], "bytes" in response["detail"]) == ("upload_mismatch", True)
     opened = await announce(person, other, sha256=hashlib.sha256(PHOTO).hexdigest())
     await store.put(f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}", other, content_type="image/jpeg")
     assert (await complete(person, opened)).json()["code"] == "upload_mismatch"
     assert await incoming(service, person) == []
 
 
-async def test_a_form_takes_only_the_file_it_was_signed_for(service: Service, person: Person):
+async def test_form_accepts_only_the_file_it_was_signed_for(service: Service, person: Person):
     digest = hashlib.sha256(PHOTO).hexdigest()
     opened = await announce(person, sha256=digest)
     fields: dict[str, str] = opened["fields"]
@@ -216,7 +217,7 @@ async def test_a_form_takes_only_the_file_it_was_signed_for(service: Service, pe
 
 
 @pytest.mark.parametrize("misuse", ["another type", "another key", "too many bytes", "after its end"])
-async def test_a_form_that_is_misused_never_makes_an_image(both: Service, misuse: str, monkeypatch: pytest.MonkeyPatch):
+async def test_misused_form_never_creates_an_image(both: Service, misuse: str, monkeypatch: pytest.MonkeyPatch):
     if misuse == "after its end":
         monkeypatch.setattr(direct_uploads, "FORM_LIFETIME", timedelta(seconds=1))
     person = await both.person()
@@ -250,12 +251,12 @@ async def test_a_form_that_is_misused_never_makes_an_image(both: Service, misuse
         ({"description": "x" * 2001}, 422, "request_invalid"),
     ],
 )
-async def test_a_bad_announcement_is_refused(person: Person, changes: dict[str, Any], status: int, code: str):
+async def test_invalid_announcement_is_rejected(person: Person, changes: dict[str, Any], status: int, code: str):
     response = await person.request("POST", "/images/uploads", json=announcement(**changes))
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-async def test_a_retried_announcement_is_the_same_upload(both: Service):
+async def test_retried_announcement_returns_the_same_upload(both: Service):
     person = await both.person()
     headers = {"Idempotency-Key": "announce-1"}
     first = (await person.request("POST", "/images/uploads", json=announcement(), headers=headers)).json()
@@ -265,7 +266,7 @@ async def test_a_retried_announcement_is_the_same_upload(both: Service):
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_a_retried_upload_with_its_key_is_the_same_image(both: Service):
+async def test_retry_with_the_same_idempotency_key_returns_the_same_image(both: Service):
     person = await both.person()
     headers = {"Idempotency-Key": "key-1"}
 
@@ -284,7 +285,7 @@ async def test_a_retried_upload_with_its_key_is_the_same_image(both: Service):
     assert len((await person.get("/images")).json()["items"]) == 1
 
 
-async def test_fifty_uploads_at_once_with_one_key_make_one_image(both: Service):
+async def test_fifty_concurrent_uploads_with_one_key_create_one_image(both: Service):
     person = await both.person()
     headers = {"Idempotency-Key": "key-2"}
     files = {"file": ("a.jpg", PHOTO)}
@@ -296,7 +297,7 @@ async def test_fifty_uploads_at_once_with_one_key_make_one_image(both: Service):
     assert len((await person.get("/images")).json()["items"]) == 1
 
 
-async def test_a_failed_upload_can_be_tried_again_with_its_key(service: Service, monkeypatch: pytest.MonkeyPatch):
+async def test_failed_upload_can_be_retried_with_the_same_key(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
     uploads: Any = service.services.uploads
     headers = {"Idempotency-Key": "key-3"}
@@ -307,7 +308,7 @@ async def test_a_failed_upload_can_be_tried_again_with_its_key(service: Service,
     assert (await person.request("POST", "/images/upload", files=files, headers=headers)).status_code == 201
 
 
-async def test_a_retry_after_a_lost_outcome_finds_what_was_made(service: Service, monkeypatch: pytest.MonkeyPatch):
+async def test_retry_after_a_lost_response_returns_the_created_image(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
     uploads: Any = service.services.uploads
     headers = {"Idempotency-Key": "key-4"}
@@ -321,7 +322,7 @@ async def test_a_retry_after_a_lost_outcome_finds_what_was_made(service: Service
     assert (again.status_code, again.json()["id"]) == (201, made["id"])
 
 
-async def test_a_key_whose_image_was_deleted_is_not_good_again(person: Person):
+async def test_key_of_a_deleted_image_cannot_be_reused(person: Person):
     headers = {"Idempotency-Key": "key-5"}
     files = {"file": ("a.jpg", PHOTO)}
     view = (await person.request("POST", "/images/upload", files=files, headers=headers)).json()
@@ -331,7 +332,7 @@ async def test_a_key_whose_image_was_deleted_is_not_good_again(person: Person):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
-async def test_an_odd_key_is_refused(person: Person, key: str):
+async def test_invalid_idempotency_key_is_rejected(person: Person, key: str):
     response = await person.request(
         "POST", "/images/upload", files={"file": ("a.jpg", PHOTO)}, headers={"Idempotency-Key": key}
     )

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
         ("_images", "add", True),
     ],
 )
-async def test_an_upload_that_fails_leaves_nothing_and_the_next_succeeds(
+async def test_failed_upload_leaves_nothing_and_the_next_succeeds(
     both: Service, monkeypatch: pytest.MonkeyPatch, part: str, on: str, *, after: bool
 ):
     person = await both.person()
@@ -61,9 +61,7 @@ async def test_an_upload_that_fails_leaves_nothing_and_the_next_succeeds(
     assert len(await stored_keys(both, person.tokens["user"]["id"])) == 5
 
 
-async def test_objects_are_kept_when_it_cannot_be_told_whether_the_record_was_written(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-):
+async def test_objects_are_kept_if_the_record_may_have_been_written(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
     uploads: Any = service.services.uploads
     lost_answer = Failing(uploads._images, on="add", times=1, after=True)
@@ -74,7 +72,7 @@ async def test_objects_are_kept_when_it_cannot_be_told_whether_the_record_was_wr
     assert (await service.fetch(item["original_url"])).status_code == 200
 
 
-async def test_a_store_that_cannot_clean_up_hides_the_first_failure_from_nobody(
+async def test_failure_during_cleanup_does_not_hide_the_first_failure(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ):
     person = await service.person()
@@ -84,7 +82,7 @@ async def test_a_store_that_cannot_clean_up_hides_the_first_failure_from_nobody(
     assert (response.status_code, response.json()["code"]) == (422, "image_corrupt")
 
 
-async def test_a_table_that_is_down_is_a_503_and_never_an_empty_list(service: Service, monkeypatch: pytest.MonkeyPatch):
+async def test_unavailable_table_is_a_503_and_never_an_empty_list(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
     library: Any = service.services.library
     monkeypatch.setattr(library, "_images", Failing(library._images, on="page"))
@@ -92,7 +90,7 @@ async def test_a_table_that_is_down_is_a_503_and_never_an_empty_list(service: Se
     assert (response.status_code, response.json()["code"]) == (503, "dependency_unavailable")
 
 
-async def test_an_image_whose_objects_cannot_be_deleted_is_gone_all_the_same(
+async def test_image_is_deleted_even_if_its_objects_cannot_be_deleted(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ):
     person = await service.person()
@@ -119,7 +117,7 @@ def later(deletions: Any) -> ObjectDeletion:
     )
 
 
-async def test_a_delete_whose_record_cannot_be_removed_changes_nothing(
+async def test_deletion_changes_nothing_if_the_record_cannot_be_removed(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ):
     person = await service.person()
@@ -132,7 +130,7 @@ async def test_a_delete_whose_record_cannot_be_removed_changes_nothing(
 
 
 @pytest.mark.parametrize("error", [Overloaded(), DependencyUnavailable("renderer")])
-async def test_a_renderer_that_is_busy_leaves_nothing(
+async def test_upload_rejected_by_a_busy_renderer_leaves_nothing(
     service: Service, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
     person = await service.person()

@@ -61,7 +61,7 @@ async def ended(person: Person, job: dict[str, Any]) -> dict[str, Any]:
     return seen
 
 
-async def test_a_product_image_is_fetched_and_says_where_it_came_from(service: Service, catalog: FakeCatalog):
+async def test_product_image_is_fetched_with_its_source(service: Service, catalog: FakeCatalog):
     person = await service.person()
     asked = await fetch(person, "3 017620-422003", description="For the shelf")
     assert (asked["kind"], asked["ean_code"], asked["status"]) == ("fetch", fake_catalog.WITH_IMAGE, "queued")
@@ -80,7 +80,7 @@ async def test_a_product_image_is_fetched_and_says_where_it_came_from(service: S
     assert {seen.user_agent for seen in catalog.seen} == {AGENT}
 
 
-async def test_the_newest_image_of_a_product_is_found_by_its_code(service: Service):
+async def test_newest_image_of_a_product_is_found_by_its_code(service: Service):
     person, stranger = await service.person(), await service.person()
     ean = fake_catalog.WITH_IMAGE
     assert (await person.get(f"/images/{ean}")).json()["code"] == "image_missing"
@@ -95,7 +95,7 @@ async def test_the_newest_image_of_a_product_is_found_by_its_code(service: Servi
 
 
 @pytest.mark.parametrize("code", ["30176204220", "3017620422004", "30176x0422003", "", "0" * 13])
-async def test_a_code_that_is_none_is_refused_at_once(service: Service, code: str):
+async def test_invalid_product_code_is_rejected_immediately(service: Service, code: str):
     person = await service.person()
     response = await person.request("POST", "/fetch-image", json={"ean_code": code})
     assert (response.status_code, response.json()["code"]) == (422, "ean_invalid")
@@ -114,7 +114,7 @@ async def test_a_code_that_is_none_is_refused_at_once(service: Service, code: st
         (fake_catalog.IMAGE_IS_INSIDE, "image_rejected"),
     ],
 )
-async def test_what_cannot_be_had_fails_with_a_reason_and_keeps_nothing(service: Service, ean: str, code: str):
+async def test_product_image_that_cannot_be_fetched_fails_with_a_reason(service: Service, ean: str, code: str):
     person = await service.person()
     job = await ended(person, await fetch(person, ean))
     assert (job["status"], job["attempts"], job["error"]["code"], job["result"]) == ("failed", 1, code, None)
@@ -123,7 +123,7 @@ async def test_what_cannot_be_had_fails_with_a_reason_and_keeps_nothing(service:
     assert (await person.get("/auth/me")).json()["usage"]["images"] == 0
 
 
-async def test_a_catalogue_that_stumbles_is_asked_again(service: Service, catalog: FakeCatalog):
+async def test_temporary_failure_of_the_catalog_is_retried(service: Service, catalog: FakeCatalog):
     person = await service.person()
     stumbles = iter([Answer(503)])
     catalog.answers[fake_catalog.UNSTEADY] = lambda: next(stumbles, None) or catalog.product(fake_catalog.WITH_IMAGE)
@@ -135,7 +135,7 @@ async def test_a_catalogue_that_stumbles_is_asked_again(service: Service, catalo
     assert (seen[-1]["status"], seen[-1]["attempts"], seen[-1]["error"]) == ("completed", 2, None)
 
 
-async def test_a_retry_of_the_request_gets_the_same_job(service: Service):
+async def test_retried_request_returns_the_same_job(service: Service):
     person = await service.person()
     key = {"headers": {"Idempotency-Key": "once"}}
     jobs = await asyncio.gather(
@@ -150,7 +150,7 @@ async def test_a_retry_of_the_request_gets_the_same_job(service: Service):
     assert len((await person.get("/jobs")).json()["items"]) == 1
 
 
-async def test_jobs_are_listed_newest_first_page_by_page_and_by_status(service: Service):
+async def test_jobs_are_listed_newest_first_with_pages_and_status_filter(service: Service):
     person, stranger = await service.person(), await service.person()
     done = [await ended(person, await fetch(person, fake_catalog.WITH_IMAGE)) for _ in range(2)]
     failed = await ended(person, await fetch(person, fake_catalog.UNKNOWN))
@@ -167,7 +167,7 @@ async def test_jobs_are_listed_newest_first_page_by_page_and_by_status(service: 
 
 
 @pytest.mark.parametrize("path", ["", "?wait=20", "/events"])
-async def test_another_persons_job_is_no_different_from_none(service: Service, path: str):
+async def test_job_of_another_user_is_missing(service: Service, path: str):
     person, stranger = await service.person(), await service.person()
     job = await fetch(person, fake_catalog.UNKNOWN)
     for job_id in (job["job_id"], STRANGE_ID, "no-id"):
@@ -175,7 +175,7 @@ async def test_another_persons_job_is_no_different_from_none(service: Service, p
         assert (response.status_code, response.json()["code"]) == (404, "job_missing")
 
 
-async def test_a_job_is_watched_to_its_end_and_not_told_twice(service: Service):
+async def test_event_stream_of_a_job_ends_with_it_and_repeats_nothing(service: Service):
     person = await service.person()
     job = await fetch(person, fake_catalog.WITH_IMAGE)
     response = await person.get(f"/jobs/{job['job_id']}/events")
@@ -188,7 +188,7 @@ async def test_a_job_is_watched_to_its_end_and_not_told_twice(service: Service):
     assert parsed((await person.get(f"/jobs/{job['job_id']}/events", headers=headers)).text) == []
 
 
-async def test_the_quota_holds_for_fetched_images_too(tmp_path: Path, catalog: FakeCatalog):
+async def test_quota_applies_to_product_images(tmp_path: Path, catalog: FakeCatalog):
     settings = embedded_settings(tmp_path, product_catalog_url=catalog.url, user_quota_images=1)
     async with running(settings) as service:
         person = await service.person()
@@ -197,7 +197,7 @@ async def test_the_quota_holds_for_fetched_images_too(tmp_path: Path, catalog: F
         assert job["error"]["code"] == "quota_exceeded"
 
 
-async def test_what_is_over_the_catalogues_limit_waits_for_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_requests_over_the_rate_limit_of_the_catalog_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(catalog_limiter, "_LIMIT", RateLimit("catalog", limit=15, window_seconds=60))
     async with (
         FakeCatalog() as catalog,

@@ -18,7 +18,7 @@ async def uploaded(person: Person, count: int) -> list[str]:
     return [(await person.upload(jpeg(32, 32, seed=n))).json()["id"] for n in range(count)]
 
 
-async def test_the_list_is_newest_first_and_pages_meet_without_gap_or_overlap(both: Service):
+async def test_list_is_newest_first_and_pages_have_no_gap_or_overlap(both: Service):
     person = await both.person()
     ids = await uploaded(person, 7)
     seen: list[str] = []
@@ -33,12 +33,12 @@ async def test_the_list_is_newest_first_and_pages_meet_without_gap_or_overlap(bo
     assert (seen, pages) == (ids[::-1], 3)
 
 
-async def test_a_page_that_holds_the_last_image_has_no_cursor(person: Person):
+async def test_page_with_the_last_image_has_no_cursor(person: Person):
     await uploaded(person, 2)
     assert (await person.get("/images", params={"limit": 2})).json()["next_cursor"] is None
 
 
-async def test_an_image_deleted_between_pages_skips_none_of_the_others(person: Person):
+async def test_deletion_between_pages_skips_no_other_image(person: Person):
     ids = await uploaded(person, 4)
     page = (await person.get("/images", params={"limit": 2})).json()
     await person.request("DELETE", f"/images/{ids[2]}")
@@ -47,19 +47,19 @@ async def test_an_image_deleted_between_pages_skips_none_of_the_others(person: P
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "many"])
-async def test_a_limit_out_of_range_is_refused(person: Person, limit: str):
+async def test_limit_out_of_range_is_rejected(person: Person, limit: str):
     response = await person.get("/images", params={"limit": limit})
     assert (response.status_code, response.json()["code"]) == (422, "request_invalid")
     assert response.json()["errors"][0]["field"] == "query.limit"
 
 
 @pytest.mark.parametrize("cursor", ["x", "a.b", "ü", ".", base64.b64encode(b"0/0").decode(), "A" * 3000])
-async def test_a_made_up_cursor_is_refused(person: Person, cursor: str):
+async def test_invalid_cursor_is_rejected(person: Person, cursor: str):
     response = await person.get("/images", params={"cursor": cursor})
     assert (response.status_code, response.json()["code"]) == (400, "cursor_invalid")
 
 
-async def test_a_changed_or_borrowed_cursor_is_refused(service: Service, person: Person):
+async def test_changed_cursor_and_cursor_of_another_user_are_rejected(service: Service, person: Person):
     await uploaded(person, 2)
     cursor = (await person.get("/images", params={"limit": 1})).json()["next_cursor"]
     other = await service.person()
@@ -69,7 +69,7 @@ async def test_a_changed_or_borrowed_cursor_is_refused(service: Service, person:
         assert (response.status_code, response.json()["code"]) == (400, "cursor_invalid")
 
 
-async def test_edits_change_what_they_name_and_nothing_else(both: Service):
+async def test_edit_changes_only_the_given_fields(both: Service):
     person = await both.person()
     view = (await person.upload(description="first")).json()
     path = f"/images/{view['id']}"
@@ -82,13 +82,13 @@ async def test_edits_change_what_they_name_and_nothing_else(both: Service):
 
 
 @pytest.mark.parametrize("body", [{"filename": None}, {"filename": ""}, {"description": "x" * 2001}, {"filename": 5}])
-async def test_a_bad_edit_is_refused(person: Person, body: dict[str, object]):
+async def test_invalid_edit_is_rejected(person: Person, body: dict[str, object]):
     view = (await person.upload()).json()
     response = await person.request("PATCH", f"/images/{view['id']}", json=body)
     assert (response.status_code, response.json()["code"]) == (422, "request_invalid")
 
 
-async def test_a_download_has_the_original_bytes_and_name(both: Service):
+async def test_download_has_the_original_content_and_filename(both: Service):
     person = await both.person()
     photo = jpeg(80, 60)
     view = (await person.upload(photo, filename='naïve "day" 日.jpg')).json()
@@ -103,7 +103,7 @@ async def test_a_download_has_the_original_bytes_and_name(both: Service):
     assert (part.status_code, part.content) == (206, photo[10:20])
 
 
-async def test_deleting_takes_record_and_objects_and_usage_with_it(both: Service):
+async def test_deletion_removes_record_objects_and_usage(both: Service):
     person = await both.person()
     view = (await person.upload()).json()
     assert len(await stored_keys(both, person.tokens["user"]["id"])) == 5
@@ -115,7 +115,7 @@ async def test_deleting_takes_record_and_objects_and_usage_with_it(both: Service
     assert (await person.get("/auth/me")).json()["usage"]["images"] == 0
 
 
-async def test_deleting_many_tells_of_each(both: Service):
+async def test_deletion_of_several_images_returns_a_result_for_each(both: Service):
     person = await both.person()
     ids = await uploaded(person, 3)
     response = await person.request("POST", "/images/delete", json={"ids": [ids[0], UNKNOWN, "x", ids[2], ids[0]]})
@@ -126,12 +126,12 @@ async def test_deleting_many_tells_of_each(both: Service):
 
 
 @pytest.mark.parametrize("ids", [[], [UNKNOWN] * 101, "all", [5]])
-async def test_a_bad_list_of_deletes_is_refused(person: Person, ids: object):
+async def test_invalid_list_of_deletions_is_rejected(person: Person, ids: object):
     response = await person.request("POST", "/images/delete", json={"ids": ids})
     assert (response.status_code, response.json()["code"]) == (422, "request_invalid")
 
 
-async def test_thumbnails_are_told_of_alone_and_together(person: Person):
+async def test_thumbnails_are_returned_individually_and_as_a_list(person: Person):
     view = (await person.upload(jpeg(1000, 500))).json()
     path = f"/images/{view['id']}/thumbnails"
     assert (await person.get(path)).json() == {"thumbnails": view["thumbnails"]}
@@ -142,7 +142,7 @@ async def test_thumbnails_are_told_of_alone_and_together(person: Person):
 
 
 @pytest.mark.parametrize("image_id", [UNKNOWN, "x", "..", "%2e%2e%2f", "5449000000996", "0" * 300])
-async def test_an_unknown_id_is_missing_on_every_route(person: Person, image_id: str):
+async def test_unknown_id_returns_404_on_every_route(person: Person, image_id: str):
     for method, suffix, body in (
         ("GET", "", None),
         ("PATCH", "", {"filename": "a"}),
@@ -155,7 +155,7 @@ async def test_an_unknown_id_is_missing_on_every_route(person: Person, image_id:
         assert response.status_code == 404, (method, suffix, response.text)
 
 
-async def test_two_people_cannot_tell_that_the_others_images_exist(both: Service):
+async def test_images_of_other_users_are_indistinguishable_from_missing_ones(both: Service):
     owner, stranger = await both.person(), await both.person()
     theirs = (await owner.upload()).json()["id"]
 

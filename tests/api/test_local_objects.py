@@ -20,7 +20,7 @@ async def url(person: Person) -> str:
     return str((await person.upload(PHOTO)).json()["original_url"])
 
 
-async def test_an_object_is_served_with_the_headers_that_keep_it_harmless(service: Service, url: str):
+async def test_object_is_served_with_protective_headers(service: Service, url: str):
     response = await service.fetch(url)
     assert response.content == PHOTO
     headers = response.headers
@@ -55,13 +55,13 @@ async def test_ranges(service: Service, url: str, asked: str, status: int, expec
 
 
 @pytest.mark.parametrize("asked", ["bytes=9999999-", "bytes=-0"])
-async def test_a_range_past_the_end_is_told_the_size(service: Service, url: str, asked: str):
+async def test_range_past_the_end_returns_416_with_the_size(service: Service, url: str, asked: str):
     response = await service.fetch(url, headers={"Range": asked})
     assert (response.status_code, response.json()["code"]) == (416, "range_unsatisfiable")
     assert response.headers["content-range"] == f"bytes */{len(PHOTO)}"
 
 
-async def test_an_unchanged_object_is_not_sent_again(service: Service, url: str):
+async def test_unchanged_object_returns_304(service: Service, url: str):
     etag = (await service.fetch(url)).headers["etag"]
     for condition in (etag, f'"other", W/{etag}'):
         response = await service.fetch(url, headers={"If-None-Match": condition})
@@ -76,7 +76,7 @@ async def test_an_unchanged_object_is_not_sent_again(service: Service, url: str)
     assert (await service.client.head(url, headers={"Range": "bytes=0-1"})).status_code == 200
 
 
-async def test_an_object_that_is_deleted_while_it_is_asked_for_is_missing(
+async def test_object_deleted_during_the_request_is_missing(
     service: Service, url: str, monkeypatch: pytest.MonkeyPatch
 ):
     objects: Any = service.services.local_objects
@@ -92,7 +92,7 @@ async def test_an_object_that_is_deleted_while_it_is_asked_for_is_missing(
     assert (response.status_code, response.json()["code"]) == (404, "object_missing")
 
 
-async def test_a_changed_url_is_refused(service: Service, url: str):
+async def test_changed_url_is_rejected(service: Service, url: str):
     parts = httpx.URL(url)
     changed = [
         parts.copy_set_param("expires", int(parts.params["expires"]) + 1),
@@ -109,7 +109,7 @@ async def test_a_changed_url_is_refused(service: Service, url: str):
         assert (response.status_code, response.json()["code"]) == (403, "url_invalid"), one
 
 
-async def test_a_url_works_behind_a_path_prefix(service: Service, person: Person):
+async def test_url_works_behind_a_path_prefix(service: Service, person: Person):
     transport = httpx.ASGITransport(app=service.app, root_path="/photos")
     async with httpx.AsyncClient(transport=transport, base_url="https://example.org") as client:
         listed = await client.get("/photos/api/v1/images", headers=person.headers)

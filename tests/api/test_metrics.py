@@ -27,7 +27,7 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found.get((name, frozenset(labels.items())), 0)
 
 
-async def test_what_is_done_is_counted(tmp_path: Path):
+async def test_operations_are_counted(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         await person.upload(jpeg())
@@ -51,7 +51,7 @@ async def test_what_is_done_is_counted(tmp_path: Path):
     assert value(found, "process_resident_memory_bytes") > 0
 
 
-async def test_wrong_addresses_do_not_make_more_and_more_metrics(tmp_path: Path):
+async def test_unknown_paths_add_no_metrics(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         for number in range(5):
             await service.client.get(f"/nowhere/{number}")
@@ -61,7 +61,7 @@ async def test_wrong_addresses_do_not_make_more_and_more_metrics(tmp_path: Path)
     assert value(found, "http_requests_total", method="other", route="other", status="404") == 5
 
 
-async def test_what_does_not_answer_is_counted(tmp_path: Path):
+async def test_unavailable_dependencies_are_counted(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         library = service.services.library
@@ -70,7 +70,7 @@ async def test_what_does_not_answer_is_counted(tmp_path: Path):
         assert value(await samples(service), "dependency_errors_total", dependency="test") == 1
 
 
-async def test_metrics_are_there_while_the_queue_is_not(tmp_path: Path):
+async def test_metrics_are_served_while_the_queue_is_unavailable(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         jobs = service.services.jobs
         jobs._queue = Failing(jobs._queue, on="depth")

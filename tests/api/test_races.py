@@ -71,7 +71,7 @@ async def wait_for_jobs(service: Service, person: Person) -> list[dict[str, Any]
     raise AssertionError(jobs)
 
 
-async def test_an_image_deleted_while_it_is_fetched_for_its_thumbnails_is_no_failure(tmp_path: Path):
+async def test_image_deleted_during_rendering_is_not_a_failure(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         thumbnails = service.services.thumbnails
@@ -86,7 +86,7 @@ async def test_an_image_deleted_while_it_is_fetched_for_its_thumbnails_is_no_fai
         assert (job["status"], job["error"]) == ("completed", None)
 
 
-async def test_an_upload_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: Path):
+async def test_upload_during_account_deletion_leaves_nothing(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         uploads = service.services.uploads
@@ -101,7 +101,7 @@ async def test_an_upload_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: P
         assert files(tmp_path) == []
 
 
-async def test_an_export_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: Path):
+async def test_export_during_account_deletion_leaves_nothing(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         await person.upload()
@@ -121,9 +121,7 @@ async def test_an_export_whose_owner_leaves_meanwhile_leaves_nothing(tmp_path: P
     assert files(tmp_path) == []
 
 
-async def test_an_export_that_is_broken_off_while_it_is_written_was_no_attempt(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_interrupted_export_does_not_count_as_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     is_writing = asyncio.Event()
     loop, add = asyncio.get_running_loop(), exports._add
 
@@ -149,7 +147,7 @@ async def test_an_export_that_is_broken_off_while_it_is_written_was_no_attempt(
         assert (job["status"], job["attempts"]) == ("completed", 1)
 
 
-async def test_an_export_stored_just_before_its_owner_is_forgotten_goes_as_well(tmp_path: Path):
+async def test_export_stored_just_before_the_owner_is_removed_is_deleted(tmp_path: Path):
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         services = service.services

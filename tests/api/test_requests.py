@@ -28,7 +28,7 @@ async def problem(service: Service, method: str, path: str, **arguments: Any) ->
     return response.status_code, body
 
 
-async def test_every_error_has_the_one_shape(service: Service):
+async def test_every_error_has_the_same_shape(service: Service):
     register = "/api/v1/auth/register"
     json = {"Content-Type": "application/json"}
     assert (await problem(service, "GET", "/nowhere"))[1]["code"] == "not_found"
@@ -55,7 +55,7 @@ async def test_every_error_has_the_one_shape(service: Service):
         ("text/html", "application/problem+json"),
     ],
 )
-async def test_a_client_that_accepts_json_alone_receives_json(service: Service, accept: str | None, media_type: str):
+async def test_client_that_accepts_only_json_receives_json(service: Service, accept: str | None, media_type: str):
     response = await service.client.get("/api/v1/images", headers={"Accept": accept} if accept else {})
     assert (response.headers["content-type"], response.headers["vary"]) == (media_type, "Accept, Origin")
     body = response.json()
@@ -63,7 +63,7 @@ async def test_a_client_that_accepts_json_alone_receives_json(service: Service, 
     assert body.get("error") == (body["detail"] if media_type == "application/json" else None)
 
 
-async def test_a_wrong_method_is_told_all_the_right_ones(service: Service):
+async def test_wrong_method_returns_all_allowed_methods(service: Service):
     for path, allowed in (
         ("/api/v1/images", "GET, HEAD"),
         ("/api/v1/images/0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", "DELETE, GET, HEAD, PATCH"),
@@ -74,7 +74,7 @@ async def test_a_wrong_method_is_told_all_the_right_ones(service: Service):
         assert (response.status_code, response.headers["allow"]) == (405, allowed)
 
 
-async def test_the_token_is_decided_before_the_body_on_every_route(service: Service):
+async def test_token_is_verified_before_the_body_is_read_on_every_route(service: Service):
     for method, path in (
         ("POST", "/images/delete"),
         ("POST", "/images/uploads"),
@@ -87,7 +87,7 @@ async def test_the_token_is_decided_before_the_body_on_every_route(service: Serv
             assert (response.status_code, response.json()["code"]) == (401, "token_missing")
 
 
-async def test_a_fault_can_be_read_by_a_page_of_an_allowed_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_internal_error_has_cors_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     origin = {"Origin": "https://app.example.com"}
     async with running(embedded_settings(tmp_path, cors_origins=("https://app.example.com",))) as service:
         person = await service.person()
@@ -123,7 +123,7 @@ async def drain(service: Service, path: str, messages: AsyncIterator[Message]) -
 
 
 @pytest.mark.parametrize("status", [401, 500])
-async def test_a_request_is_logged_and_counted_before_its_connection_is_drained(
+async def test_request_is_logged_and_counted_before_its_connection_is_drained(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int
 ):
     caplog.set_level(logging.INFO)
@@ -143,7 +143,7 @@ async def test_a_request_is_logged_and_counted_before_its_connection_is_drained(
     assert in_time == [True]
 
 
-async def test_what_is_not_drained_to_its_end_is_logged(service: Service, caplog: pytest.LogCaptureFixture):
+async def test_incomplete_draining_is_logged(service: Service, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     mebibyte = bytes(1024 * 1024)
     drained = 0
@@ -160,14 +160,14 @@ async def test_what_is_not_drained_to_its_end_is_logged(service: Service, caplog
     assert (line["status"], line["limit"], len(line["request_id"])) == (401, "bytes", 36)
 
 
-async def test_a_request_id_is_taken_over_or_made(service: Service):
+async def test_request_id_is_accepted_or_generated(service: Service):
     response = await service.client.get("/health/live", headers={"X-Request-ID": "from-the-client.1"})
     assert response.headers["x-request-id"] == "from-the-client.1"
     response = await service.client.get("/health/live", headers={"X-Request-ID": "bad id\x7f"})
     assert len(response.headers["x-request-id"]) == 36
 
 
-async def test_a_fault_of_ours_is_told_without_a_trace(
+async def test_internal_error_contains_no_stack_trace(
     service: Service, person: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     async def broken(*_: object, **__: object) -> None:
@@ -180,7 +180,7 @@ async def test_a_fault_of_ours_is_told_without_a_trace(
     assert "request.failed" in caplog.text
 
 
-async def test_nothing_secret_is_logged(service: Service, caplog: pytest.LogCaptureFixture):
+async def test_secrets_are_not_logged(service: Service, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
     person = await service.person()
     await service.client.post("/api/v1/auth/token", data={"username": person.email, "password": "wrong-passphrase-1"})
@@ -203,7 +203,7 @@ async def test_nothing_secret_is_logged(service: Service, caplog: pytest.LogCapt
     assert [secret for secret in secrets if secret in log] == []
 
 
-async def test_a_request_has_one_line_with_its_id_and_user(
+async def test_request_is_logged_in_one_line_with_its_id_and_user(
     service: Service, person: Person, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO)
@@ -216,7 +216,7 @@ async def test_a_request_has_one_line_with_its_id_and_user(
     assert (line["status"], line["path"]) == (200, "/api/v1/images")
 
 
-async def test_answers_are_not_cached_and_not_sniffed(service: Service, person: Person):
+async def test_responses_are_not_cached_and_not_sniffed(service: Service, person: Person):
     headers = (await person.get("/images")).headers
     assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 

@@ -44,7 +44,7 @@ async def send_form(person: Person, *parts: bytes, end: bytes = f"--{BOUNDARY}--
     )
 
 
-async def test_an_uploaded_photo_is_answered_with_its_facts_and_urls(both: Service):
+async def test_upload_returns_the_metadata_and_urls_of_the_image(both: Service):
     person = await both.person()
     photo = jpeg(1600, 1200)
     began = datetime.now(UTC)
@@ -64,7 +64,7 @@ async def test_an_uploaded_photo_is_answered_with_its_facts_and_urls(both: Servi
     assert (await both.fetch(view["original_url"])).content == photo
 
 
-async def test_every_url_shows_what_its_view_says(both: Service):
+async def test_every_url_returns_the_described_image(both: Service):
     person = await both.person()
     view = (await person.upload(transparent_png())).json()
     for thumbnail in view["thumbnails"]:
@@ -79,7 +79,7 @@ async def test_every_url_shows_what_its_view_says(both: Service):
     assert original.headers["content-type"] == "image/png"
 
 
-async def test_a_url_repeats_to_the_letter(both: Service):
+async def test_url_is_identical_in_repeated_responses(both: Service):
     person = await both.person()
     first = (await person.upload()).json()
     again = (await person.get(f"/images/{first['id']}")).json()
@@ -87,7 +87,7 @@ async def test_a_url_repeats_to_the_letter(both: Service):
         assert again == first
 
 
-async def test_a_file_beyond_eight_mebibytes_arrives_whole(both: Service):
+async def test_file_larger_than_eight_mebibytes_is_stored_completely(both: Service):
     person = await both.person()
     # Noise behind the end of a JPEG belongs to no picture, and has to be kept all the same.
     photo = jpeg(400, 300) + hashlib.shake_256(b"noise").digest(9 * 1024 * 1024)
@@ -117,7 +117,7 @@ def bytes_read(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic dXNlcjpwYXNz"])
-async def test_without_a_token_nothing_of_the_body_is_read(
+async def test_body_is_not_read_without_a_token(
     service: Service, bytes_read: Callable[[], int], authorization: str | None
 ):
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -131,7 +131,7 @@ async def test_without_a_token_nothing_of_the_body_is_read(
     assert bytes_read() == 0
 
 
-async def test_reading_stops_at_the_limit_whatever_content_length_says(
+async def test_reading_stops_at_the_limit_regardless_of_content_length(
     service: Service, person: Person, bytes_read: Callable[[], int]
 ):
     limit = service.settings.max_file_size
@@ -144,14 +144,16 @@ async def test_reading_stops_at_the_limit_whatever_content_length_says(
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
 
 
-async def test_a_content_length_over_the_limit_is_refused_unread(person: Person, bytes_read: Callable[[], int]):
+async def test_content_length_over_the_limit_is_rejected_before_the_body_is_read(
+    person: Person, bytes_read: Callable[[], int]
+):
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Content-Length": str(1 << 40)}
     response = await person.request("POST", "/images/upload", content=body(bytes(16)), headers=headers)
     assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
     assert bytes_read() == 0
 
 
-async def test_a_file_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(service: Service, person: Person):
+async def test_file_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not(service: Service, person: Person):
     photo = jpeg(64, 64)
     full = photo + bytes(service.settings.max_file_size - len(photo))
     assert (await person.upload(full)).status_code == 201
@@ -159,7 +161,7 @@ async def test_a_file_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(ser
     assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
 
 
-async def test_what_is_no_image_is_refused_and_says_what_it_is(person: Person):
+async def test_file_that_is_not_an_image_is_rejected_with_its_type(person: Person):
     response = await person.upload(b"%PDF-1.7 " + bytes(8192))
     assert (response.status_code, response.json()["code"]) == (415, "format_unsupported")
     assert "PDF" in response.json()["detail"]
@@ -167,7 +169,7 @@ async def test_what_is_no_image_is_refused_and_says_what_it_is(person: Person):
 
 
 @pytest.mark.parametrize("more, status", [(0, 415), (1, 413), (100_000, 413)])
-async def test_what_is_too_large_is_refused_for_that_whatever_it_is(
+async def test_too_large_file_is_rejected_for_its_size_regardless_of_its_type(
     service: Service, person: Person, more: int, status: int
 ):
     data = b"%PDF-1.7 ".ljust(service.settings.max_file_size + more)
@@ -179,7 +181,7 @@ async def test_what_is_too_large_is_refused_for_that_whatever_it_is(
     assert response.status_code == status
 
 
-async def test_a_very_long_filename_is_cut_short(person: Person):
+async def test_long_filename_is_truncated(person: Person):
     response = await person.upload(filename="n" * 8000 + ".jpg")
     assert response.status_code == 201
     assert len(response.json()["filename"]) == 255
@@ -210,12 +212,12 @@ async def test_a_very_long_filename_is_cut_short(person: Person):
         ([part("file", jpeg()[:2000], filename="a.jpg")], 422, "image_corrupt"),
     ],
 )
-async def test_a_bad_form_gets_a_code_of_its_own(person: Person, parts: list[bytes], status: int, code: str):
+async def test_each_invalid_form_has_its_own_error_code(person: Person, parts: list[bytes], status: int, code: str):
     response = await send_form(person, *parts)
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-async def test_a_form_that_ends_early_is_refused(service: Service, person: Person):
+async def test_truncated_form_is_rejected(service: Service, person: Person):
     response = await send_form(person, part("file", jpeg(), filename="a.jpg"), end=b"")
     assert (response.status_code, response.json()["code"]) == (400, "multipart_invalid")
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
@@ -228,7 +230,7 @@ async def test_another_content_type_is_refused(person: Person, content_type: str
     assert (response.status_code, response.json()["code"]) == (415, "multipart_required")
 
 
-async def test_a_form_may_arrive_byte_by_byte(person: Person):
+async def test_form_can_arrive_byte_by_byte(person: Person):
     photo = jpeg(32, 32)
     form = part("description", "Grüße".encode()) + part("file", photo, filename="ü.jpg")
     content = body(*[bytes([byte]) for byte in form + f"--{BOUNDARY}--".encode()])
@@ -239,17 +241,17 @@ async def test_a_form_may_arrive_byte_by_byte(person: Person):
     assert (view["description"], view["filename"], view["size"]) == ("Grüße", "ü.jpg", len(photo))
 
 
-async def test_a_file_part_without_a_filename_is_called_upload(person: Person):
+async def test_file_part_without_a_filename_is_named_upload(person: Person):
     response = await send_form(person, part("file", jpeg()))
     assert (response.status_code, response.json()["filename"]) == (201, "upload")
 
 
-async def test_content_decides_the_type_whatever_is_claimed(person: Person):
+async def test_content_decides_the_type_regardless_of_the_declared_type(person: Person):
     response = await person.upload(transparent_png(), filename="picture.jpg")
     assert response.json()["content_type"] == "image/png"
 
 
-async def test_a_refused_image_leaves_nothing(both: Service):
+async def test_rejected_image_leaves_nothing(both: Service):
     person = await both.person()
     response = await person.upload(jpeg(800, 600)[:-2000])
     assert (response.status_code, response.json()["code"]) == (422, "image_corrupt")
@@ -257,9 +259,7 @@ async def test_a_refused_image_leaves_nothing(both: Service):
     assert (await person.get("/images")).json()["items"] == []
 
 
-async def test_an_upload_that_stands_still_is_given_up(
-    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
-):
+async def test_stalled_upload_times_out(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(middleware, "_BODY_GRACE_SECONDS", 0.2)
 
     async def stalling() -> AsyncIterator[bytes]:
@@ -271,7 +271,7 @@ async def test_an_upload_that_stands_still_is_given_up(
     assert (response.status_code, response.json()["code"]) == (408, "body_too_slow")
 
 
-async def test_a_full_disk_is_a_503(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
+async def test_full_disk_returns_503(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
     full = Path("/dev/full")
     monkeypatch.setattr(TempFiles, "_open", lambda _: full.open("wb", buffering=0))
     response = await person.upload()
@@ -279,7 +279,7 @@ async def test_a_full_disk_is_a_503(service: Service, person: Person, monkeypatc
     assert await stored_keys(service, person.tokens["user"]["id"]) == []
 
 
-async def test_a_client_that_goes_away_leaves_nothing(service: Service, person: Person):
+async def test_disconnected_client_leaves_nothing(service: Service, person: Person):
     form = part("file", jpeg(), filename="a.jpg")
     messages = iter([{"type": "http.request", "body": form, "more_body": True}, {"type": "http.disconnect"}])
     scope = {
@@ -308,7 +308,7 @@ async def test_a_client_that_goes_away_leaves_nothing(service: Service, person: 
 
 
 @pytest.mark.parametrize("backend", ["embedded", "aws"])
-async def test_of_a_hundred_uploads_at_once_a_quota_of_ten_lets_ten_in(aws: AwsEmulator, tmp_path: Path, backend: str):
+async def test_quota_of_ten_accepts_ten_of_a_hundred_concurrent_uploads(aws: AwsEmulator, tmp_path: Path, backend: str):
     if backend == "aws":
         skip_where_transactions_are_slow(aws)
     quota = {"user_quota_images": 10}
@@ -327,14 +327,14 @@ async def test_of_a_hundred_uploads_at_once_a_quota_of_ten_lets_ten_in(aws: AwsE
         assert me["usage"] == {"images": 10, "bytes": 10 * len(photo), "reserved_bytes": 0, "limit": limit}
 
 
-async def test_a_byte_quota_is_exact(tmp_path: Path):
+async def test_byte_quota_is_exact(tmp_path: Path):
     photo = jpeg(64, 64)
     async with running(embedded_settings(tmp_path, user_quota_bytes=2 * len(photo))) as service:
         person = await service.person()
         assert [(await person.upload(photo)).status_code for _ in range(3)] == [201, 201, 403]
 
 
-async def test_a_full_render_queue_is_answered_at_once(tmp_path: Path):
+async def test_full_render_queue_returns_an_error_immediately(tmp_path: Path):
     # One at work and 64 that wait for it are all that fit.
     async with running(embedded_settings(tmp_path, render_processes=1)) as service:
         await fill_the_render_queue(service)

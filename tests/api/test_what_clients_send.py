@@ -160,7 +160,7 @@ async def test_control_and_bidirectional_characters_are_removed(person: Person):
 HEADS = ["/images", "/images/{id}", "/images/{id}/thumbnails", "/images/{id}/file", "/auth/me", "/jobs", "/jobs/{job}"]
 
 
-async def test_head_is_answered_like_get_without_a_body(person: Person):
+async def test_head_has_the_response_of_get_without_a_body(person: Person):
     image_id = (await person.upload()).json()["id"]
     job_id = (await person.post("/auth/me/export")).json()["job_id"]
     for template in HEADS:

@@ -51,21 +51,21 @@ async def rotate(
     )
 
 
-async def test_an_account_is_found_as_it_was_added(accounts: AccountTable, email: str) -> None:
+async def test_added_account_is_returned_unchanged(accounts: AccountTable, email: str) -> None:
     account = make_account(email)
     await accounts.add_account(account, session=make_session(account.id))
     assert await accounts.find_account(account.id) == account
     assert await accounts.find_account_by_email(email) == account
 
 
-async def test_an_account_without_display_name_and_in_another_time_zone(accounts: AccountTable, email: str) -> None:
+async def test_account_without_display_name_and_with_another_time_zone(accounts: AccountTable, email: str) -> None:
     created_at = NOON.replace(microsecond=0).astimezone(timezone(timedelta(hours=-5)))
     account = make_account(email, display_name=None, created_at=created_at)
     await accounts.add_account(account, session=make_session(account.id))
     assert await accounts.find_account(account.id) == account
 
 
-async def test_an_unknown_account_is_none(accounts: AccountTable, email: str) -> None:
+async def test_unknown_account_is_none(accounts: AccountTable, email: str) -> None:
     assert await accounts.find_account(new_id()) is None
     assert await accounts.find_account_by_email(email) is None
     assert await accounts.find_account_by_email("") is None
@@ -82,7 +82,7 @@ async def test_an_email_key_belongs_to_one_account(accounts: AccountTable, email
     assert await accounts.find_account_by_email(email) == account
 
 
-async def test_of_many_accounts_with_one_address_at_once_one_is_made(accounts: AccountTable, email: str) -> None:
+async def test_concurrent_registrations_of_one_address_create_one_account(accounts: AccountTable, email: str) -> None:
     rivals = [make_account(email) for _ in range(20)]
     results = await asyncio.gather(
         *(accounts.add_account(rival, session=make_session(rival.id)) for rival in rivals), return_exceptions=True
@@ -93,7 +93,7 @@ async def test_of_many_accounts_with_one_address_at_once_one_is_made(accounts: A
     assert [rival for rival in rivals if await accounts.find_account(rival.id)] == made
 
 
-async def test_the_password_hash_is_replaced_and_nothing_else(accounts: AccountTable, email: str) -> None:
+async def test_only_the_password_hash_is_replaced(accounts: AccountTable, email: str) -> None:
     account = make_account(email)
     await accounts.add_account(account, session=make_session(account.id))
     new_hash = "$argon2id$stronger"
@@ -173,7 +173,7 @@ async def test_a_refused_rotation_changes_nothing(accounts: AccountTable) -> Non
     assert not await rotate(accounts, session, now=NOON + DAY)
 
 
-async def test_a_session_is_over_at_its_end_and_not_before(accounts: AccountTable) -> None:
+async def test_session_expires_exactly_at_its_end(accounts: AccountTable) -> None:
     account_id = new_id()
     over, running = (make_session(account_id, expires_at=NOON + DAY) for _ in range(2))
     await accounts.add_session(over)
@@ -204,7 +204,7 @@ async def test_of_many_rotations_at_once_one_succeeds(accounts: AccountTable) ->
     assert await rotate(accounts, session, old_hash=f"new-{results.index(True)}", new_hash="last")
 
 
-async def test_sessions_of_two_accounts_are_apart(accounts: AccountTable) -> None:
+async def test_sessions_of_two_accounts_are_independent(accounts: AccountTable) -> None:
     session = make_session(new_id(), expires_at=NOON + DAY)
     await accounts.add_session(session)
     stranger = Session(session.id, new_id(), session.token_hash, session.expires_at)
@@ -213,7 +213,7 @@ async def test_sessions_of_two_accounts_are_apart(accounts: AccountTable) -> Non
     assert await rotate(accounts, session)
 
 
-async def test_a_removed_session_does_not_rotate_and_removing_again_is_no_error(accounts: AccountTable) -> None:
+async def test_removed_session_does_not_rotate_and_can_be_removed_again(accounts: AccountTable) -> None:
     session = make_session(new_id(), expires_at=NOON + DAY)
     await accounts.add_session(session)
     await accounts.remove_session(session.account_id, session.id)
@@ -221,7 +221,7 @@ async def test_a_removed_session_does_not_rotate_and_removing_again_is_no_error(
     assert not await rotate(accounts, session)
 
 
-async def test_removing_the_sessions_of_an_account_leaves_those_of_others(accounts: AccountTable, email: str) -> None:
+async def test_removing_the_sessions_of_an_account_keeps_those_of_others(accounts: AccountTable, email: str) -> None:
     account = make_account(email)
     first = make_session(account.id)
     await accounts.add_account(account, session=first)
@@ -236,7 +236,7 @@ async def test_removing_the_sessions_of_an_account_leaves_those_of_others(accoun
     assert await accounts.find_account(account.id) == account
 
 
-async def test_a_removed_account_is_gone_with_its_sessions_and_frees_its_address(
+async def test_removing_an_account_removes_its_sessions_and_frees_its_address(
     accounts: AccountTable, email: str
 ) -> None:
     account, other = make_account(email), make_account(f"other-{email}")
@@ -257,7 +257,7 @@ async def test_a_removed_account_is_gone_with_its_sessions_and_frees_its_address
     assert await accounts.find_account_by_email(email) == successor
 
 
-async def test_removing_an_account_that_is_gone_still_removes_its_sessions(accounts: AccountTable) -> None:
+async def test_removing_a_removed_account_still_removes_its_sessions(accounts: AccountTable) -> None:
     session = make_session(new_id())
     await accounts.add_session(session)
     await accounts.remove_account(session.account_id)

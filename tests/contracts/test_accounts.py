@@ -99,7 +99,7 @@ async def register(accounts: Accounts, email: str, *, display_name: str | None =
     return tokens
 
 
-async def test_register_returns_the_profile_that_its_token_stands_for(accounts: Accounts, email: str) -> None:
+async def test_register_returns_the_profile_of_its_token(accounts: Accounts, email: str) -> None:
     profile, tokens = await accounts.register(email=email, password=PASSWORD, display_name="Anna", client="127.0.0.1")
     assert (profile.email, profile.display_name) == (email, "Anna")
     user = await accounts.authenticate(tokens.access_token)
@@ -108,13 +108,13 @@ async def test_register_returns_the_profile_that_its_token_stands_for(accounts: 
     assert 0 < tokens.expires_in <= 3600
 
 
-async def test_register_without_a_display_name_leaves_it_out(accounts: Accounts, email: str) -> None:
+async def test_register_without_a_display_name_sets_none(accounts: Accounts, email: str) -> None:
     tokens = await register(accounts, email)
     assert (await accounts.profile(tokens.access_token)).display_name is None
 
 
 @pytest.mark.parametrize("change", [str, str.upper], ids=["same", "upper case"])
-async def test_register_twice_is_refused(accounts: Accounts, email: str, change: type[str]) -> None:
+async def test_second_registration_of_an_address_is_rejected(accounts: Accounts, email: str, change: type[str]) -> None:
     await register(accounts, email)
     with pytest.raises(EmailTaken):
         await register(accounts, change(email))
@@ -137,7 +137,9 @@ async def test_sign_in_gives_tokens_of_the_same_user(accounts: Accounts, email: 
     assert (user.id, user.email) == (same.id, same.email)
 
 
-async def test_sign_in_says_the_same_of_a_wrong_password_and_an_unknown_account(accounts: Accounts, email: str) -> None:
+async def test_sign_in_has_the_same_error_for_wrong_password_and_unknown_account(
+    accounts: Accounts, email: str
+) -> None:
     await register(accounts, email)
     with pytest.raises(CredentialsInvalid) as wrong:
         await accounts.sign_in(email=email, password="wrong horse battery", client="127.0.0.1")
@@ -166,20 +168,20 @@ async def test_refresh_gives_tokens_of_the_same_user(accounts: Accounts, email: 
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "\N{GRINNING FACE}", "x" * 100_000])
-async def test_refresh_refuses_what_is_no_refresh_token(accounts: Accounts, token: str) -> None:
+async def test_refresh_rejects_other_tokens(accounts: Accounts, token: str) -> None:
     with pytest.raises(RefreshTokenInvalid):
         await accounts.refresh(token)
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "\N{GRINNING FACE}", "eyJ9.eyJ9.eyJ9", "x" * 100_000])
-async def test_authenticate_refuses_what_is_no_token(accounts: Accounts, token: str) -> None:
+async def test_authenticate_rejects_invalid_tokens(accounts: Accounts, token: str) -> None:
     with pytest.raises(TokenInvalid):
         await accounts.authenticate(token)
     with pytest.raises(TokenInvalid):
         await accounts.profile(token)
 
 
-async def test_a_refresh_token_is_no_access_token(accounts: Accounts, email: str) -> None:
+async def test_refresh_token_is_not_an_access_token(accounts: Accounts, email: str) -> None:
     tokens = await register(accounts, email)
     with pytest.raises(TokenInvalid):
         await accounts.authenticate(tokens.refresh_token)
@@ -194,7 +196,7 @@ async def test_a_deleted_account_cannot_be_refreshed(accounts: Accounts, email: 
         await accounts.refresh(tokens.refresh_token)
 
 
-async def test_once_an_account_is_removed_its_address_is_free_again(accounts: Accounts, email: str) -> None:
+async def test_address_of_a_removed_account_is_available(accounts: Accounts, email: str) -> None:
     tokens = await register(accounts, email)
     user = await accounts.authenticate(tokens.access_token)
     for _ in range(2):

@@ -123,7 +123,7 @@ async def exists(tables: Tables, owner: str, result_id: str) -> bool:
 
 
 @pytest.mark.parametrize("add", [add_image, add_upload, add_job])
-async def test_what_is_added_under_a_request_marks_it_done(tables: Tables, owner: str, add: Add) -> None:
+async def test_adding_a_record_completes_its_request(tables: Tables, owner: str, add: Add) -> None:
     record = await begin(tables, owner)
     await add(tables, owner, record.claim)
     assert await exists(tables, owner, record.result_id)
@@ -134,7 +134,7 @@ async def test_what_is_added_under_a_request_marks_it_done(tables: Tables, owner
 
 
 @pytest.mark.parametrize("add", [add_image, add_upload, add_job])
-async def test_nothing_is_added_under_a_request_that_another_has_taken_over(
+async def test_nothing_is_added_for_a_request_that_another_caller_took_over(
     tables: Tables, owner: str, add: Add
 ) -> None:
     record = await begin(tables, owner)
@@ -148,7 +148,7 @@ async def test_nothing_is_added_under_a_request_that_another_has_taken_over(
 
 
 @pytest.mark.parametrize("add", [add_image, add_upload, add_job])
-async def test_nothing_is_added_under_a_request_that_was_abandoned(tables: Tables, owner: str, add: Add) -> None:
+async def test_nothing_is_added_for_an_abandoned_request(tables: Tables, owner: str, add: Add) -> None:
     record = await begin(tables, owner)
     await tables.once.abandon(record)
     with pytest.raises(ClaimLost):
@@ -156,14 +156,14 @@ async def test_nothing_is_added_under_a_request_that_was_abandoned(tables: Table
     assert not await exists(tables, owner, record.result_id)
 
 
-async def test_an_image_that_the_quota_refuses_does_not_mark_its_request_done(tables: Tables, owner: str) -> None:
+async def test_image_over_the_quota_does_not_complete_its_request(tables: Tables, owner: str) -> None:
     record = await begin(tables, owner)
     with pytest.raises(QuotaExceeded):
         await tables.images.add(make_image(owner, id=record.result_id), quota=Quota(bytes=1), claim=record.claim)
     assert await tables.once.find(owner, record.key) == record
 
 
-async def test_of_an_addition_and_a_takeover_at_once_exactly_one_succeeds(tables: Tables, owner: str) -> None:
+async def test_exactly_one_of_concurrent_addition_and_takeover_succeeds(tables: Tables, owner: str) -> None:
     for _ in range(10):
         record, successor = make_record(owner), make_record(owner)
         await tables.once.begin(record, now=NOON)
@@ -177,7 +177,7 @@ async def test_of_an_addition_and_a_takeover_at_once_exactly_one_succeeds(tables
         owner = f"owner-{new_id()}"
 
 
-async def test_an_image_is_added_while_its_job_is_held(tables: Tables, owner: str) -> None:
+async def test_image_is_added_while_its_job_is_claimed(tables: Tables, owner: str) -> None:
     job = await claim_job(tables, owner)
     image = make_image(owner)
     await tables.images.add(image, quota=Quota(), claim=job.job_claim)
@@ -186,7 +186,7 @@ async def test_an_image_is_added_while_its_job_is_held(tables: Tables, owner: st
     assert (await tables.images.get(owner, image.id)).thumbnails == (FAILED,)
 
 
-async def test_nothing_is_written_for_a_job_that_another_has_claimed(tables: Tables, owner: str) -> None:
+async def test_nothing_is_written_for_a_job_that_another_worker_has_claimed(tables: Tables, owner: str) -> None:
     job = await claim_job(tables, owner)
     image = make_image(owner)
     await tables.images.add(image, quota=Quota())
@@ -210,7 +210,7 @@ async def test_nothing_is_written_for_a_job_that_has_ended(tables: Tables, owner
         await tables.images.update_thumbnails(image, claim=job.job_claim)
 
 
-async def test_thumbnails_of_an_image_that_is_gone_are_not_written(tables: Tables, owner: str) -> None:
+async def test_thumbnails_of_a_removed_image_are_not_written(tables: Tables, owner: str) -> None:
     job = await claim_job(tables, owner)
     with pytest.raises(ImageMissing):
         await tables.images.update_thumbnails(make_image(owner), claim=job.job_claim)

@@ -95,7 +95,7 @@ async def no_result(_job: Job) -> JobResult:
     return JobResult()
 
 
-async def test_two_workers_whose_clocks_are_wrong_make_one_image_for_each_job(tables: Tables):
+async def test_two_workers_with_wrong_clocks_create_one_image_per_job(tables: Tables):
     handling, queue = Fetching(tables.images), LocalJobQueue(wait_seconds=0)
     workers = [
         JobRunner(
@@ -127,7 +127,7 @@ async def test_two_workers_whose_clocks_are_wrong_make_one_image_for_each_job(ta
     assert contended > ROUNDS / 10
 
 
-async def test_two_processes_whose_clocks_are_wrong_make_one_image_for_each_key(
+async def test_two_processes_with_wrong_clocks_create_one_image_per_key(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ):
     # The lease is so short that its holder often loses it, as if its process had stalled.

@@ -54,7 +54,7 @@ def make_upload(owner_id: str, **changes: object) -> DirectUpload:
     return replace(upload, **cast(dict[str, Any], changes))
 
 
-async def test_an_upload_is_found_as_it_was_added(uploads: DirectUploadTable, owner: str) -> None:
+async def test_added_upload_is_returned_unchanged(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner)
     await uploads.add_upload(upload, quota=Quota())
     assert await uploads.find_upload(owner, upload.id) == upload
@@ -80,7 +80,7 @@ async def test_another_owners_upload_is_none(uploads: DirectUploadTable, owner: 
         assert await uploads.find_upload(stranger, upload.id) is None
 
 
-async def test_two_owners_uploads_with_one_id_are_apart(uploads: DirectUploadTable, owner: str) -> None:
+async def test_uploads_of_two_owners_with_one_id_are_independent(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner)
     strangers = replace(upload, owner_id=f"{owner}-2", filename="other.png")
     await uploads.add_upload(upload, quota=Quota())
@@ -99,7 +99,7 @@ async def test_adding_again_changes_nothing(uploads: DirectUploadTable, owner: s
     assert await uploads.find_upload(owner, upload.id) == upload
 
 
-async def test_of_many_at_once_with_one_id_one_stays(uploads: DirectUploadTable, owner: str) -> None:
+async def test_one_of_many_concurrent_additions_with_one_id_is_kept(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner)
     rivals = [replace(upload, size=n) for n in range(1, 21)]
     await asyncio.gather(*(uploads.add_upload(rival, quota=Quota()) for rival in rivals))
@@ -109,14 +109,14 @@ async def test_of_many_at_once_with_one_id_one_stays(uploads: DirectUploadTable,
     assert await uploads.find_upload(owner, upload.id) == first
 
 
-async def test_an_upload_whose_form_is_over_is_still_found(uploads: DirectUploadTable, owner: str) -> None:
+async def test_upload_with_an_expired_form_is_still_found(uploads: DirectUploadTable, owner: str) -> None:
     upload = make_upload(owner, expires_at=datetime.now(UTC) - timedelta(hours=23))
     await uploads.add_upload(upload, quota=Quota())
     await uploads.add_upload(make_upload(owner), quota=Quota())
     assert await uploads.find_upload(owner, upload.id) == upload
 
 
-async def test_sqlite_forgets_an_upload_a_day_after_its_end_and_not_before(tmp_path: Path, owner: str) -> None:
+async def test_sqlite_removes_an_upload_exactly_one_day_after_its_expiration(tmp_path: Path, owner: str) -> None:
     now = NOON
     upload = make_upload(owner, expires_at=NOON)
     async with open_sqlite(tmp_path / "service.db") as database:

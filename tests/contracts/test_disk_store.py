@@ -29,19 +29,19 @@ async def fetch(subject: Subject, key: str) -> None:
         await subject.store.fetch(key, file, max_bytes=1_000_000)
 
 
-async def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_folder_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "data" / "objects"):
         assert (tmp_path / "data" / "objects").stat().st_mode & 0o777 == 0o700
 
 
-async def test_objects_are_there_after_the_store_was_opened_again(tmp_path: Path) -> None:
+async def test_objects_exist_after_the_store_is_reopened(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects") as subject:
         await subject.put("a/b.jpg", b"content")
     async with disk_subject(tmp_path / "objects") as subject:
         assert await subject.read("a/b.jpg") == b"content"
 
 
-async def test_empty_folders_go_with_their_last_object(tmp_path: Path) -> None:
+async def test_empty_folders_are_removed_with_their_last_object(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects") as subject:
         first, second = await subject.put("a/b/1.jpg"), await subject.put("a/2.jpg")
         await subject.store.delete([first])
@@ -51,7 +51,7 @@ async def test_empty_folders_go_with_their_last_object(tmp_path: Path) -> None:
         await subject.store.check()
 
 
-async def test_a_link_leads_nowhere(tmp_path: Path) -> None:
+async def test_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.jpg").write_bytes(b"secret")
@@ -85,7 +85,7 @@ async def test_a_folder_that_is_itself_behind_a_link_is_used(tmp_path: Path) -> 
     assert (tmp_path / "elsewhere" / "t" / "a.jpg").exists()
 
 
-async def test_a_folder_that_is_gone_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+async def test_missing_folder_is_not_an_empty_folder(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects") as subject:
         key = await subject.put("a.jpg")
         (tmp_path / "objects").rename(tmp_path / "unmounted")
@@ -104,14 +104,14 @@ async def test_a_folder_that_is_gone_is_not_taken_for_an_empty_one(tmp_path: Pat
         assert await subject.names() == ["a.jpg"]
 
 
-async def test_what_others_keep_in_the_folder_is_not_an_object(tmp_path: Path) -> None:
+async def test_unrelated_files_in_the_folder_are_not_objects(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects") as subject:
         (tmp_path / "objects" / "lost+found").mkdir()
         (tmp_path / "objects" / "note to self.txt").touch()
         assert [found async for found in subject.store.walk("")] == []
 
 
-async def test_a_put_that_is_cancelled_is_over_when_the_caller_knows(tmp_path: Path) -> None:
+async def test_canceled_put_has_ended_when_the_caller_continues(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects") as subject:
         for n in range(20):
             put = asyncio.create_task(subject.put(f"{n}.jpg", bytes(2_000_000)))
@@ -122,7 +122,7 @@ async def test_a_put_that_is_cancelled_is_over_when_the_caller_knows(tmp_path: P
     assert files_in(tmp_path) == []
 
 
-async def test_a_fetch_that_is_cancelled_writes_no_more_when_the_caller_knows(
+async def test_canceled_fetch_has_stopped_writing_when_the_caller_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing, may_go_on = threading.Event(), threading.Event()
@@ -147,7 +147,7 @@ async def test_a_fetch_that_is_cancelled_writes_no_more_when_the_caller_knows(
             assert os.pread(file.fileno(), 10, 0) == b"content"
 
 
-async def test_a_put_makes_its_folder_again_when_a_delete_takes_it_away(
+async def test_put_creates_its_folder_again_if_a_delete_removes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deletes = iter(range(3))
@@ -165,14 +165,14 @@ async def test_a_put_makes_its_folder_again_when_a_delete_takes_it_away(
         assert next(deletes, None) is None
 
 
-async def test_opening_clears_what_a_killed_process_left(tmp_path: Path) -> None:
+async def test_opening_deletes_temporary_files_of_a_killed_process(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects"):
         (tmp_path / "objects" / "~drafts" / "left").write_bytes(b"half")
     async with disk_subject(tmp_path / "objects"):
         assert files_in(tmp_path) == []
 
 
-async def test_opening_leaves_alone_what_another_process_is_writing(tmp_path: Path) -> None:
+async def test_opening_keeps_temporary_files_of_a_running_process(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects"):
         (tmp_path / "objects" / "~drafts" / "busy").write_bytes(b"half")
         async with disk_subject(tmp_path / "objects"):
@@ -197,7 +197,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_process_killed_at_any_moment_leaves_whole_objects_only(tmp_path: Path) -> None:
+async def test_process_killed_at_any_time_leaves_only_complete_objects(tmp_path: Path) -> None:
     writer = await asyncio.create_subprocess_exec(
         sys.executable, "-c", WRITER, str(tmp_path / "objects"), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
@@ -212,7 +212,7 @@ async def test_a_process_killed_at_any_moment_leaves_whole_objects_only(tmp_path
         assert len(files_in(tmp_path)) == len(found)
 
 
-async def test_a_full_disk_is_told_as_a_store_that_is_not_available(tmp_path: Path) -> None:
+async def test_full_disk_raises_dependency_unavailable(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects") as subject:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))

@@ -58,9 +58,7 @@ def assert_durable(events: list[Event], path: Path, *, up_to: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["put", "put_file"])
-async def test_an_original_is_on_the_disk_before_it_is_acknowledged(
-    tmp_path: Path, events: list[Event], method: str
-) -> None:
+async def test_original_is_on_disk_before_it_is_acknowledged(tmp_path: Path, events: list[Event], method: str) -> None:
     folder = tmp_path / "data" / "objects"
     async with open_disk(folder, url_key=b"k" * 32, ttl_seconds=60, window_seconds=60) as store:
         for name in ("first", "second"):
@@ -75,7 +73,7 @@ async def test_an_original_is_on_the_disk_before_it_is_acknowledged(
             assert_durable(events, folder / key, up_to=folder)
 
 
-def test_new_folders_are_on_the_disk_before_anything_is_stored_in_them(tmp_path: Path, events: list[Event]) -> None:
+def test_new_folders_are_on_disk_before_their_content(tmp_path: Path, events: list[Event]) -> None:
     DataDir(tmp_path / "a" / "data")
     assert {path for _, path in events} == {tmp_path, tmp_path / "a", tmp_path / "a" / "data"}
     events.clear()
@@ -83,7 +81,7 @@ def test_new_folders_are_on_the_disk_before_anything_is_stored_in_them(tmp_path:
     assert events == []
 
 
-def test_the_secret_is_on_the_disk_before_it_is_used(tmp_path: Path, events: list[Event]) -> None:
+def test_secret_is_on_disk_before_it_is_used(tmp_path: Path, events: list[Event]) -> None:
     data_dir = DataDir(tmp_path)
     secret = data_dir.secret()
     assert_durable(events, tmp_path / "secret", up_to=tmp_path)
@@ -91,9 +89,7 @@ def test_the_secret_is_on_the_disk_before_it_is_used(tmp_path: Path, events: lis
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
 
 
-async def test_the_copy_of_an_older_database_is_on_the_disk_before_the_migration(
-    tmp_path: Path, events: list[Event]
-) -> None:
+async def test_copy_of_an_older_database_is_on_disk_before_the_migration(tmp_path: Path, events: list[Event]) -> None:
     path = tmp_path / "service.db"
     connection = sqlite3.connect(path, isolation_level=None)
     migrate(connection, migrations=MIGRATIONS[:1])

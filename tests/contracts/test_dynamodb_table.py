@@ -112,7 +112,7 @@ def owner() -> str:
     return f"owner-{new_id()}"
 
 
-async def test_an_image_whose_answer_was_lost_is_added_once(images: DynamoDBImageTable, road: Road, owner: str) -> None:
+async def test_image_is_added_once_if_the_response_is_lost(images: DynamoDBImageTable, road: Road, owner: str) -> None:
     image = make_image(owner)
     road.lose.add("TransactWriteItems")
     await images.add(image, quota=Quota(images=1))
@@ -122,7 +122,7 @@ async def test_an_image_whose_answer_was_lost_is_added_once(images: DynamoDBImag
         await images.add(make_image(owner), quota=Quota(images=1))
 
 
-async def test_a_removal_whose_answer_was_lost_returns_the_image(
+async def test_removal_returns_the_image_if_the_response_is_lost(
     images: DynamoDBImageTable, road: Road, owner: str, aws: AwsEmulator
 ) -> None:
     if aws.name == "moto":
@@ -135,7 +135,7 @@ async def test_a_removal_whose_answer_was_lost_returns_the_image(
     assert await images.usage(owner) == Usage(0, 0)
 
 
-async def test_a_rotation_whose_answer_was_lost_succeeds(accounts: DynamoDBAccountTable, road: Road) -> None:
+async def test_rotation_succeeds_if_the_response_is_lost(accounts: DynamoDBAccountTable, road: Road) -> None:
     session = make_session(new_id(), expires_at=NOON + timedelta(days=1))
     await accounts.add_session(session)
     road.lose.add("UpdateItem")
@@ -145,7 +145,7 @@ async def test_a_rotation_whose_answer_was_lost_succeeds(accounts: DynamoDBAccou
     assert not road.lose
 
 
-async def test_an_account_whose_answer_was_lost_is_added(
+async def test_account_is_added_if_the_response_is_lost(
     accounts: DynamoDBAccountTable, road: Road, aws: AwsEmulator
 ) -> None:
     if aws.name == "moto":
@@ -158,7 +158,7 @@ async def test_an_account_whose_answer_was_lost_is_added(
 
 
 @pytest.mark.parametrize("refusal", [CONFLICT, THROTTLED], ids=["conflict", "throttled"])
-async def test_a_transaction_that_met_another_is_begun_anew(
+async def test_conflicting_transaction_is_restarted(
     images: DynamoDBImageTable, road: Road, owner: str, refusal: dict[str, Any]
 ) -> None:
     road.refuse = [refusal] * 3
@@ -166,16 +166,14 @@ async def test_a_transaction_that_met_another_is_begun_anew(
     assert len({body["ClientRequestToken"] for body in road.bodies}) == 4
 
 
-async def test_a_transaction_still_under_way_is_asked_for_again(
-    images: DynamoDBImageTable, road: Road, owner: str
-) -> None:
+async def test_transaction_in_progress_is_retried(images: DynamoDBImageTable, road: Road, owner: str) -> None:
     road.refuse = [IN_PROGRESS] * 3
     await images.add(make_image(owner), quota=Quota(images=1))
     assert len(road.bodies) == 4
     assert len({body["ClientRequestToken"] for body in road.bodies}) == 1
 
 
-async def test_a_single_write_that_met_a_transaction_is_repeated(
+async def test_single_write_that_conflicts_with_a_transaction_is_retried(
     images: DynamoDBImageTable, road: Road, owner: str
 ) -> None:
     image = make_image(owner)
@@ -184,7 +182,7 @@ async def test_a_single_write_that_met_a_transaction_is_repeated(
     assert (await images.edit(owner, image.id, changes={"filename": "x.jpg", "description": None})).filename == "x.jpg"
 
 
-async def test_conflicts_without_end_are_unavailable(
+async def test_endless_conflicts_raise_dependency_unavailable(
     images: DynamoDBImageTable, road: Road, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "_CALL_SECONDS", 0.5)
@@ -193,7 +191,9 @@ async def test_conflicts_without_end_are_unavailable(
         await images.add(make_image(owner), quota=Quota(images=1))
 
 
-async def test_an_answer_of_something_else_is_unavailable(images: DynamoDBImageTable, road: Road, owner: str) -> None:
+async def test_response_of_another_server_raises_dependency_unavailable(
+    images: DynamoDBImageTable, road: Road, owner: str
+) -> None:
     road.garble = True
     with pytest.raises(DependencyUnavailable):
         await images.get(owner, new_id())
@@ -226,7 +226,7 @@ async def test_a_page_is_one_query_however_many_images_there_are(
 
 
 @pytest.mark.parametrize("method", ["add", "page"])
-async def test_a_table_that_is_down_is_unavailable_in_bounded_time(
+async def test_unreachable_table_raises_dependency_unavailable_in_bounded_time(
     aws: AwsEmulator, owner: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "_CALL_SECONDS", 1)
@@ -240,7 +240,7 @@ async def test_a_table_that_is_down_is_unavailable_in_bounded_time(
             await calls[method]()
 
 
-async def test_a_table_that_never_answers_is_unavailable_in_bounded_time(
+async def test_table_that_never_responds_raises_dependency_unavailable_in_bounded_time(
     aws: AwsEmulator, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "_CALL_SECONDS", 0.5)
@@ -251,7 +251,7 @@ async def test_a_table_that_never_answers_is_unavailable_in_bounded_time(
                 await DynamoDBImageTable(opened).get(owner, new_id())
 
 
-async def test_check_of_a_missing_table_says_what_to_run(aws: AwsEmulator) -> None:
+async def test_check_of_a_missing_table_names_the_command_to_run(aws: AwsEmulator) -> None:
     async with open_table(aws, name="nowhere") as opened:
         with pytest.raises(RuntimeError, match=r"'nowhere'.*setup_localstack\.sh.*infra/template\.yaml"):
             await DynamoDBImageTable(opened).check()

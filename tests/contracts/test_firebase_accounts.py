@@ -98,12 +98,14 @@ async def sign_in(accounts: FirebaseAccounts) -> Tokens:
 Forge = Callable[[FakeIdentityToolkit], str]
 
 
-async def test_a_token_of_the_project_is_taken(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
+async def test_token_of_the_project_is_accepted(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
     token = fake.id_token(sub="aB3_-z", email=EMAIL)
     assert await accounts.authenticate(token) == User("aB3_-z", EMAIL)
 
 
-async def test_a_token_without_an_email_address_is_taken(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
+async def test_token_without_an_email_address_is_accepted(
+    accounts: FirebaseAccounts, fake: FakeIdentityToolkit
+) -> None:
     assert await accounts.authenticate(fake.id_token(sub="phone")) == User("phone", None)
 
 
@@ -163,7 +165,7 @@ FORGED: dict[str, Forge] = {
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
-async def test_a_token_with_one_thing_wrong_is_refused(
+async def test_token_with_one_invalid_claim_is_rejected(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, forge: Forge
 ) -> None:
     token = forge(fake)
@@ -173,7 +175,7 @@ async def test_a_token_with_one_thing_wrong_is_refused(
 
 
 @pytest.mark.parametrize("token", ["", "a.b", "a.b.c.d", "a.b.c\n", "ä.b.c", f"{'a' * 8192}.b.c"])
-async def test_what_has_not_the_shape_of_a_token_is_not_even_parsed(
+async def test_text_that_is_not_a_token_is_not_parsed(
     accounts: FirebaseAccounts, verified: list[str], token: str
 ) -> None:
     with pytest.raises(TokenInvalid):
@@ -181,7 +183,7 @@ async def test_what_has_not_the_shape_of_a_token_is_not_even_parsed(
     assert verified == []
 
 
-async def test_an_expired_token_is_told_apart(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
+async def test_expired_token_has_its_own_error(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
     with pytest.raises(TokenExpired):
         await accounts.authenticate(fake.id_token(sub="anna", exp=int(time.time()) - 20))
 
@@ -190,16 +192,14 @@ async def test_ten_seconds_of_clock_skew_are_allowed(accounts: FirebaseAccounts,
     await accounts.authenticate(fake.id_token(sub="anna", iat=int(time.time()) + 8))
 
 
-async def test_a_subject_that_is_no_safe_key_gets_an_id_that_is(
-    accounts: FirebaseAccounts, fake: FakeIdentityToolkit
-) -> None:
+async def test_unsafe_subject_is_mapped_to_a_safe_id(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
     subjects = ("..", "a/b", "a b", "ä", "x.", "a" * 128, "\n", "a\n")
     ids = {(await accounts.authenticate(fake.id_token(sub=subject))).id for subject in subjects}
     assert len(ids) == len(subjects)
     assert all(set(one) <= set("abcdef0123456789x.") and one not in {".", ".."} for one in ids)
 
 
-async def test_a_known_token_is_not_checked_again(
+async def test_verified_token_is_not_verified_again(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, verified: list[str]
 ) -> None:
     token, other = fake.id_token(sub="anna"), fake.id_token(sub="bert")
@@ -219,7 +219,7 @@ def id_tokens(fake: FakeIdentityToolkit) -> Iterator[tuple[IdTokens, list[float]
     firebase_admin.delete_app(app)
 
 
-async def test_a_known_token_is_checked_again_once_it_has_expired(
+async def test_verified_token_is_verified_again_after_it_expires(
     id_tokens: tuple[IdTokens, list[float]], fake: FakeIdentityToolkit, verified: list[str]
 ) -> None:
     tokens, now = id_tokens
@@ -233,7 +233,7 @@ async def test_a_known_token_is_checked_again_once_it_has_expired(
     assert len(verified) == 2
 
 
-async def test_only_so_many_tokens_are_remembered_the_newest(
+async def test_number_of_cached_tokens_is_limited_to_the_newest(
     client: httpx.AsyncClient, fake: FakeIdentityToolkit, verified: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(firebase_tokens, "_MAX_CACHED", 2)
@@ -244,7 +244,7 @@ async def test_only_so_many_tokens_are_remembered_the_newest(
     assert verified == [first, second, third, first]
 
 
-async def test_checks_that_wait_are_bounded(
+async def test_number_of_waiting_verifications_is_limited(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(firebase_tokens, "_MAX_WAITING", 3)
@@ -255,7 +255,7 @@ async def test_checks_that_wait_are_bounded(
 
 
 @pytest.mark.parametrize("status,body", [(503, b"{}"), (200, b"<html>sign in to the network</html>")])
-async def test_without_certificates_the_token_is_not_blamed(
+async def test_missing_certificates_are_not_reported_as_an_invalid_token(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, status: int, body: bytes
 ) -> None:
     fake.certificate_status, fake.certificates = status, body
@@ -264,7 +264,7 @@ async def test_without_certificates_the_token_is_not_blamed(
     assert unavailable.value.dependency == "accounts"
 
 
-async def test_without_a_network_the_token_is_not_blamed(
+async def test_network_failure_is_not_reported_as_an_invalid_token(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_token_gen, "ID_TOKEN_CERT_URI", "http://127.0.0.1:9/")
@@ -272,7 +272,7 @@ async def test_without_a_network_the_token_is_not_blamed(
         await accounts.authenticate(fake.id_token(sub="anna"))
 
 
-async def test_the_app_of_the_sdk_is_gone_after_closing(fake: FakeIdentityToolkit) -> None:
+async def test_sdk_app_is_deleted_on_close(fake: FakeIdentityToolkit) -> None:
     before = set(firebase_admin._apps)
     async with open_id_tokens(PROJECT), open_id_tokens(PROJECT):
         assert len(firebase_admin._apps) == len(before) + 2
@@ -284,7 +284,7 @@ async def test_the_app_of_the_sdk_is_gone_after_closing(fake: FakeIdentityToolki
 
 
 @pytest.mark.parametrize("environment,setting", [("127.0.0.1:9099", None), (None, "127.0.0.1:9099"), ("a:1", "b:2")])
-async def test_the_emulator_must_be_asked_for_twice(
+async def test_emulator_requires_two_settings(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, environment: str | None, setting: str | None
 ) -> None:
     if environment:
@@ -294,7 +294,7 @@ async def test_the_emulator_must_be_asked_for_twice(
             pass
 
 
-async def test_an_empty_variable_is_no_emulator(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_empty_variable_selects_no_emulator(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EMULATOR, "")
     async with open_firebase_accounts(client, project_id=PROJECT, api_key=API_KEY, emulator_host=None) as accounts:
         with pytest.raises(TokenInvalid):
@@ -335,7 +335,7 @@ REFRESHING: list[tuple[str, type[AppError]]] = [
 
 
 @pytest.mark.parametrize("message,error", REGISTERING)
-async def test_register_tells_what_google_refused(
+async def test_register_reports_why_google_rejected_it(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, message: str, error: type[AppError]
 ) -> None:
     fake.refusals["accounts:signUp"].append(RefusedError(message))
@@ -344,7 +344,7 @@ async def test_register_tells_what_google_refused(
 
 
 @pytest.mark.parametrize("message,error", SIGNING_IN)
-async def test_sign_in_tells_what_google_refused(
+async def test_sign_in_reports_why_google_rejected_it(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, message: str, error: type[AppError]
 ) -> None:
     fake.refusals["accounts:signInWithPassword"].append(RefusedError(message))
@@ -355,7 +355,7 @@ async def test_sign_in_tells_what_google_refused(
 
 
 @pytest.mark.parametrize("message,error", REFRESHING)
-async def test_refresh_tells_what_google_refused(
+async def test_refresh_reports_why_google_rejected_it(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, message: str, error: type[AppError]
 ) -> None:
     fake.refusals["token"].append(RefusedError(message))
@@ -363,7 +363,7 @@ async def test_refresh_tells_what_google_refused(
         await accounts.refresh("refresh-token")
 
 
-async def test_a_weak_password_is_refused_in_google_s_words(
+async def test_weak_password_error_contains_the_message_of_google(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit
 ) -> None:
     words = "Missing password requirements: [Password must contain a numeric character]"
@@ -380,7 +380,7 @@ async def test_profile_of_a_deleted_account_is_refused(accounts: FirebaseAccount
         await accounts.profile(tokens.access_token)
 
 
-async def test_passing_failures_are_tried_again(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
+async def test_transient_failures_are_retried(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
     await register(accounts)
     for method in ("accounts:signInWithPassword", "token", "accounts:lookup"):
         fake.refusals[method] = [RefusedError("INTERNAL", status=503), RefusedError("INTERNAL", status=500)]
@@ -388,14 +388,16 @@ async def test_passing_failures_are_tried_again(accounts: FirebaseAccounts, fake
     await accounts.profile(tokens.access_token)
 
 
-async def test_lasting_failures_end_after_three_tries(accounts: FirebaseAccounts, fake: FakeIdentityToolkit) -> None:
+async def test_permanent_failures_end_after_three_attempts(
+    accounts: FirebaseAccounts, fake: FakeIdentityToolkit
+) -> None:
     fake.refusals["accounts:signInWithPassword"] = [RefusedError("INTERNAL", status=503) for _ in range(9)]
     with pytest.raises(DependencyUnavailable):
         await sign_in(accounts)
     assert fake.calls["accounts:signInWithPassword"] == 3
 
 
-async def test_a_registration_that_may_have_happened_is_not_tried_again(
+async def test_registration_that_may_have_succeeded_is_not_retried(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit
 ) -> None:
     fake.refusals["accounts:signUp"] = [RefusedError("INTERNAL", status=503)]
@@ -404,7 +406,7 @@ async def test_a_registration_that_may_have_happened_is_not_tried_again(
     assert fake.calls["accounts:signUp"] == 1
 
 
-async def test_a_registration_outlives_a_failure_to_set_the_name(
+async def test_registration_succeeds_if_setting_the_name_fails(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit
 ) -> None:
     fake.refusals["accounts:update"] = [RefusedError("SOMETHING_NEW")]
@@ -426,7 +428,7 @@ class Unreachable(httpx.AsyncBaseTransport):
 @pytest.mark.parametrize(
     "error,calls", [(httpx.ConnectError("refused"), 3), (httpx.ReadTimeout("slow"), 1), (httpx.ReadError("cut"), 1)]
 )
-async def test_register_is_tried_again_only_if_it_was_never_sent(
+async def test_register_is_retried_only_if_the_request_was_not_sent(
     fake: FakeIdentityToolkit, error: Exception, calls: int
 ) -> None:
     transport = Unreachable(error)
@@ -439,7 +441,7 @@ async def test_register_is_tried_again_only_if_it_was_never_sent(
         assert transport.calls == calls
 
 
-async def test_an_account_with_a_second_factor_is_sent_to_the_sdk(
+async def test_account_with_a_second_factor_must_use_the_sdk(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fake, "answer", lambda *_, **__: {"localId": "anna", "mfaPendingCredential": "pending"})
@@ -450,7 +452,7 @@ async def test_an_account_with_a_second_factor_is_sent_to_the_sdk(
 # Without FIREBASE_API_KEY
 
 
-async def test_without_an_api_key_only_passwords_are_refused(
+async def test_without_an_api_key_only_password_routes_are_rejected(
     client: httpx.AsyncClient, fake: FakeIdentityToolkit
 ) -> None:
     token = fake.id_token(sub="anna", email=EMAIL, name="Anna")
@@ -462,7 +464,7 @@ async def test_without_an_api_key_only_passwords_are_refused(
         assert await accounts.profile(token) == Profile("anna", EMAIL, "Anna", None)
 
 
-async def test_leaving_needs_a_recent_sign_in_where_google_says_so(
+async def test_account_deletion_requires_a_recent_sign_in_if_google_requires_it(
     accounts: FirebaseAccounts, fake: FakeIdentityToolkit
 ) -> None:
     _, tokens = await accounts.register(email=EMAIL, password=PASSWORD, display_name=None, client="127.0.0.1")
@@ -472,7 +474,7 @@ async def test_leaving_needs_a_recent_sign_in_where_google_says_so(
     assert fake.accounts
 
 
-async def test_without_an_api_key_the_account_is_left_to_the_app(
+async def test_without_an_api_key_the_app_deletes_the_account(
     client: httpx.AsyncClient, fake: FakeIdentityToolkit
 ) -> None:
     token = fake.id_token(sub="anna")

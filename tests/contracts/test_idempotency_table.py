@@ -64,14 +64,14 @@ async def what_is_there(once: IdempotencyTable, owner_id: str, key: str = "8e039
     return there
 
 
-async def test_the_second_to_begin_gets_the_record_of_the_first(once: IdempotencyTable, owner: str) -> None:
+async def test_second_caller_receives_the_record_of_the_first(once: IdempotencyTable, owner: str) -> None:
     record = make_record(owner)
     assert await once.begin(record, now=NOON) is None
     assert await once.begin(make_record(owner, fingerprint="another"), now=NOON) == record
     assert await once.begin(make_record(owner), now=NOON) == record
 
 
-async def test_times_in_another_zone_are_kept_as_times(once: IdempotencyTable, owner: str) -> None:
+async def test_times_in_another_time_zone_are_stored_as_the_same_instant(once: IdempotencyTable, owner: str) -> None:
     zone = timezone(timedelta(hours=-5))
     leased_until, expires_at = ((NOON + d).replace(microsecond=0).astimezone(zone) for d in (LEASE, DAY))
     record = make_record(owner, leased_until=leased_until, expires_at=expires_at)
@@ -79,16 +79,14 @@ async def test_times_in_another_zone_are_kept_as_times(once: IdempotencyTable, o
     assert await what_is_there(once, owner) == record
 
 
-async def test_who_begins_again_with_its_own_record_is_told_again_that_it_is_its_own(
-    once: IdempotencyTable, owner: str
-) -> None:
+async def test_begin_is_idempotent_for_the_same_record(once: IdempotencyTable, owner: str) -> None:
     record = make_record(owner)
     assert await once.begin(record, now=NOON) is None
     assert await once.begin(record, now=NOON) is None
     assert await what_is_there(once, owner) == record
 
 
-async def test_of_many_that_begin_at_once_exactly_one_gets_none(once: IdempotencyTable, owner: str) -> None:
+async def test_exactly_one_of_many_concurrent_callers_begins(once: IdempotencyTable, owner: str) -> None:
     records = [make_record(owner) for _ in range(50)]
     results = await asyncio.gather(*(once.begin(record, now=NOON) for record in records))
     assert results.count(None) == 1
@@ -96,7 +94,7 @@ async def test_of_many_that_begin_at_once_exactly_one_gets_none(once: Idempotenc
     assert [result for result in results if result] == [winner] * 49
 
 
-async def test_of_many_that_begin_at_once_after_one_is_over_exactly_one_gets_none(
+async def test_exactly_one_of_many_concurrent_callers_begins_after_a_record_expired(
     once: IdempotencyTable, owner: str
 ) -> None:
     await once.begin(make_record(owner), now=NOON)
@@ -107,7 +105,7 @@ async def test_of_many_that_begin_at_once_after_one_is_over_exactly_one_gets_non
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["under way", "done"])
-async def test_a_record_is_over_at_its_end_and_not_before(once: IdempotencyTable, owner: str, *, done: bool) -> None:
+async def test_record_expires_exactly_at_its_end(once: IdempotencyTable, owner: str, *, done: bool) -> None:
     record = make_record(owner, done=done)
     await once.begin(record, now=NOON)
     successor = make_record(owner, expires_at=NOON + 2 * DAY)
@@ -116,7 +114,7 @@ async def test_a_record_is_over_at_its_end_and_not_before(once: IdempotencyTable
     assert await once.begin(make_record(owner), now=NOON + DAY) == successor
 
 
-async def test_another_owners_key_is_another_key(once: IdempotencyTable, owner: str) -> None:
+async def test_keys_of_two_owners_are_independent(once: IdempotencyTable, owner: str) -> None:
     record, strangers = make_record(owner), make_record(f"{owner}-2")
     assert await once.begin(record, now=NOON) is None
     assert await once.begin(strangers, now=NOON) is None
@@ -131,20 +129,20 @@ async def test_another_owners_key_is_another_key(once: IdempotencyTable, owner: 
     assert await what_is_there(once, f"{owner}-2") == strangers
 
 
-async def test_long_and_odd_keys_are_each_a_key_of_its_own(once: IdempotencyTable, owner: str) -> None:
+async def test_long_and_unusual_keys_are_distinct(once: IdempotencyTable, owner: str) -> None:
     records = [make_record(owner, key=key) for key in ODD_KEYS]
     assert [await once.begin(record, now=NOON) for record in records] == [None] * len(ODD_KEYS)
     assert [await what_is_there(once, owner, key) for key in ODD_KEYS] == records
 
 
-async def test_long_and_odd_fingerprints_come_back_as_they_were(once: IdempotencyTable, owner: str) -> None:
+async def test_long_and_unusual_fingerprints_are_returned_unchanged(once: IdempotencyTable, owner: str) -> None:
     for fingerprint in ODD_KEYS:
         record = make_record(owner, key=new_id(), fingerprint=fingerprint)
         await once.begin(record, now=NOON)
         assert await what_is_there(once, owner, record.key) == record
 
 
-async def test_a_record_is_taken_over_by_who_saw_it_unchanged(once: IdempotencyTable, owner: str) -> None:
+async def test_unchanged_record_can_be_taken_over(once: IdempotencyTable, owner: str) -> None:
     record = make_record(owner)
     await once.begin(record, now=NOON)
     successor = make_record(owner, fingerprint="another", leased_until=NOON + 2 * LEASE, expires_at=NOON + 2 * DAY)
@@ -155,9 +153,7 @@ async def test_a_record_is_taken_over_by_who_saw_it_unchanged(once: IdempotencyT
     assert await what_is_there(once, owner) == successor
 
 
-async def test_a_record_that_was_renewed_since_it_was_seen_is_not_taken_over(
-    once: IdempotencyTable, owner: str
-) -> None:
+async def test_renewed_record_is_not_taken_over(once: IdempotencyTable, owner: str) -> None:
     record = make_record(owner)
     await once.begin(record, now=NOON)
     assert await once.renew(record, leased_until=NOON + 2 * LEASE)
@@ -178,7 +174,7 @@ async def test_a_lease_that_was_lost_is_not_renewed(once: IdempotencyTable, owne
     assert await once.find(owner, record.key) == successor
 
 
-async def test_who_takes_over_again_is_told_again_that_it_did(once: IdempotencyTable, owner: str) -> None:
+async def test_takeover_is_idempotent(once: IdempotencyTable, owner: str) -> None:
     record, successor = make_record(owner), make_record(owner, leased_until=NOON + 2 * LEASE)
     await once.begin(record, now=NOON)
     assert await once.take_over(successor, seen=record)
@@ -186,7 +182,7 @@ async def test_who_takes_over_again_is_told_again_that_it_did(once: IdempotencyT
     assert await what_is_there(once, owner) == successor
 
 
-async def test_of_many_that_take_over_at_once_exactly_one_does(once: IdempotencyTable, owner: str) -> None:
+async def test_exactly_one_of_many_concurrent_takeovers_succeeds(once: IdempotencyTable, owner: str) -> None:
     record = make_record(owner)
     await once.begin(record, now=NOON)
     rivals = [make_record(owner, leased_until=NOON + 2 * LEASE) for _ in range(50)]
@@ -196,7 +192,7 @@ async def test_of_many_that_take_over_at_once_exactly_one_does(once: Idempotency
     assert await what_is_there(once, owner) == rivals[results.index(True)]
 
 
-async def test_a_record_that_is_done_is_not_taken_over(once: IdempotencyTable, owner: str) -> None:
+async def test_finished_record_is_not_taken_over(once: IdempotencyTable, owner: str) -> None:
     record = make_record(owner)
     await once.begin(record, now=NOON)
     await once.finish(record)
@@ -204,12 +200,12 @@ async def test_a_record_that_is_done_is_not_taken_over(once: IdempotencyTable, o
     assert await what_is_there(once, owner) == replace(record, done=True)
 
 
-async def test_a_record_that_is_not_there_is_not_taken_over(once: IdempotencyTable, owner: str) -> None:
+async def test_missing_record_is_not_taken_over(once: IdempotencyTable, owner: str) -> None:
     assert not await once.take_over(make_record(owner), seen=make_record(owner))
     assert await once.begin(make_record(owner), now=NOON) is None
 
 
-async def test_finishing_marks_the_record_done_and_changes_nothing_else(once: IdempotencyTable, owner: str) -> None:
+async def test_finish_changes_only_the_state_of_the_record(once: IdempotencyTable, owner: str) -> None:
     record = make_record(owner)
     await once.begin(record, now=NOON)
     await once.finish(replace(record, fingerprint="another", leased_until=NOON, expires_at=NOON))
@@ -218,7 +214,7 @@ async def test_finishing_marks_the_record_done_and_changes_nothing_else(once: Id
     assert await what_is_there(once, owner) == replace(record, done=True)
 
 
-async def test_finishing_what_another_took_over_changes_nothing(once: IdempotencyTable, owner: str) -> None:
+async def test_finishing_a_record_of_another_caller_changes_nothing(once: IdempotencyTable, owner: str) -> None:
     record, successor = make_record(owner), make_record(owner, leased_until=NOON + 2 * LEASE)
     await once.begin(record, now=NOON)
     await once.take_over(successor, seen=record)
@@ -226,12 +222,12 @@ async def test_finishing_what_another_took_over_changes_nothing(once: Idempotenc
     assert await what_is_there(once, owner) == successor
 
 
-async def test_finishing_what_is_not_there_makes_nothing(once: IdempotencyTable, owner: str) -> None:
+async def test_finishing_a_missing_record_creates_nothing(once: IdempotencyTable, owner: str) -> None:
     await once.finish(make_record(owner))
     assert await once.begin(make_record(owner), now=NOON) is None
 
 
-async def test_after_abandoning_the_next_begins_anew(once: IdempotencyTable, owner: str) -> None:
+async def test_next_caller_begins_after_an_abandoned_record(once: IdempotencyTable, owner: str) -> None:
     record, successor = make_record(owner), make_record(owner)
     await once.begin(record, now=NOON)
     await once.abandon(record)
@@ -240,7 +236,7 @@ async def test_after_abandoning_the_next_begins_anew(once: IdempotencyTable, own
     assert await what_is_there(once, owner) == successor
 
 
-async def test_abandoning_what_another_has_now_leaves_it_alone(once: IdempotencyTable, owner: str) -> None:
+async def test_abandoning_a_record_of_another_caller_changes_nothing(once: IdempotencyTable, owner: str) -> None:
     record, successor = make_record(owner), make_record(owner, leased_until=NOON + 2 * LEASE)
     await once.begin(record, now=NOON)
     await once.take_over(successor, seen=record)
@@ -248,7 +244,7 @@ async def test_abandoning_what_another_has_now_leaves_it_alone(once: Idempotency
     assert await what_is_there(once, owner) == successor
 
 
-async def test_what_is_done_cannot_be_abandoned(once: IdempotencyTable, owner: str) -> None:
+async def test_finished_record_cannot_be_abandoned(once: IdempotencyTable, owner: str) -> None:
     record = make_record(owner)
     await once.begin(record, now=NOON)
     await once.finish(record)
@@ -256,7 +252,7 @@ async def test_what_is_done_cannot_be_abandoned(once: IdempotencyTable, owner: s
     assert await what_is_there(once, owner) == replace(record, done=True)
 
 
-async def test_sqlite_keeps_nothing_that_is_over(tmp_path: Path, owner: str) -> None:
+async def test_sqlite_removes_expired_records(tmp_path: Path, owner: str) -> None:
     async with open_sqlite(tmp_path / "service.db") as database:
         once = SqliteIdempotencyTable(database)
         for n in range(20):
@@ -290,7 +286,7 @@ def lose_answer(table: DynamoDBTable, operation: str, monkeypatch: pytest.Monkey
     return requests
 
 
-async def test_dynamodb_knows_the_record_whose_answer_was_lost_for_its_own(
+async def test_dynamodb_begin_recognizes_its_own_record_if_the_response_is_lost(
     table: DynamoDBTable, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, once = make_record(owner), DynamoDBIdempotencyTable(table)
@@ -300,7 +296,7 @@ async def test_dynamodb_knows_the_record_whose_answer_was_lost_for_its_own(
     assert await what_is_there(once, owner) == record
 
 
-async def test_dynamodb_took_over_though_the_answer_was_lost(
+async def test_dynamodb_takeover_succeeds_if_the_response_is_lost(
     table: DynamoDBTable, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, successor, once = make_record(owner), make_record(owner), DynamoDBIdempotencyTable(table)
@@ -311,7 +307,7 @@ async def test_dynamodb_took_over_though_the_answer_was_lost(
     assert await what_is_there(once, owner) == successor
 
 
-async def test_dynamodb_finishes_and_abandons_though_the_answer_was_lost(
+async def test_dynamodb_finish_and_abandon_succeed_if_the_response_is_lost(
     table: DynamoDBTable, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done, given_up, once = make_record(owner), make_record(owner, key="other"), DynamoDBIdempotencyTable(table)
@@ -326,7 +322,7 @@ async def test_dynamodb_finishes_and_abandons_though_the_answer_was_lost(
     assert await once.begin(make_record(owner, key="other"), now=NOON) is None
 
 
-async def test_dynamodb_begins_where_the_one_in_the_way_goes_before_it_is_read(
+async def test_dynamodb_begins_if_the_conflicting_record_disappears(
     table: DynamoDBTable, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, successor, once = make_record(owner), make_record(owner), DynamoDBIdempotencyTable(table)
@@ -342,7 +338,7 @@ async def test_dynamodb_begins_where_the_one_in_the_way_goes_before_it_is_read(
     assert await what_is_there(once, owner) == successor
 
 
-async def test_dynamodb_may_delete_a_record_at_its_end(table: DynamoDBTable, owner: str) -> None:
+async def test_dynamodb_may_delete_an_expired_record(table: DynamoDBTable, owner: str) -> None:
     await DynamoDBIdempotencyTable(table).begin(make_record(owner), now=NOON)
     digest = hashlib.sha256(b"8e03978e-40d5").hexdigest()
     item = await table.find({"pk": f"USER#{owner}", "sk": f"ONCE#{digest}"})

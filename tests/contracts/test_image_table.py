@@ -58,7 +58,7 @@ async def outcomes(calls: int, call: Callable[[int], Awaitable[Any]]) -> list[An
     return [type(result) if isinstance(result, BaseException) else result for result in results]
 
 
-async def test_check_passes_on_a_table_that_is_there(images: ImageTable) -> None:
+async def test_check_passes_for_an_existing_table(images: ImageTable) -> None:
     await images.check()
 
 
@@ -79,7 +79,7 @@ async def test_check_passes_on_a_table_that_is_there(images: ImageTable) -> None
     ],
     ids=lambda changes: ",".join(changes) or "usual",
 )
-async def test_get_returns_the_record_as_it_was_added(images: ImageTable, owner: str, changes: dict[str, Any]) -> None:
+async def test_get_returns_the_added_record_unchanged(images: ImageTable, owner: str, changes: dict[str, Any]) -> None:
     image = make_image(owner, **changes)
     await images.add(image, quota=NO_QUOTA)
     found = await images.get(owner, image.id)
@@ -89,7 +89,7 @@ async def test_get_returns_the_record_as_it_was_added(images: ImageTable, owner:
 
 
 @pytest.mark.parametrize("image_id", ["0199aaaa-0000-7000-8000-000000000000", "", "%", "USAGE", "../x", "é"])
-async def test_get_of_an_id_that_never_was_raises(images: ImageTable, owner: str, image_id: str) -> None:
+async def test_get_of_an_unknown_id_raises(images: ImageTable, owner: str, image_id: str) -> None:
     await images.add(make_image(owner), quota=NO_QUOTA)
     with pytest.raises(ImageMissing):
         await images.get(owner, image_id)
@@ -130,7 +130,7 @@ async def test_pages_hold_every_image_once_newest_first(images: ImageTable, owne
     assert [image async for image in images.walk(owner)] == added
 
 
-async def test_page_goes_on_after_an_image_that_was_removed_meanwhile(images: ImageTable, owner: str) -> None:
+async def test_page_continues_after_a_removed_image(images: ImageTable, owner: str) -> None:
     added = [make_image(owner) for _ in range(4)]
     for image in added:
         await images.add(image, quota=NO_QUOTA)
@@ -149,7 +149,9 @@ async def test_page_of_an_owner_without_images_is_empty(images: ImageTable, owne
 
 
 @pytest.mark.parametrize("description", ["Now with words", None])
-async def test_edit_sets_both_and_returns_the_record(images: ImageTable, owner: str, description: str | None) -> None:
+async def test_edit_sets_both_fields_and_returns_the_record(
+    images: ImageTable, owner: str, description: str | None
+) -> None:
     image = make_image(owner, thumbnails=(READY, PENDING))
     await images.add(image, quota=NO_QUOTA)
     edited = await images.edit(owner, image.id, changes={"filename": "neu 🏖.jpg", "description": description})
@@ -166,7 +168,7 @@ async def test_an_empty_description_is_not_none(images: ImageTable, owner: str) 
     assert (await images.edit(owner, edited.id, changes={"filename": "x.jpg", "description": ""})).description == ""
 
 
-async def test_edit_of_a_missing_image_raises_and_makes_none(images: ImageTable, owner: str) -> None:
+async def test_edit_of_a_missing_image_raises_and_creates_none(images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     with pytest.raises(ImageMissing):
         await images.edit(owner, image.id, changes={"filename": "x.jpg", "description": None})
@@ -174,7 +176,7 @@ async def test_edit_of_a_missing_image_raises_and_makes_none(images: ImageTable,
         await images.get(owner, image.id)
 
 
-async def test_replace_overwrites_what_rendering_finds_out_and_nothing_else(images: ImageTable, owner: str) -> None:
+async def test_replace_overwrites_only_the_results_of_rendering(images: ImageTable, owner: str) -> None:
     image = make_image(owner, thumbnails=(PENDING,), placeholder=None, width=0, height=0, source=make_source(EAN))
     await images.add(image, quota=NO_QUOTA)
     edited = await images.edit(owner, image.id, changes={"filename": "edited.jpg", "description": "Edited"})
@@ -190,7 +192,7 @@ async def test_replace_overwrites_what_rendering_finds_out_and_nothing_else(imag
     assert (await images.get(owner, image.id)).placeholder is None
 
 
-async def test_replace_of_a_missing_image_raises_and_makes_none(images: ImageTable, owner: str) -> None:
+async def test_replace_of_a_missing_image_raises_and_creates_none(images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     with pytest.raises(ImageMissing):
         await images.update_thumbnails(image)
@@ -219,7 +221,7 @@ async def test_the_newest_image_of_a_product_is_found_until_it_is_removed(images
     assert [image async for image in images.walk(owner)] == list(others[:3])
 
 
-async def test_nothing_of_a_product_image_that_is_removed_is_left(images: ImageTable, owner: str) -> None:
+async def test_removed_product_image_leaves_no_index_entry(images: ImageTable, owner: str) -> None:
     image = make_image(owner, source=make_source(EAN))
     await images.add(image, quota=NO_QUOTA)
     await images.remove(owner, image.id)
@@ -243,7 +245,7 @@ async def test_a_product_image_over_the_quota_is_not_found(images: ImageTable, o
         await images.get_newest_of_product(owner, EAN)
 
 
-async def test_usage_keeps_step_with_adding_and_removing(images: ImageTable, owner: str) -> None:
+async def test_usage_follows_additions_and_removals(images: ImageTable, owner: str) -> None:
     assert await images.usage(owner) == Usage(0, 0)
     first, second = make_image(owner, size=700), make_image(owner, size=2**40)
     await images.add(first, quota=NO_QUOTA)
@@ -268,14 +270,14 @@ async def test_adding_a_record_twice_changes_nothing(images: ImageTable, owner: 
 
 
 @pytest.mark.parametrize("quota", [Quota(images=1), Quota(bytes=1000), Quota(bytes=1), Quota(images=1, bytes=1)])
-async def test_adding_a_record_twice_is_no_matter_of_the_quota(images: ImageTable, owner: str, quota: Quota) -> None:
+async def test_adding_a_record_twice_ignores_the_quota(images: ImageTable, owner: str, quota: Quota) -> None:
     image = make_image(owner, size=1000)
     await images.add(image, quota=NO_QUOTA)
     await images.add(image, quota=quota)
     assert await images.usage(owner) == Usage(1, 1000)
 
 
-async def test_remove_returns_the_image_and_once_only(images: ImageTable, owner: str) -> None:
+async def test_remove_returns_the_image_only_once(images: ImageTable, owner: str) -> None:
     image = make_image(owner, thumbnails=(READY, FAILED, PENDING))
     await images.add(image, quota=NO_QUOTA)
     assert await images.remove(owner, image.id) == image
@@ -286,7 +288,7 @@ async def test_remove_returns_the_image_and_once_only(images: ImageTable, owner:
     assert await images.usage(owner) == Usage(0, 0)
 
 
-async def test_an_image_removed_can_be_added_again(images: ImageTable, owner: str) -> None:
+async def test_removed_image_can_be_added_again(images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     await images.add(image, quota=Quota(images=1))
     await images.remove(owner, image.id)
@@ -305,7 +307,7 @@ async def test_byte_quota_is_exact(images: ImageTable, owner: str) -> None:
     assert await images.usage(owner) == Usage(2, 1000)
 
 
-async def test_an_image_larger_than_the_quota_is_refused_to_a_new_owner(images: ImageTable, owner: str) -> None:
+async def test_image_larger_than_the_quota_of_a_new_owner_is_rejected(images: ImageTable, owner: str) -> None:
     refused = make_image(owner, size=1001)
     with pytest.raises(QuotaExceeded):
         await images.add(refused, quota=Quota(images=5, bytes=1000))
@@ -314,7 +316,7 @@ async def test_an_image_larger_than_the_quota_is_refused_to_a_new_owner(images: 
     await images.add(make_image(owner, size=1000), quota=Quota(images=5, bytes=1000))
 
 
-async def test_image_quota_is_exact_and_room_comes_back(images: ImageTable, owner: str) -> None:
+async def test_image_quota_is_exact_and_released_by_removals(images: ImageTable, owner: str) -> None:
     quota = Quota(images=2, bytes=10_000)
     first = make_image(owner)
     await images.add(first, quota=quota)
@@ -327,7 +329,7 @@ async def test_image_quota_is_exact_and_room_comes_back(images: ImageTable, owne
 
 
 @pytest.mark.usefixtures("quick_transactions")
-async def test_a_hundred_at_once_do_not_pass_the_quota(images: ImageTable, owner: str) -> None:
+async def test_hundred_concurrent_additions_do_not_exceed_the_quota(images: ImageTable, owner: str) -> None:
     results = await outcomes(100, lambda _: images.add(make_image(owner, size=7), quota=Quota(images=10)))
     assert results.count(None) == 10
     assert results.count(QuotaExceeded) == 90
@@ -335,13 +337,13 @@ async def test_a_hundred_at_once_do_not_pass_the_quota(images: ImageTable, owner
     assert len(await images.page(owner, before=None, limit=100)) == 10
 
 
-async def test_the_same_image_added_many_times_at_once_counts_once(images: ImageTable, owner: str) -> None:
+async def test_concurrent_additions_of_the_same_image_count_once(images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     assert await outcomes(20, lambda _: images.add(image, quota=Quota(images=1))) == [None] * 20
     assert await images.usage(owner) == Usage(1, image.size)
 
 
-async def test_of_twenty_removals_at_once_one_succeeds(images: ImageTable, owner: str) -> None:
+async def test_one_of_twenty_concurrent_removals_succeeds(images: ImageTable, owner: str) -> None:
     kept, image = make_image(owner), make_image(owner)
     await images.add(kept, quota=NO_QUOTA)
     await images.add(image, quota=NO_QUOTA)
@@ -352,7 +354,7 @@ async def test_of_twenty_removals_at_once_one_succeeds(images: ImageTable, owner
 
 
 @pytest.mark.usefixtures("quick_transactions")
-async def test_usage_is_right_after_adding_and_removing_at_once(images: ImageTable, owner: str) -> None:
+async def test_usage_is_correct_after_concurrent_additions_and_removals(images: ImageTable, owner: str) -> None:
     old = [make_image(owner) for _ in range(20)]
     for image in old:
         await images.add(image, quota=NO_QUOTA)

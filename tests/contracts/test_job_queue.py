@@ -80,16 +80,16 @@ def jobs_of(messages: Sequence[JobMessage]) -> list[tuple[str, str]]:
     return sorted((message.owner_id, message.job_id) for message in messages)
 
 
-async def test_a_message_is_received_as_it_was_sent(queue: JobQueue) -> None:
+async def test_sent_message_is_received_unchanged(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
     assert jobs_of(await receive(queue)) == [("ada", "job-1")]
 
 
-async def test_none_is_no_error(queue: JobQueue) -> None:
+async def test_receiving_without_messages_returns_none(queue: JobQueue) -> None:
     assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
-async def test_no_more_than_the_limit_are_received_and_each_once(queue: JobQueue) -> None:
+async def test_at_most_the_limit_is_received_and_each_message_once(queue: JobQueue) -> None:
     sent = sorted(("ada", f"job-{n}") for n in range(14))
     for owner_id, job_id in sent:
         await queue.send(owner_id, job_id)
@@ -103,14 +103,14 @@ async def test_no_more_than_the_limit_are_received_and_each_once(queue: JobQueue
     assert list(await queue.receive(limit=10, visibility_timeout_seconds=60)) == []
 
 
-async def test_who_waits_gets_what_is_sent_meanwhile(queue: JobQueue) -> None:
+async def test_waiting_receiver_gets_a_new_message(queue: JobQueue) -> None:
     waiting = asyncio.create_task(receive(queue))
     await asyncio.sleep(0.1)
     await queue.send("ada", "job-1")
     assert jobs_of(await waiting) == [("ada", "job-1")]
 
 
-async def test_of_many_who_wait_one_gets_each_message(queue: JobQueue) -> None:
+async def test_each_message_goes_to_one_of_many_waiting_receivers(queue: JobQueue) -> None:
     waiting = [asyncio.create_task(queue.receive(limit=1, visibility_timeout_seconds=60)) for _ in range(6)]
     for n in range(3):
         await queue.send("ada", f"job-{n}")
@@ -119,7 +119,7 @@ async def test_of_many_who_wait_one_gets_each_message(queue: JobQueue) -> None:
     assert jobs_of(received) == [("ada", f"job-{n}") for n in range(3)]
 
 
-async def test_what_is_not_acknowledged_comes_again_once_it_is_no_longer_hidden(queue: JobQueue) -> None:
+async def test_unacknowledged_message_is_delivered_again_after_its_visibility_timeout(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
     [first] = await receive(queue, visibility_timeout_seconds=1)
     [again] = await receive(queue, visibility_timeout_seconds=60)
@@ -128,7 +128,7 @@ async def test_what_is_not_acknowledged_comes_again_once_it_is_no_longer_hidden(
     assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
-async def test_hiding_puts_off_when_a_message_comes_again(queue: JobQueue) -> None:
+async def test_longer_visibility_timeout_delays_the_next_delivery(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
     [message] = await receive(queue, visibility_timeout_seconds=1)
     await queue.change_visibility(message, timeout_seconds=60)
@@ -138,7 +138,7 @@ async def test_hiding_puts_off_when_a_message_comes_again(queue: JobQueue) -> No
     assert jobs_of(await receive(queue)) == [("ada", "job-1")]
 
 
-async def test_what_is_acknowledged_does_not_come_again(queue: JobQueue) -> None:
+async def test_acknowledged_message_is_not_delivered_again(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
     [message] = await receive(queue, visibility_timeout_seconds=1)
     await queue.acknowledge(message)
@@ -146,7 +146,7 @@ async def test_what_is_acknowledged_does_not_come_again(queue: JobQueue) -> None
     assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
-async def test_a_receipt_that_is_no_longer_good_is_no_error(queue: JobQueue) -> None:
+async def test_expired_receipt_is_not_an_error(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
     [first] = await receive(queue, visibility_timeout_seconds=0)
     [message] = await receive(queue)
@@ -156,14 +156,14 @@ async def test_a_receipt_that_is_no_longer_good_is_no_error(queue: JobQueue) -> 
         await queue.acknowledge(stale)
 
 
-async def test_a_delayed_message_comes_after_its_delay(queue: JobQueue) -> None:
+async def test_delayed_message_is_delivered_after_its_delay(queue: JobQueue) -> None:
     await queue.send("ada", "job-1", delay_seconds=2)
     assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
     assert jobs_of(await receive(queue)) == [("ada", "job-1")]
     assert await queue.depth() == 0
 
 
-async def test_a_message_received_five_times_in_vain_does_not_come_again(queue: JobQueue) -> None:
+async def test_message_is_not_delivered_after_five_failed_receives(queue: JobQueue) -> None:
     await queue.send("ada", "job-1")
     for _ in range(5):
         [message] = await receive(queue)
@@ -172,7 +172,7 @@ async def test_a_message_received_five_times_in_vain_does_not_come_again(queue: 
     assert await queue.depth() == 0
 
 
-async def test_depth_is_what_could_be_received_now(queue: JobQueue) -> None:
+async def test_depth_counts_visible_messages(queue: JobQueue) -> None:
     assert await queue.depth() == 0
     for n in range(3):
         await queue.send("ada", f"job-{n}")
@@ -184,7 +184,7 @@ async def test_depth_is_what_could_be_received_now(queue: JobQueue) -> None:
     assert await queue.depth() == 3
 
 
-async def test_receiving_can_be_cancelled_and_nothing_is_lost(queue: JobQueue) -> None:
+async def test_canceled_receive_loses_no_message(queue: JobQueue) -> None:
     waiting = asyncio.create_task(queue.receive(limit=1, visibility_timeout_seconds=60))
     await asyncio.sleep(0.1)
     waiting.cancel()
@@ -194,11 +194,11 @@ async def test_receiving_can_be_cancelled_and_nothing_is_lost(queue: JobQueue) -
     assert jobs_of(await receive(queue)) == [("ada", "job-1")]
 
 
-async def test_check_passes_on_a_queue_that_is_there(queue: JobQueue) -> None:
+async def test_check_passes_for_an_existing_queue(queue: JobQueue) -> None:
     await queue.check()
 
 
-async def test_locally_a_job_whose_turn_it_is_waits_once_however_often_it_is_sent() -> None:
+async def test_local_queue_holds_a_job_once() -> None:
     queue = LocalJobQueue(wait_seconds=0)
     for _ in range(3):
         await queue.send("ada", "job-1")
@@ -213,7 +213,7 @@ async def test_locally_a_job_whose_turn_it_is_waits_once_however_often_it_is_sen
     assert len(await queue.receive(limit=10, visibility_timeout_seconds=60)) == 1
 
 
-async def test_locally_what_is_first_in_is_first_out() -> None:
+async def test_local_queue_is_first_in_first_out() -> None:
     queue = LocalJobQueue(wait_seconds=0)
     for n in (3, 1, 2):
         await queue.send("ada", f"job-{n}")
@@ -221,7 +221,7 @@ async def test_locally_what_is_first_in_is_first_out() -> None:
     assert [message.job_id for message in received] == ["job-3", "job-1", "job-2"]
 
 
-async def test_locally_a_full_queue_refuses_new_jobs_until_one_is_done() -> None:
+async def test_full_local_queue_rejects_new_jobs_until_one_is_acknowledged() -> None:
     queue = LocalJobQueue(wait_seconds=0, max_messages=3)
     await queue.send("ada", "job-1")
     [message] = await queue.receive(limit=1, visibility_timeout_seconds=60)
@@ -234,7 +234,7 @@ async def test_locally_a_full_queue_refuses_new_jobs_until_one_is_done() -> None
     await queue.send("ada", "job-4")
 
 
-async def test_locally_a_dropped_message_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_local_queue_logs_a_dropped_message(monkeypatch: pytest.MonkeyPatch) -> None:
     log = CapturingLogger()
     monkeypatch.setattr(local_queue, "_log", log)
     queue = LocalJobQueue(wait_seconds=0)
@@ -261,7 +261,7 @@ async def test_sqs_moves_a_message_received_five_times_to_the_dead_letter_queue(
 
 
 @pytest.mark.parametrize("body", ["poison", "[]", '{"owner_id": "ada"}', '{"owner_id": "ada", "job_id": 1}'])
-async def test_sqs_passes_over_what_is_no_jobs_turn_and_leaves_it_there(
+async def test_sqs_skips_unknown_messages_and_keeps_them(
     sqs_queue: SqsJobQueue, pair: tuple[str, str, str], client: Any, body: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = CapturingLogger()
@@ -275,7 +275,7 @@ async def test_sqs_passes_over_what_is_no_jobs_turn_and_leaves_it_there(
     assert left["Body"] == body
 
 
-async def test_sqs_is_asked_for_no_longer_than_it_takes(
+async def test_sqs_receive_waits_only_as_long_as_needed(
     sqs_queue: SqsJobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sqs_queue.send("ada", "job-0")
@@ -298,20 +298,20 @@ async def test_sqs_is_asked_for_no_longer_than_it_takes(
     ]
 
 
-async def test_sqs_may_take_its_time_while_nothing_is_there(
+async def test_sqs_receive_may_wait_while_the_queue_is_empty(
     sqs_queue: SqsJobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqs, "_CALL_SECONDS", 0.5)
     assert list(await sqs_queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 
 
-async def test_opening_a_missing_queue_says_what_to_run(aws: AwsEmulator) -> None:
+async def test_opening_a_missing_queue_names_the_command_to_run(aws: AwsEmulator) -> None:
     with pytest.raises(RuntimeError, match=r"'nowhere'.*setup_localstack\.sh.*infra/template\.yaml"):
         async with open_queue(aws, "nowhere"):
             pass
 
 
-async def test_check_of_a_queue_that_has_gone_says_what_to_run(aws: AwsEmulator, client: Any) -> None:
+async def test_check_of_a_deleted_queue_names_the_command_to_run(aws: AwsEmulator, client: Any) -> None:
     name = f"jobs-{new_id()}"
     url = client.create_queue(QueueName=name)["QueueUrl"]
     async with open_queue(aws, name) as queue:
@@ -322,7 +322,7 @@ async def test_check_of_a_queue_that_has_gone_says_what_to_run(aws: AwsEmulator,
             await queue.send("ada", "job-1")
 
 
-async def test_a_queue_that_is_down_is_unavailable_in_bounded_time(aws: AwsEmulator) -> None:
+async def test_unreachable_queue_raises_dependency_unavailable_in_bounded_time(aws: AwsEmulator) -> None:
     async with asyncio.timeout(15):
         with pytest.raises(DependencyUnavailable) as raised:
             async with open_queue(aws, "images", url=f"http://127.0.0.1:{free_port()}"):
@@ -330,7 +330,7 @@ async def test_a_queue_that_is_down_is_unavailable_in_bounded_time(aws: AwsEmula
     assert raised.value.dependency == "queue"
 
 
-async def test_a_queue_that_never_answers_is_unavailable_in_bounded_time(
+async def test_queue_that_never_responds_raises_dependency_unavailable_in_bounded_time(
     aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqs, "_CALL_SECONDS", 0.5)

@@ -83,14 +83,14 @@ def finished(job: Job, **changes: Any) -> Job:
     ],
     ids=lambda changes: ",".join(changes) or "usual",
 )
-async def test_a_job_is_found_as_it_was_added(jobs: JobTable, owner: str, changes: dict[str, Any]) -> None:
+async def test_added_job_is_returned_unchanged(jobs: JobTable, owner: str, changes: dict[str, Any]) -> None:
     job = make_job(owner, **changes)
     await jobs.add_job(job)
     assert await jobs.find_job(owner, job.id) == job
     assert await jobs.page_jobs(owner, before=None, limit=1) == [job]
 
 
-async def test_times_in_another_zone_are_kept_as_times(jobs: JobTable, owner: str) -> None:
+async def test_times_in_another_time_zone_are_stored_as_the_same_instant(jobs: JobTable, owner: str) -> None:
     time = NOON.replace(microsecond=0).astimezone(timezone(timedelta(hours=-5)))
     job = make_job(owner, created_at=time, updated_at=time, due_at=time)
     await jobs.add_job(job)
@@ -100,12 +100,12 @@ async def test_times_in_another_zone_are_kept_as_times(jobs: JobTable, owner: st
 
 
 @pytest.mark.parametrize("job_id", ["0199aaaa-0000-7000-8000-000000000000", "", "%", "../x", "é"])
-async def test_a_job_that_never_was_is_none(jobs: JobTable, owner: str, job_id: str) -> None:
+async def test_unknown_job_is_none(jobs: JobTable, owner: str, job_id: str) -> None:
     await jobs.add_job(make_job(owner))
     assert await jobs.find_job(owner, job_id) is None
 
 
-async def test_adding_a_job_that_is_there_changes_nothing(jobs: JobTable, owner: str) -> None:
+async def test_adding_an_existing_job_changes_nothing(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     running = await claimed(jobs, job)
@@ -138,7 +138,7 @@ async def test_pages_hold_every_job_once_newest_first(jobs: JobTable, owner: str
     assert await jobs.page_jobs(owner, before=added[0].id, limit=20) == []
 
 
-async def test_a_page_of_one_status_is_full_though_most_have_another(jobs: JobTable, owner: str) -> None:
+async def test_page_of_one_status_is_full_although_most_jobs_have_another(jobs: JobTable, owner: str) -> None:
     rare = [n for n in range(600) if n % 150 == 0]
     added = [make_job(owner, status=JobStatus.FAILED if n in rare else JobStatus.QUEUED) for n in range(600)]
     for start in range(0, 600, 50):
@@ -152,7 +152,7 @@ async def test_a_page_of_one_status_is_full_though_most_have_another(jobs: JobTa
     assert queued == [job for job in reversed(added) if job.status is JobStatus.QUEUED][:500]
 
 
-async def test_a_claim_makes_the_job_run_once_more_until_its_lease_is_over(jobs: JobTable, owner: str) -> None:
+async def test_claim_starts_an_attempt_until_the_lease_ends(jobs: JobTable, owner: str) -> None:
     error = JobError("catalog_unavailable", "It is tried again.")
     job = make_job(owner, status=JobStatus.RETRYING, attempts=2, error=error, ean="4006381333931")
     await jobs.add_job(job)
@@ -164,7 +164,7 @@ async def test_a_claim_makes_the_job_run_once_more_until_its_lease_is_over(jobs:
     assert await jobs.find_job(owner, job.id) == running
 
 
-async def test_a_job_is_claimed_when_it_is_due_and_not_before(jobs: JobTable, owner: str) -> None:
+async def test_job_can_be_claimed_exactly_when_it_is_due(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     assert await claim(jobs, job, now=NOON - INSTANT) is None
@@ -172,7 +172,7 @@ async def test_a_job_is_claimed_when_it_is_due_and_not_before(jobs: JobTable, ow
     assert await claim(jobs, job, now=NOON)
 
 
-async def test_a_running_job_is_claimed_when_its_lease_is_over_and_not_before(jobs: JobTable, owner: str) -> None:
+async def test_running_job_can_be_claimed_exactly_when_its_lease_ends(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     first = await claimed(jobs, job)
@@ -193,13 +193,13 @@ async def test_a_finished_job_is_never_claimed(jobs: JobTable, owner: str, statu
     assert await jobs.find_job(owner, job.id) == done
 
 
-async def test_a_job_that_is_not_there_is_not_claimed(jobs: JobTable, owner: str) -> None:
+async def test_missing_job_is_not_claimed(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     assert await claim(jobs, job) is None
     assert await jobs.find_job(owner, job.id) is None
 
 
-async def test_who_claims_again_is_told_again_that_it_did(jobs: JobTable, owner: str) -> None:
+async def test_claim_is_idempotent(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     running = await claimed(jobs, job)
@@ -207,7 +207,7 @@ async def test_who_claims_again_is_told_again_that_it_did(jobs: JobTable, owner:
     assert await jobs.find_job(owner, job.id) == running
 
 
-async def test_of_twenty_claims_at_once_exactly_one_gets_the_job(jobs: JobTable, owner: str) -> None:
+async def test_exactly_one_of_twenty_concurrent_claims_succeeds(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     results = await asyncio.gather(*(claim(jobs, job, by=f"claim-{n}") for n in range(20)))
@@ -217,7 +217,7 @@ async def test_of_twenty_claims_at_once_exactly_one_gets_the_job(jobs: JobTable,
     assert await jobs.find_job(owner, job.id) == winner
 
 
-async def test_saving_overwrites_what_may_change(jobs: JobTable, owner: str) -> None:
+async def test_save_overwrites_the_mutable_fields(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     running = await claimed(jobs, job)
@@ -230,7 +230,7 @@ async def test_saving_overwrites_what_may_change(jobs: JobTable, owner: str) -> 
     assert await jobs.find_job(owner, job.id) == bare
 
 
-async def test_saving_leaves_kind_and_creation_time_alone(jobs: JobTable, owner: str) -> None:
+async def test_save_keeps_kind_and_creation_time(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     running = await claimed(jobs, job)
@@ -238,7 +238,7 @@ async def test_saving_leaves_kind_and_creation_time_alone(jobs: JobTable, owner:
     assert await jobs.find_job(owner, job.id) == replace(running, progress=10)
 
 
-async def test_who_has_lost_its_lease_to_another_saves_nothing(jobs: JobTable, owner: str) -> None:
+async def test_worker_that_lost_its_lease_saves_nothing(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     first = await claimed(jobs, job)
@@ -248,14 +248,14 @@ async def test_who_has_lost_its_lease_to_another_saves_nothing(jobs: JobTable, o
     assert await jobs.save_job(finished(second))
 
 
-async def test_a_lease_that_is_over_still_saves_while_nobody_else_has_begun(jobs: JobTable, owner: str) -> None:
+async def test_expired_lease_can_save_until_another_worker_claims_the_job(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     late = finished(await claimed(jobs, job), image_id="0199")
     assert await jobs.save_job(replace(late, updated_at=NOON + DAY))
 
 
-async def test_nothing_is_saved_of_a_job_that_was_given_back_or_finished(jobs: JobTable, owner: str) -> None:
+async def test_nothing_is_saved_for_a_released_or_finished_job(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     running = await claimed(jobs, job)
@@ -270,7 +270,7 @@ async def test_nothing_is_saved_of_a_job_that_was_given_back_or_finished(jobs: J
     assert await jobs.find_job(owner, job.id) == done
 
 
-async def test_who_saves_the_same_again_is_told_again_that_it_did(jobs: JobTable, owner: str) -> None:
+async def test_save_is_idempotent(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     done = finished(await claimed(jobs, job))
@@ -279,7 +279,7 @@ async def test_who_saves_the_same_again_is_told_again_that_it_did(jobs: JobTable
     assert await jobs.find_job(owner, job.id) == done
 
 
-async def test_nothing_is_saved_of_a_job_that_was_never_claimed(jobs: JobTable, owner: str) -> None:
+async def test_nothing_is_saved_for_an_unclaimed_job(jobs: JobTable, owner: str) -> None:
     job = make_job(owner)
     await jobs.add_job(job)
     assert not await jobs.save_job(job)
@@ -287,14 +287,14 @@ async def test_nothing_is_saved_of_a_job_that_was_never_claimed(jobs: JobTable, 
     assert await jobs.find_job(owner, job.id) == job
 
 
-async def test_saving_what_is_not_there_makes_nothing(jobs: JobTable, owner: str) -> None:
+async def test_saving_a_missing_job_creates_nothing(jobs: JobTable, owner: str) -> None:
     job = make_job(owner, status=JobStatus.RUNNING, claim="first")
     assert not await jobs.save_job(job)
     assert not await jobs.save_job(replace(job, claim=None))
     assert await jobs.find_job(owner, job.id) is None
 
 
-async def test_due_jobs_are_the_unfinished_of_all_owners_the_oldest_first(jobs: JobTable, owner: str) -> None:
+async def test_due_jobs_are_unfinished_jobs_of_all_owners_oldest_first(jobs: JobTable, owner: str) -> None:
     times = [LONG_AGO + n * MINUTE for n in (3, 1, 4, 2)]
     added = [make_job(owner, due_at=time) for time in times]
     added[1] = replace(added[1], status=JobStatus.RUNNING, claim="lost")
@@ -310,7 +310,7 @@ async def test_due_jobs_are_the_unfinished_of_all_owners_the_oldest_first(jobs: 
     assert await jobs.due_jobs(before=LONG_AGO, limit=2) == []
 
 
-async def test_a_job_is_due_at_the_end_of_its_lease_and_no_more_once_it_is_finished(jobs: JobTable, owner: str) -> None:
+async def test_job_is_due_when_its_lease_ends_unless_it_is_finished(jobs: JobTable, owner: str) -> None:
     job = make_job(owner, due_at=LONG_AGO)
     await jobs.add_job(job)
     running = await claimed(jobs, job, now=LONG_AGO)
@@ -320,7 +320,7 @@ async def test_a_job_is_due_at_the_end_of_its_lease_and_no_more_once_it_is_finis
     assert await jobs.due_jobs(before=LONG_AGO + DAY, limit=10) == []
 
 
-async def test_sqlite_keeps_a_finished_job_for_30_days_and_one_that_is_not_for_ever(tmp_path: Path) -> None:
+async def test_sqlite_removes_only_finished_jobs_after_30_days(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "service.db") as database:
         time = NOON
         jobs = SqliteJobTable(database, clock=lambda: time)
@@ -337,7 +337,7 @@ async def test_sqlite_keeps_a_finished_job_for_30_days_and_one_that_is_not_for_e
         assert len(await database.read("SELECT * FROM jobs")) == 3
 
 
-async def test_sqlite_finds_what_is_due_and_what_is_old_by_an_index(tmp_path: Path) -> None:
+async def test_sqlite_uses_an_index_for_due_and_old_jobs(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "service.db") as database:
         due = await database.read(f"EXPLAIN QUERY PLAN {sqlite_jobs._DUE}", "x", 1)
         old = await database.read(f"EXPLAIN QUERY PLAN {sqlite_jobs._REMOVE_EXPIRED}", "x")
@@ -371,7 +371,7 @@ def lose_answer(table: DynamoDBTable, operation: str, monkeypatch: pytest.Monkey
     return requests
 
 
-async def test_dynamodb_knows_a_claim_and_a_save_whose_answers_were_lost_for_its_own(
+async def test_dynamodb_claim_and_save_succeed_if_the_response_is_lost(
     table: DynamoDBTable, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, jobs = make_job(owner), DynamoDBJobTable(table)

@@ -175,7 +175,7 @@ def signed(**changes: Any) -> str:
     return hmac_signed(derive_key(SECRET, "access-token"), **changes)
 
 
-async def test_a_token_of_the_service_s_own_making_is_taken(accounts: LocalAccounts) -> None:
+async def test_token_of_the_service_is_accepted(accounts: LocalAccounts) -> None:
     assert (await accounts.authenticate(signed())).email == EMAIL
 
 
@@ -204,34 +204,34 @@ FORGED: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
-async def test_a_token_with_one_thing_wrong_is_refused(accounts: LocalAccounts, forge: Callable[[], str]) -> None:
+async def test_token_with_one_invalid_claim_is_rejected(accounts: LocalAccounts, forge: Callable[[], str]) -> None:
     with pytest.raises(TokenInvalid):
         await accounts.authenticate(forge())
 
 
-async def test_a_token_with_changed_claims_is_refused(accounts: LocalAccounts) -> None:
+async def test_token_with_changed_claims_is_rejected(accounts: LocalAccounts) -> None:
     header, _, signature = signed().split(".")
     payload = base64.urlsafe_b64encode(json.dumps(claims(sub=new_id())).encode()).rstrip(b"=").decode()
     with pytest.raises(TokenInvalid):
         await accounts.authenticate(f"{header}.{payload}.{signature}")
 
 
-async def test_an_expired_token_is_told_apart(accounts: LocalAccounts) -> None:
+async def test_expired_token_has_its_own_error(accounts: LocalAccounts) -> None:
     with pytest.raises(TokenExpired):
         await accounts.authenticate(signed(exp=int(time.time()) - 1))
 
 
-async def test_a_token_of_a_machine_whose_clock_is_a_little_ahead_is_taken(accounts: LocalAccounts) -> None:
+async def test_token_of_a_machine_with_a_slightly_fast_clock_is_accepted(accounts: LocalAccounts) -> None:
     await accounts.authenticate(signed(iat=int(time.time()) + 8))
 
 
-async def test_an_access_token_is_good_for_as_long_as_was_said(accounts: LocalAccounts) -> None:
+async def test_access_token_is_valid_for_its_stated_lifetime(accounts: LocalAccounts) -> None:
     tokens = await register(accounts)
     payload = jwt.decode(tokens.access_token, options={"verify_signature": False})
     assert payload["exp"] - payload["iat"] == tokens.expires_in == 1800
 
 
-async def test_authenticate_asks_no_table_and_profile_does(accounts: LocalAccounts, database_path: Path) -> None:
+async def test_authenticate_does_not_read_the_table(accounts: LocalAccounts, database_path: Path) -> None:
     tokens = await register(accounts)
     with sqlite3.connect(database_path) as connection:
         connection.execute("DELETE FROM accounts")
@@ -308,7 +308,7 @@ async def test_a_session_lasts_thirty_days_from_its_last_use(accounts: LocalAcco
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
-async def test_a_refresh_token_with_a_part_exchanged_is_refused(accounts: LocalAccounts, part: int) -> None:
+async def test_refresh_token_with_an_exchanged_part_is_rejected(accounts: LocalAccounts, part: int) -> None:
     mine = (await register(accounts)).refresh_token.split(".")
     other = (await register(accounts, email="bert@example.com")).refresh_token.split(".")
     mine[part] = other[part]
@@ -331,7 +331,7 @@ async def test_a_refresh_token_with_malformed_ids_never_reaches_the_table(
     assert asked == []
 
 
-async def test_neither_tokens_nor_passwords_are_kept(accounts: LocalAccounts, database_path: Path) -> None:
+async def test_tokens_and_passwords_are_not_stored(accounts: LocalAccounts, database_path: Path) -> None:
     tokens = await register(accounts)
     kept = b"".join(path.read_bytes() for path in database_path.parent.iterdir())
     assert b"$argon2id$" in kept
@@ -422,7 +422,7 @@ async def test_register_refuses_an_address_of_more_than_254_characters(accounts:
 # Who may register
 
 
-async def test_nobody_registers_where_registration_is_closed(
+async def test_closed_registration_rejects_everyone(
     make_accounts: Callable[..., LocalAccounts], invitations: Invitations
 ) -> None:
     closed = make_accounts(registration="closed")
@@ -457,7 +457,7 @@ async def test_an_invitation_allows_one_registration(
     await join(accounts, second, email="bert@example.com")
 
 
-async def test_of_many_registrations_with_one_invitation_one_succeeds(
+async def test_one_of_many_registrations_with_one_invitation_succeeds(
     make_accounts: Callable[..., LocalAccounts], invitations: Invitations
 ) -> None:
     accounts, invitation = make_accounts(registration="invite"), invitations.invite(None)
@@ -466,7 +466,7 @@ async def test_of_many_registrations_with_one_invitation_one_succeeds(
     assert sorted(type(result).__name__ for result in results) == ["InvitationInvalid"] * 5 + ["NoneType"]
 
 
-async def test_an_invitation_for_an_address_is_for_no_other(
+async def test_invitation_for_an_address_is_invalid_for_others(
     make_accounts: Callable[..., LocalAccounts], invitations: Invitations
 ) -> None:
     accounts, invitation = make_accounts(registration="invite"), invitations.invite("Anna@Example.com")
@@ -498,7 +498,7 @@ async def wrong_guesses(accounts: LocalAccounts, number: int, *, client: str = "
             await sign_in(accounts, password=WRONG, client=client)
 
 
-async def test_the_eleventh_guess_is_refused_until_the_window_is_over(accounts: LocalAccounts, clock: Clock) -> None:
+async def test_eleventh_guess_is_rejected_until_the_window_ends(accounts: LocalAccounts, clock: Clock) -> None:
     await register(accounts)
     await wrong_guesses(accounts, 10)
     clock.now += timedelta(minutes=5)
@@ -509,7 +509,7 @@ async def test_the_eleventh_guess_is_refused_until_the_window_is_over(accounts: 
     await sign_in(accounts)
 
 
-async def test_guesses_are_counted_together_however_the_address_is_written(accounts: LocalAccounts) -> None:
+async def test_guesses_are_counted_per_normalized_address(accounts: LocalAccounts) -> None:
     await register(accounts)
     await wrong_guesses(accounts, 10)
     with pytest.raises(TooManyAttempts):
@@ -522,7 +522,7 @@ async def test_unknown_accounts_are_throttled_like_any_other(accounts: LocalAcco
         await sign_in(accounts)
 
 
-async def test_one_client_s_guesses_do_not_lock_others_out(accounts: LocalAccounts) -> None:
+async def test_guesses_of_one_client_do_not_block_others(accounts: LocalAccounts) -> None:
     await register(accounts)
     await wrong_guesses(accounts, 10)
     for _ in range(100):
@@ -560,9 +560,7 @@ async def test_signing_in_clears_the_counters(accounts: LocalAccounts) -> None:
         await sign_in(accounts)
 
 
-async def test_of_parallel_guesses_no_more_than_the_limit_are_checked(
-    accounts: LocalAccounts, passwords: Watched
-) -> None:
+async def test_concurrent_guesses_do_not_exceed_the_limit(accounts: LocalAccounts, passwords: Watched) -> None:
     await register(accounts)
     guesses = (sign_in(accounts, password=WRONG) for _ in range(50))
     answers = await asyncio.gather(*guesses, return_exceptions=True)
@@ -594,7 +592,7 @@ async def test_an_attempt_that_finds_the_queue_full_is_not_counted(accounts: Loc
     await sign_in(accounts)
 
 
-async def test_the_table_of_attempts_names_nobody(accounts: LocalAccounts, database_path: Path) -> None:
+async def test_counter_table_contains_no_addresses(accounts: LocalAccounts, database_path: Path) -> None:
     errors = await asyncio.gather(
         *(sign_in(accounts, email=f"carla{number}@example.com") for number in range(5)), return_exceptions=True
     )

@@ -66,14 +66,14 @@ async def put_file(subject: Subject, name: str, data: bytes, *, size: int | None
         )
 
 
-async def test_what_was_put_is_read_back_whole(subject: Subject) -> None:
+async def test_stored_object_is_read_back_completely(subject: Subject) -> None:
     data = os.urandom(200_000)
     await subject.put("a.jpg", data)
     assert await subject.read("a.jpg") == data
 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * MIB, 8 * MIB + 1, 20 * MIB])
-async def test_a_file_of_any_size_is_read_back_whole(subject: Subject, size: int) -> None:
+async def test_file_of_any_size_is_read_back_completely(subject: Subject, size: int) -> None:
     data = os.urandom(size)
     await put_file(subject, "a.jpg", data)
     assert await subject.read("a.jpg") == data
@@ -81,7 +81,7 @@ async def test_a_file_of_any_size_is_read_back_whole(subject: Subject, size: int
     assert (found.key, found.size) == (f"{subject.prefix}a.jpg", size)
 
 
-async def test_an_object_is_dated_by_the_clock_that_the_store_tells(subject: Subject) -> None:
+async def test_modification_time_uses_the_clock_of_the_store(subject: Subject) -> None:
     before = await subject.store.now()
     await subject.put("a.jpg")
     after = await subject.store.now()
@@ -92,14 +92,14 @@ async def test_an_object_is_dated_by_the_clock_that_the_store_tells(subject: Sub
     assert after - before < timedelta(minutes=5)
 
 
-async def test_only_the_size_asked_for_is_stored(subject: Subject) -> None:
+async def test_only_the_given_size_is_stored(subject: Subject) -> None:
     with file_of(b"wanted, not this") as file:
         sha256 = hashlib.sha256(b"wanted").hexdigest()
         await subject.store.put_file(f"{subject.prefix}a.jpg", file, size=6, sha256=sha256, content_type="image/jpeg")
     assert await subject.read("a.jpg") == b"wanted"
 
 
-async def test_a_file_is_read_whatever_its_position_and_left_there(subject: Subject) -> None:
+async def test_file_position_is_ignored_and_kept(subject: Subject) -> None:
     data = os.urandom(9 * MIB)
     with file_of(data) as file:
         file.seek(77)
@@ -115,7 +115,7 @@ async def test_a_file_is_read_whatever_its_position_and_left_there(subject: Subj
 
 
 @pytest.mark.parametrize("size", [8, 40])
-async def test_a_large_file_is_never_in_memory_as_a_whole(subject: Subject, size: int) -> None:
+async def test_large_file_is_never_completely_in_memory(subject: Subject, size: int) -> None:
     data = bytes(size * MIB)
     sha256 = hashlib.sha256(data).hexdigest()
     with file_of(data) as file:
@@ -130,13 +130,13 @@ async def test_a_large_file_is_never_in_memory_as_a_whole(subject: Subject, size
     assert peak < 5 * MIB
 
 
-async def test_a_later_put_takes_the_place_of_an_earlier_one(subject: Subject) -> None:
+async def test_later_put_replaces_an_earlier_one(subject: Subject) -> None:
     await subject.put("a.jpg", b"first, and longer")
     await subject.put("a.jpg", b"second")
     assert await subject.read("a.jpg") == b"second"
 
 
-async def test_puts_of_one_key_at_once_leave_one_of_them_whole(subject: Subject) -> None:
+async def test_concurrent_puts_of_one_key_leave_one_complete_object(subject: Subject) -> None:
     contents = [bytes([n]) * (100_000 + n) for n in range(8)]
     await asyncio.gather(*(put_file(subject, "a.jpg", content) for content in contents))
     assert await subject.read("a.jpg") in contents
@@ -144,13 +144,13 @@ async def test_puts_of_one_key_at_once_leave_one_of_them_whole(subject: Subject)
 
 
 @pytest.mark.parametrize("size, said", [(1 * MIB, 2 * MIB), (11 * MIB, 20 * MIB)])
-async def test_a_file_that_ends_too_early_leaves_nothing(subject: Subject, size: int, said: int) -> None:
+async def test_truncated_file_is_not_stored(subject: Subject, size: int, said: int) -> None:
     with pytest.raises(DependencyUnavailable):
         await put_file(subject, "a.jpg", bytes(size), size=said)
     assert await subject.walk() == []
 
 
-async def test_a_file_that_ends_too_early_leaves_the_object_before_it_as_it_was(subject: Subject) -> None:
+async def test_truncated_file_does_not_change_the_existing_object(subject: Subject) -> None:
     await subject.put("a.jpg", b"before")
     with pytest.raises(DependencyUnavailable):
         await put_file(subject, "a.jpg", bytes(9 * MIB), size=12 * MIB)
@@ -191,13 +191,13 @@ async def fetch(subject: Subject, key: str, *, max_bytes: int) -> tuple[bytes, s
 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * MIB, 9 * MIB + 1])
-async def test_an_object_of_any_size_is_fetched_whole(subject: Subject, size: int) -> None:
+async def test_object_of_any_size_is_fetched_completely(subject: Subject, size: int) -> None:
     data = os.urandom(size)
     await put_file(subject, "a.jpg", data)
     assert await fetch(subject, f"{subject.prefix}a.jpg", max_bytes=size) == (data, hashlib.sha256(data).hexdigest())
 
 
-async def test_objects_are_fetched_at_once(subject: Subject) -> None:
+async def test_objects_can_be_fetched_concurrently(subject: Subject) -> None:
     contents = [bytes([n]) * (MIB + n) for n in range(8)]
     for n, data in enumerate(contents):
         await subject.put(f"{n}.jpg", data)
@@ -206,7 +206,7 @@ async def test_objects_are_fetched_at_once(subject: Subject) -> None:
     assert [data for data, _ in fetched] == contents
 
 
-async def test_a_large_object_is_never_in_memory_as_a_whole(subject: Subject) -> None:
+async def test_large_object_is_never_completely_in_memory(subject: Subject) -> None:
     await put_file(subject, "a.jpg", bytes(40 * MIB))
     with file_of(b"") as file:
         tracemalloc.start()
@@ -218,7 +218,7 @@ async def test_a_large_object_is_never_in_memory_as_a_whole(subject: Subject) ->
     assert peak < 5 * MIB
 
 
-async def test_what_is_not_there_cannot_be_fetched(subject: Subject) -> None:
+async def test_missing_object_cannot_be_fetched(subject: Subject) -> None:
     key = await subject.put("a/b.jpg")
     for missing in (f"{subject.prefix}never-was.jpg", f"{subject.prefix}a", f"{key}/c"):
         with pytest.raises(ObjectMissing):
@@ -226,7 +226,7 @@ async def test_what_is_not_there_cannot_be_fetched(subject: Subject) -> None:
 
 
 @pytest.mark.parametrize("size", [10, MIB])
-async def test_no_more_than_was_asked_for_is_fetched(subject: Subject, size: int) -> None:
+async def test_at_most_the_given_size_is_fetched(subject: Subject, size: int) -> None:
     key = await subject.put("a.jpg", bytes(size))
     with file_of(b"") as file:
         with pytest.raises(UploadTooLarge):
@@ -234,7 +234,7 @@ async def test_no_more_than_was_asked_for_is_fetched(subject: Subject, size: int
         assert os.fstat(file.fileno()).st_size < size
 
 
-async def test_delete_takes_what_it_is_told_and_nothing_else(subject: Subject) -> None:
+async def test_delete_removes_only_the_given_keys(subject: Subject) -> None:
     gone, kept = await subject.put("a/gone.jpg"), await subject.put("a/kept.jpg")
     await subject.store.delete([gone, f"{subject.prefix}a/never-was.jpg", f"{subject.prefix}a", f"{kept}/below"])
     await subject.store.delete([gone])
@@ -279,7 +279,7 @@ async def test_walk_yields_the_keys_that_begin_with_the_prefix(subject: Subject,
     assert await subject.names(prefix) == found
 
 
-async def test_objects_may_come_and_go_during_a_walk(subject: Subject) -> None:
+async def test_objects_may_be_added_and_deleted_during_a_walk(subject: Subject) -> None:
     for name in ("a/1", "b/1", "c/1"):
         await subject.put(name)
     found = []
@@ -290,7 +290,7 @@ async def test_objects_may_come_and_go_during_a_walk(subject: Subject) -> None:
     assert await subject.walk() == []
 
 
-async def test_a_put_beside_a_delete_is_not_lost(subject: Subject) -> None:
+async def test_put_concurrent_with_a_delete_is_not_lost(subject: Subject) -> None:
     await asyncio.gather(
         *(subject.put(f"a/b/{n}") for n in range(100)),
         *(subject.store.delete([f"{subject.prefix}a/b/other-{n}"]) for n in range(100)),
@@ -303,7 +303,7 @@ async def test_a_put_beside_a_delete_is_not_lost(subject: Subject) -> None:
     ["", "/", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/..", ".", "./a", "a/./b", "a\\b", "a\0", "a\n", "a b", "ä",
      "~drafts/a", "a%2Fb", "a?b", "a" * 256, "a/" * 512 + "a"],
 )  # fmt: skip
-async def test_what_is_no_key_is_refused(subject: Subject, key: str) -> None:
+async def test_invalid_key_is_rejected(subject: Subject, key: str) -> None:
     store = subject.store
     with pytest.raises(ValueError, match="not a valid key"):
         await store.put(key, b"x", content_type="image/jpeg")
@@ -323,7 +323,7 @@ async def test_what_is_no_key_is_refused(subject: Subject, key: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["..", "../", "/", "a//", "a/../", "a/..", "a\\", "~", "a b"])
-async def test_what_no_key_can_begin_with_is_refused(subject: Subject, prefix: str) -> None:
+async def test_invalid_prefix_is_rejected(subject: Subject, prefix: str) -> None:
     if prefix in {"..", "a/.."}:
         assert [found async for found in subject.store.walk(prefix)] == []
         return
@@ -331,7 +331,7 @@ async def test_what_no_key_can_begin_with_is_refused(subject: Subject, prefix: s
         [found async for found in subject.store.walk(prefix)]
 
 
-async def test_a_url_is_the_same_within_a_window_and_another_after_it(subject: Subject) -> None:
+async def test_url_stays_the_same_within_a_window(subject: Subject) -> None:
     key = f"{subject.prefix}a.jpg"
     subject.clock.now = datetime.fromtimestamp(subject.clock() // WINDOW * WINDOW, UTC)
     first = await subject.store.sign_url(key, filename=NASTY_NAME)
@@ -342,7 +342,7 @@ async def test_a_url_is_the_same_within_a_window_and_another_after_it(subject: S
 
 
 @pytest.mark.parametrize("seconds", [0, 1, WINDOW - 1])
-async def test_a_url_is_good_for_its_lifetime_at_least(subject: Subject, seconds: int) -> None:
+async def test_url_is_valid_for_at_least_its_lifetime(subject: Subject, seconds: int) -> None:
     subject.clock.now = datetime.fromtimestamp(subject.clock() // WINDOW * WINDOW + seconds, UTC)
     signed = await subject.store.sign_url(f"{subject.prefix}a.jpg")
     lifetime = signed.expires_at - subject.clock.now
@@ -356,7 +356,7 @@ async def test_a_url_with_a_filename_reads_the_object_too(subject: Subject) -> N
     assert await subject.fetch(signed.url) == b"content"
 
 
-async def test_a_url_of_an_object_that_is_gone_reads_nothing(subject: Subject) -> None:
+async def test_url_of_a_deleted_object_returns_nothing(subject: Subject) -> None:
     with pytest.raises(REFUSED):
         await subject.read("never-was.jpg")
 
@@ -371,7 +371,7 @@ async def test_a_url_for_one_key_does_not_open_another(subject: Subject) -> None
         await subject.fetch(signed.url.replace("a.jpg", "b.jpg"))
 
 
-async def test_a_url_with_a_changed_filename_is_refused(subject: Subject) -> None:
+async def test_url_with_a_changed_filename_is_rejected(subject: Subject) -> None:
     if not subject.checks_signatures:
         pytest.skip("this emulator takes any signature")
     key = await subject.put("a.jpg")
@@ -380,7 +380,7 @@ async def test_a_url_with_a_changed_filename_is_refused(subject: Subject) -> Non
         await subject.fetch(signed.url.replace("holiday", "invoice"))
 
 
-async def test_a_url_that_has_expired_is_refused(subject: Subject) -> None:
+async def test_expired_url_is_rejected(subject: Subject) -> None:
     if not subject.checks_signatures:
         pytest.skip("this emulator takes expired URLs")
     key = await subject.put("a.jpg")
@@ -421,7 +421,7 @@ async def test_a_form_stores_what_it_was_signed_for(subject: Subject, size: int,
     assert await fetch(subject, key, max_bytes=size) == (data, sha256)
 
 
-async def test_a_form_is_good_until_the_second_it_was_signed_for(subject: Subject) -> None:
+async def test_form_is_valid_until_its_expiration(subject: Subject) -> None:
     expires_at = datetime(2027, 1, 31, 12, 30, 15, 999_999, tzinfo=UTC)
     form = await subject.store.presign_post(
         "incoming/a", content_type="image/png", size=1, sha256=None, expires_at=expires_at
@@ -434,7 +434,7 @@ async def test_a_form_is_good_until_the_second_it_was_signed_for(subject: Subjec
 
 
 @pytest.mark.parametrize("key", ["images/u/i/original.jpg", "incoming", "incomings/a", "a/incoming/b"])
-async def test_no_form_writes_where_nothing_arrives(subject: Subject, key: str) -> None:
+async def test_form_is_signed_only_for_the_incoming_prefix(subject: Subject, key: str) -> None:
     with pytest.raises(ValueError, match="must not write"):
         await subject.store.presign_post(
             key, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC) + timedelta(hours=1)
@@ -442,19 +442,19 @@ async def test_no_form_writes_where_nothing_arrives(subject: Subject, key: str) 
 
 
 @pytest.mark.parametrize("sent", [b"12345", b"123", b""])
-async def test_a_form_refuses_any_other_size(subject: Subject, sent: bytes) -> None:
+async def test_form_rejects_other_sizes(subject: Subject, sent: bytes) -> None:
     key, form = await presign_post(subject, b"1234")
     await assert_refused(subject, key, form, sent)
 
 
-async def test_a_form_refuses_other_content_than_was_announced(subject: Subject) -> None:
+async def test_form_rejects_other_content(subject: Subject) -> None:
     if not subject.checks_content_of_forms:
         pytest.skip("this emulator does not look at the checksum in a form")
     key, form = await presign_post(subject, b"1234", sha256=hashlib.sha256(b"1234").hexdigest())
     await assert_refused(subject, key, form, b"4321")
 
 
-async def test_a_form_with_any_field_changed_or_left_out_is_refused(subject: Subject) -> None:
+async def test_form_with_a_changed_or_missing_field_is_rejected(subject: Subject) -> None:
     key, form = await presign_post(subject, b"1234", sha256=hashlib.sha256(b"1234").hexdigest())
     for name, value in form.fields.items():
         changed = dataclasses.replace(form, fields={**form.fields, name: f"{value}x"})
@@ -463,13 +463,13 @@ async def test_a_form_with_any_field_changed_or_left_out_is_refused(subject: Sub
         await assert_refused(subject, key, dataclasses.replace(form, fields=fewer), b"1234")
 
 
-async def test_a_form_with_a_field_more_is_refused(subject: Subject) -> None:
+async def test_form_with_an_additional_field_is_rejected(subject: Subject) -> None:
     key, form = await presign_post(subject, b"1234")
     more = {"Content-Encoding": "gzip", **form.fields}
     await assert_refused(subject, key, dataclasses.replace(form, fields=more), b"1234")
 
 
-async def test_a_form_that_has_expired_is_refused(subject: Subject) -> None:
+async def test_expired_form_is_rejected(subject: Subject) -> None:
     key, form = await presign_post(subject, b"1234", seconds=-1)
     await assert_refused(subject, key, form, b"1234")
 
@@ -491,12 +491,12 @@ async def test_a_put_url_stores_a_body_of_exactly_its_size(subject: Subject, siz
     assert await fetch(subject, key, max_bytes=size) == (data, hashlib.sha256(data).hexdigest())
 
 
-async def test_no_put_url_writes_where_nothing_arrives(subject: Subject) -> None:
+async def test_put_url_is_signed_only_for_the_incoming_prefix(subject: Subject) -> None:
     with pytest.raises(ValueError, match="must not write"):
         await subject.store.presign_put("images/u/i/original.jpg", size=1, expires_at=datetime.now(UTC))
 
 
-async def test_a_put_url_that_has_expired_is_refused(subject: Subject) -> None:
+async def test_expired_put_url_is_rejected(subject: Subject) -> None:
     if not subject.checks_signatures:
         pytest.skip("this emulator takes expired URLs")
     subject.clock.now -= timedelta(minutes=10)
@@ -506,6 +506,6 @@ async def test_a_put_url_that_has_expired_is_refused(subject: Subject) -> None:
         await subject.send(signed.url, b"x")
 
 
-async def test_a_store_that_can_be_used_passes_its_check(subject: Subject) -> None:
+async def test_check_passes_for_a_usable_store(subject: Subject) -> None:
     await subject.store.check()
     assert await subject.walk() == []

@@ -113,7 +113,7 @@ def make_once(owner_id: str, key: str) -> IdempotencyRecord:
     )
 
 
-async def test_an_owner_is_closed_from_then_on_and_others_are_not(owners: OwnerTable, owner: str) -> None:
+async def test_closing_an_owner_does_not_affect_others(owners: OwnerTable, owner: str) -> None:
     assert not await owners.is_blocked(owner)
     await owners.block_writes(owner, until=NOON + DAY)
     await owners.block_writes(owner, until=NOON + DAY)
@@ -123,7 +123,7 @@ async def test_an_owner_is_closed_from_then_on_and_others_are_not(owners: OwnerT
 
 @pytest.mark.parametrize("quota", [Quota(), Quota(images=1), Quota(bytes=1), Quota(images=100, bytes=10**9)])
 @pytest.mark.parametrize("kept", [0, 1], ids=["new", "with an image"])
-async def test_nothing_is_added_for_a_closed_owner_whatever_the_quota(
+async def test_nothing_is_added_for_a_closed_owner_regardless_of_the_quota(
     owners: OwnerTable, images: ImageTable, owner: str, quota: Quota, kept: int
 ) -> None:
     for _ in range(kept):
@@ -137,14 +137,12 @@ async def test_nothing_is_added_for_a_closed_owner_whatever_the_quota(
         await images.get_newest_of_product(owner, EAN)
 
 
-async def test_an_open_owner_over_the_quota_is_told_of_the_quota(images: ImageTable, owner: str) -> None:
+async def test_open_owner_over_the_quota_gets_the_quota_error(images: ImageTable, owner: str) -> None:
     with pytest.raises(QuotaExceeded):
         await images.add(make_image(owner), quota=Quota(bytes=1))
 
 
-async def test_an_image_that_was_there_before_may_be_added_again(
-    owners: OwnerTable, images: ImageTable, owner: str
-) -> None:
+async def test_existing_image_can_be_added_again(owners: OwnerTable, images: ImageTable, owner: str) -> None:
     image = make_image(owner)
     await images.add(image, quota=Quota())
     await owners.block_writes(owner, until=NOON + DAY)
@@ -152,7 +150,7 @@ async def test_an_image_that_was_there_before_may_be_added_again(
     assert await images.usage(owner) == Usage(1, 1000)
 
 
-async def test_the_images_of_a_closed_owner_are_read_and_removed_as_ever(
+async def test_images_of_a_closed_owner_can_be_read_and_removed(
     owners: OwnerTable, images: ImageTable, owner: str
 ) -> None:
     added = [make_image(owner, source=make_source(EAN)) for _ in range(3)]
@@ -169,7 +167,7 @@ async def test_the_images_of_a_closed_owner_are_read_and_removed_as_ever(
     assert await owners.is_blocked(owner)
 
 
-async def test_what_is_added_while_the_owner_is_closed_is_there_or_refused(
+async def test_concurrent_addition_and_closing_leave_a_consistent_state(
     owners: OwnerTable, images: ImageTable, owner: str
 ) -> None:
     added = [make_image(owner) for _ in range(20)]
@@ -185,7 +183,7 @@ async def test_what_is_added_while_the_owner_is_closed_is_there_or_refused(
     assert await images.usage(owner) == Usage(len(there), 1000 * len(there))
 
 
-async def test_forgetting_leaves_images_the_mark_and_one_job_and_nothing_else(tables: Tables, owner: str) -> None:
+async def test_removing_owner_data_keeps_images_the_mark_and_one_job(tables: Tables, owner: str) -> None:
     image, upload, job = make_image(owner, source=make_source(EAN)), make_upload(owner), make_job(owner)
     kept = make_job(owner)
     await tables.images.add(image, quota=Quota())
@@ -211,7 +209,7 @@ async def test_forgetting_leaves_images_the_mark_and_one_job_and_nothing_else(ta
         await tables.images.add(make_image(owner), quota=Quota())
 
 
-async def test_forgetting_one_owner_is_nothing_to_another(tables: Tables, owner: str) -> None:
+async def test_removing_the_data_of_one_owner_does_not_affect_another(tables: Tables, owner: str) -> None:
     other = f"{owner}x"
     upload, record, job = make_upload(other), make_once(other, "key"), make_job(other)
     await tables.images.add(make_image(other), quota=Quota())
@@ -226,7 +224,7 @@ async def test_forgetting_one_owner_is_nothing_to_another(tables: Tables, owner:
     await tables.owners.delete_owner_data(other, except_job_id="", deleted_at=NOON)
 
 
-async def test_an_owner_that_is_forgotten_and_was_not_closed_begins_anew(
+async def test_open_owner_starts_again_after_its_data_was_removed(
     owners: OwnerTable, images: ImageTable, owner: str
 ) -> None:
     image = make_image(owner)
@@ -240,7 +238,7 @@ async def test_an_owner_that_is_forgotten_and_was_not_closed_begins_anew(
 
 
 @pytest.mark.parametrize("closed", [True, False])
-async def test_removing_an_image_after_its_owner_was_forgotten_brings_no_usage_back(
+async def test_removing_an_image_after_the_owner_data_restores_no_usage(
     owners: OwnerTable, images: ImageTable, owner: str, *, closed: bool
 ) -> None:
     added = [make_image(owner, source=make_source(EAN)) for _ in range(2)]
@@ -265,7 +263,7 @@ async def table(aws: AwsEmulator) -> AsyncIterator[DynamoDBTable]:
         yield opened
 
 
-async def test_dynamodb_may_delete_the_mark_at_its_end_but_no_usage(table: DynamoDBTable, owner: str) -> None:
+async def test_dynamodb_may_delete_the_expired_mark_but_not_the_usage(table: DynamoDBTable, owner: str) -> None:
     owners = DynamoDBOwnerTable(table)
     await DynamoDBImageTable(table).add(make_image(owner), quota=Quota())
     await owners.block_writes(owner, until=NOON + 2 * DAY)
@@ -284,7 +282,7 @@ async def test_dynamodb_may_delete_the_mark_at_its_end_but_no_usage(table: Dynam
     assert "expires_at" not in item
 
 
-async def test_dynamodb_forgets_an_owner_that_is_closed_meanwhile(
+async def test_dynamodb_removes_the_data_of_an_owner_that_is_closed_concurrently(
     table: DynamoDBTable, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owners = DynamoDBOwnerTable(table)

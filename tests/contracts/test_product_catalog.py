@@ -98,9 +98,7 @@ async def refusal(catalog: ProductCatalog, ean: str, *, error: type[AppError] = 
 # Finding
 
 
-async def test_a_product_is_found_with_what_has_to_be_shown_beside_its_image(
-    catalog: ProductCatalog, fake: FakeCatalog
-) -> None:
+async def test_product_is_found_with_its_attribution(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     product = await catalog.get(WITH_IMAGE)
     assert product.image_url == fake.url + image_path(WITH_IMAGE, "400")
     assert product.source == Source(
@@ -113,7 +111,7 @@ async def test_a_product_is_found_with_what_has_to_be_shown_beside_its_image(
     )
 
 
-async def test_the_request_is_the_one_that_the_catalogue_asks_for(catalog: ProductCatalog, fake: FakeCatalog) -> None:
+async def test_request_follows_the_rules_of_the_catalog(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     await catalog.get(WITH_IMAGE)
     url = httpx.URL(fake.seen[0].path)
     assert url.path == f"/api/v2/product/{WITH_IMAGE}"
@@ -122,7 +120,7 @@ async def test_the_request_is_the_one_that_the_catalogue_asks_for(catalog: Produ
     assert fake.user_agents == {USER_AGENT}
 
 
-async def test_an_unknown_product_is_told_from_one_without_an_image(catalog: ProductCatalog) -> None:
+async def test_unknown_product_differs_from_a_product_without_an_image(catalog: ProductCatalog) -> None:
     await refusal(catalog, UNKNOWN, error=ProductUnknown)
     await refusal(catalog, WITHOUT_IMAGE, error=ProductImageMissing)
 
@@ -161,7 +159,7 @@ ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007
         ({"brands": "Müller & Söhne , Nutty"}, "Hazelnut spread", "Müller & Söhne"),
     ],
 )
-async def test_names_are_made_fit_to_be_shown(
+async def test_product_names_are_cleaned(
     catalog: ProductCatalog, fake: FakeCatalog, fields: dict[str, Any], name: str | None, brand: str | None
 ) -> None:
     fake.answers[WITH_IMAGE] = lambda: fake.product(WITH_IMAGE, **fields)
@@ -184,7 +182,7 @@ async def test_names_are_made_fit_to_be_shown(
         ({"selected_images": {"ingredients": {"display": {"en": "https://x/i.jpg"}}}}, None),
     ],
 )
-async def test_the_image_is_the_one_of_the_products_front(
+async def test_front_image_of_the_product_is_used(
     catalog: ProductCatalog, fake: FakeCatalog, fields: dict[str, Any], url: str | None
 ) -> None:
     fake.answers[WITH_IMAGE] = lambda: fake.product(WITH_IMAGE, image=None, **fields)
@@ -207,7 +205,7 @@ async def test_the_image_is_the_one_of_the_products_front(
         (fake_catalog.REDIRECTED_FOREVER, None),
     ],
 )
-async def test_an_answer_that_says_nothing_of_the_product_is_a_passing_failure(
+async def test_response_without_a_product_is_a_transient_failure(
     catalog: ProductCatalog, ean: str, retry_after: int | None
 ) -> None:
     error = await refusal(catalog, ean)
@@ -235,25 +233,25 @@ async def test_an_answer_that_says_nothing_of_the_product_is_a_passing_failure(
         Answer(302, headers={"Location": "http://["}),
     ],
 )
-async def test_garbage_is_a_passing_failure(catalog: ProductCatalog, fake: FakeCatalog, answer: Answer) -> None:
+async def test_malformed_response_is_a_transient_failure(
+    catalog: ProductCatalog, fake: FakeCatalog, answer: Answer
+) -> None:
     fake.answers[WITH_IMAGE] = lambda: answer
     await refusal(catalog, WITH_IMAGE)
 
 
-async def test_the_wait_that_the_catalogue_asks_for_is_handed_on(catalog: ProductCatalog, fake: FakeCatalog) -> None:
+async def test_retry_after_of_the_catalog_is_passed_on(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     fake.answers[WITH_IMAGE] = lambda: Answer(429, headers={"Retry-After": "17"})
     assert (await refusal(catalog, WITH_IMAGE)).retry_after == 17
 
 
-async def test_a_catalogue_that_takes_too_long_is_left(
-    catalog: ProductCatalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_catalog_times_out(catalog: ProductCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product_catalog, "_CALL_SECONDS", 0.2)
     async with asyncio.timeout(5):
         await refusal(catalog, fake_catalog.SLOW)
 
 
-async def test_a_catalogue_that_is_not_there_is_a_passing_failure(limiter: CatalogRateLimiter) -> None:
+async def test_unreachable_catalog_is_a_transient_failure(limiter: CatalogRateLimiter) -> None:
     async with FakeCatalog() as gone:
         pass
     async with open_food_facts(gone.url, user_agent=USER_AGENT, limiter=limiter) as catalog:
@@ -261,16 +259,14 @@ async def test_a_catalogue_that_is_not_there_is_a_passing_failure(limiter: Catal
 
 
 @pytest.mark.parametrize("url", ["", "world.openfoodfacts.org", "ftp://world.openfoodfacts.org", "https://"])
-async def test_a_base_url_that_is_none_is_refused_at_the_start(limiter: CatalogRateLimiter, url: str) -> None:
+async def test_invalid_base_url_is_rejected_at_startup(limiter: CatalogRateLimiter, url: str) -> None:
     with pytest.raises(ValueError, match="PRODUCT_CATALOG_URL"):
         async with open_food_facts(url, user_agent=USER_AGENT, limiter=limiter):
             pass
 
 
 @pytest.mark.parametrize("user_agent", ["", " ", "Images/1.0\r\nX: y", "Bilder/1.0 (für alle)"])
-async def test_a_user_agent_that_no_header_can_carry_is_refused_at_the_start(
-    limiter: CatalogRateLimiter, user_agent: str
-) -> None:
+async def test_invalid_user_agent_is_rejected_at_startup(limiter: CatalogRateLimiter, user_agent: str) -> None:
     with pytest.raises(ValueError, match="PRODUCT_CATALOG_USER_AGENT"):
         async with open_food_facts("https://world.openfoodfacts.org", user_agent=user_agent, limiter=limiter):
             pass
@@ -279,7 +275,7 @@ async def test_a_user_agent_that_no_header_can_carry_is_refused_at_the_start(
 # Its image
 
 
-async def test_the_image_is_had_in_its_whole_size(catalog: ProductCatalog, fake: FakeCatalog, file: BinaryIO) -> None:
+async def test_image_is_downloaded_in_full_size(catalog: ProductCatalog, fake: FakeCatalog, file: BinaryIO) -> None:
     fake.answers[image_path(WITH_IMAGE, "400")] = lambda: Answer(body=b"small", content_type="image/jpeg")
     whole = fake.answers[image_path(WITH_IMAGE, "full")]().body
     product = await catalog.get(WITH_IMAGE)
@@ -289,7 +285,7 @@ async def test_the_image_is_had_in_its_whole_size(catalog: ProductCatalog, fake:
 
 
 @pytest.mark.parametrize("answer", [Answer(404), Answer(body=b"x" * 2000)])
-async def test_the_image_400_pixels_high_is_taken_where_the_whole_one_cannot_be(
+async def test_image_of_400_pixels_is_used_if_the_full_size_fails(
     catalog: ProductCatalog, fake: FakeCatalog, file: BinaryIO, answer: Answer
 ) -> None:
     fake.answers[image_path(WITH_IMAGE, "full")] = lambda: answer
@@ -311,7 +307,7 @@ async def test_the_image_400_pixels_high_is_taken_where_the_whole_one_cannot_be(
         (fake_catalog.IMAGE_IS_TRUNCATED, CatalogUnavailable),
     ],
 )
-async def test_why_an_image_cannot_be_had(
+async def test_image_errors_name_the_reason(
     catalog: ProductCatalog, file: BinaryIO, ean: str, error: type[AppError]
 ) -> None:
     product = await catalog.get(ean)
@@ -320,16 +316,12 @@ async def test_why_an_image_cannot_be_had(
 
 
 @pytest.mark.parametrize("ean", [fake_catalog.IMAGE_IS_HTML, fake_catalog.IMAGE_IS_CORRUPT, fake_catalog.IMAGE_IS_SVG])
-async def test_what_the_image_is_is_not_for_the_catalogue_to_say(
-    catalog: ProductCatalog, file: BinaryIO, ean: str
-) -> None:
+async def test_content_of_the_image_decides_its_type(catalog: ProductCatalog, file: BinaryIO, ean: str) -> None:
     await catalog.download(await catalog.get(ean), file, max_bytes=MAX)
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "localhost", "world.openfoodfacts.org", "example.com"])
-async def test_an_image_on_a_host_that_the_catalogue_does_not_use_is_refused(
-    catalog: ProductCatalog, file: BinaryIO, host: str
-) -> None:
+async def test_image_on_an_unknown_host_is_rejected(catalog: ProductCatalog, file: BinaryIO, host: str) -> None:
     product = replace(await catalog.get(WITH_IMAGE), image_url=f"https://{host}/front.400.jpg")
     with pytest.raises(ImageRejected):
         await catalog.download(product, file, max_bytes=MAX)
@@ -338,7 +330,7 @@ async def test_an_image_on_a_host_that_the_catalogue_does_not_use_is_refused(
 # Answers are kept
 
 
-async def test_an_answer_is_asked_for_once(catalog: ProductCatalog, fake: FakeCatalog) -> None:
+async def test_response_is_cached(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     for _ in range(3):
         await catalog.get(WITH_IMAGE)
         await refusal(catalog, UNKNOWN, error=ProductUnknown)
@@ -346,13 +338,13 @@ async def test_an_answer_is_asked_for_once(catalog: ProductCatalog, fake: FakeCa
     assert [fake.asked(ean) for ean in (WITH_IMAGE, UNKNOWN, WITHOUT_IMAGE)] == [1, 1, 1]
 
 
-async def test_several_at_once_ask_once(catalog: ProductCatalog, fake: FakeCatalog) -> None:
+async def test_concurrent_lookups_send_one_request(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     products = await asyncio.gather(*(catalog.get(WITH_IMAGE) for _ in range(20)))
     assert products == [products[0]] * 20
     assert fake.asked(WITH_IMAGE) == 1
 
 
-async def test_one_that_gives_up_takes_nobody_along(catalog: ProductCatalog, fake: FakeCatalog) -> None:
+async def test_canceled_caller_does_not_cancel_the_others(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     asked = asyncio.Event()
 
     def answer() -> Answer:
@@ -368,7 +360,7 @@ async def test_one_that_gives_up_takes_nobody_along(catalog: ProductCatalog, fak
     assert (await second).source.ean == WITH_IMAGE
 
 
-async def test_a_failure_is_not_kept(catalog: ProductCatalog, fake: FakeCatalog) -> None:
+async def test_failure_is_not_cached(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     await refusal(catalog, UNSTEADY)
     assert (await catalog.get(UNSTEADY)).source.ean == UNSTEADY
 
@@ -395,12 +387,12 @@ async def test_the_limit_is_shared_by_all_workers(
         assert (await one.get(WITH_IMAGE)).source.ean == WITH_IMAGE
 
 
-async def test_a_kept_answer_takes_no_turn(catalog: ProductCatalog) -> None:
+async def test_cached_response_does_not_count_against_the_rate_limit(catalog: ProductCatalog) -> None:
     for _ in range(40):
         await catalog.get(WITH_IMAGE)
 
 
-async def test_a_turn_is_told_that_nobody_shares_with_too_many(limiter: CatalogRateLimiter) -> None:
+async def test_rate_limit_error_has_retry_after(limiter: CatalogRateLimiter) -> None:
     for _ in range(15):
         await limiter.acquire("world.openfoodfacts.org")
     waits = []
@@ -442,7 +434,7 @@ async def open_guarded(
         )
 
 
-async def test_after_five_failures_in_a_row_the_catalogue_is_left_alone_and_then_tried_once(
+async def test_circuit_opens_after_five_consecutive_failures_and_allows_one_probe(
     fake: FakeCatalog, limiter: CatalogRateLimiter, clock: Clock
 ) -> None:
     async with open_guarded(fake, limiter, clock) as catalog:
@@ -459,7 +451,7 @@ async def test_after_five_failures_in_a_row_the_catalogue_is_left_alone_and_then
         assert (await refusal(catalog, fake_catalog.DOWN)).attempted
 
 
-async def test_an_answer_in_between_makes_it_no_row(
+async def test_successful_response_resets_the_failure_count(
     fake: FakeCatalog, limiter: CatalogRateLimiter, clock: Clock
 ) -> None:
     async with open_guarded(fake, limiter, clock) as catalog:
@@ -471,7 +463,9 @@ async def test_an_answer_in_between_makes_it_no_row(
         assert (await catalog.get(WITH_IMAGE)).source.ean == WITH_IMAGE
 
 
-async def test_waiting_for_a_turn_is_no_failure(fake: FakeCatalog, limiter: CatalogRateLimiter, clock: Clock) -> None:
+async def test_waiting_for_the_rate_limit_is_not_a_failure(
+    fake: FakeCatalog, limiter: CatalogRateLimiter, clock: Clock
+) -> None:
     async with open_guarded(fake, limiter, clock) as catalog:
         for _ in range(15):
             await limiter.acquire(httpx.URL(fake.url).netloc.decode())
@@ -481,7 +475,7 @@ async def test_waiting_for_a_turn_is_no_failure(fake: FakeCatalog, limiter: Cata
         assert (await catalog.get(WITH_IMAGE)).source.ean == WITH_IMAGE
 
 
-def test_one_probe_goes_ahead_and_another_follows_if_it_never_tells() -> None:
+def test_probe_without_a_result_is_followed_by_another() -> None:
     clock = Clock()
     breaker = CircuitBreaker(failures=1, open_seconds=30, clock=clock.monotonic)
     breaker.failed()
@@ -555,7 +549,7 @@ async def test_a_redirect_to_a_sister_database_is_followed_and_named(
         fake_catalog.INSIDE,
     ],
 )
-async def test_a_redirect_to_anywhere_else_is_not(
+async def test_redirect_to_another_host_is_not_followed(
     fake: FakeCatalog, limiter: CatalogRateLimiter, tmp_path: Path, location: str
 ) -> None:
     fake.answers[WITH_IMAGE] = lambda: Answer(302, headers={"Location": location})
@@ -564,14 +558,12 @@ async def test_a_redirect_to_anywhere_else_is_not(
     assert network.connected == [(ADDRESS, 443)]
 
 
-async def test_a_catalogue_of_the_operators_own_redirects_to_nobody_elses(
-    catalog: ProductCatalog, fake: FakeCatalog
-) -> None:
+async def test_custom_catalog_does_not_redirect_to_other_hosts(catalog: ProductCatalog, fake: FakeCatalog) -> None:
     fake.answers[WITH_IMAGE] = lambda: Answer(302, headers={"Location": f"https://{BEAUTY}/api/v2/product/1"})
     assert isinstance((await refusal(catalog, WITH_IMAGE)).__cause__, AddressRefused)
 
 
-def test_the_hosts_are_those_of_the_four_databases() -> None:
+def test_allowed_hosts_are_the_four_databases() -> None:
     databases = ("openfoodfacts", "openbeautyfacts", "openpetfoodfacts", "openproductsfacts")
     assert {f"world.{name}.org" for name in databases} == API_HOSTS
     assert {f"images.{name}.org" for name in databases} == IMAGE_HOSTS

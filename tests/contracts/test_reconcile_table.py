@@ -38,7 +38,7 @@ async def noted(table: ReconcileTable, owner: str) -> list[Discrepancy]:
     return [each async for each in table.discrepancies() if each.owner_id == owner]
 
 
-async def test_what_is_noted_keeps_the_time_at_which_it_was_first_seen(table: ReconcileTable, owner: str) -> None:
+async def test_discrepancy_keeps_the_time_it_was_first_seen(table: ReconcileTable, owner: str) -> None:
     image_id = new_id()
     await table.note_unreferenced(owner, image_id, ["original.jpg", "200.jpg"], at=NOON)
     await table.note_unreferenced(owner, image_id, ["200.jpg", "500.jpg"], at=NOON + DAY)

@@ -61,7 +61,7 @@ async def get(subject: Subject, key: str, *, filename: str | None = None, **head
 
 
 @pytest.mark.parametrize("size", [10, 9 * MIB])
-async def test_objects_carry_their_type_and_may_be_cached_for_ever(subject: Subject, size: int) -> None:
+async def test_objects_have_their_type_and_an_immutable_cache_policy(subject: Subject, size: int) -> None:
     key = f"{subject.prefix}a"
     await put_file(subject.store, key, size=size)
     answer = await get(subject, key)
@@ -79,14 +79,14 @@ async def test_a_url_with_a_filename_is_a_download_under_that_name(subject: Subj
     )
 
 
-async def test_a_part_of_an_object_can_be_asked_for(subject: Subject) -> None:
+async def test_range_of_an_object_can_be_requested(subject: Subject) -> None:
     key = await subject.put("a.jpg", b"0123456789")
     answer = await get(subject, key, Range="bytes=2-4")
     assert (answer.status_code, answer.content) == (206, b"234")
     assert answer.headers["Content-Range"] == "bytes 2-4/10"
 
 
-async def test_what_a_form_has_stored_carries_the_announced_type(subject: Subject) -> None:
+async def test_object_stored_with_a_form_has_the_declared_type(subject: Subject) -> None:
     key = f"incoming/{subject.prefix}a"
     form = await subject.store.presign_post(
         key, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC) + timedelta(hours=1)
@@ -110,9 +110,7 @@ async def test_a_large_put_that_fails_leaves_no_parts(
     assert await unfinished(subject, aws, connection) == 0
 
 
-async def test_a_large_put_that_is_cancelled_leaves_no_parts(
-    subject: Subject, aws: AwsEmulator, connection: AwsClient
-) -> None:
+async def test_canceled_large_put_leaves_no_parts(subject: Subject, aws: AwsEmulator, connection: AwsClient) -> None:
     under_way = asyncio.Event()
     events = connection.client.meta.events
     events.register("before-call.s3.UploadPart", lambda **_: under_way.set(), unique_id="under way")
@@ -127,7 +125,9 @@ async def test_a_large_put_that_is_cancelled_leaves_no_parts(
     assert await subject.walk() == []
 
 
-async def test_no_more_keys_are_deleted_with_one_request_than_s3_takes(subject: Subject, connection: AwsClient) -> None:
+async def test_delete_requests_contain_at_most_as_many_keys_as_s3_allows(
+    subject: Subject, connection: AwsClient
+) -> None:
     counts: list[int] = []
 
     def count(params: dict[str, Any], **_event: object) -> None:
@@ -139,13 +139,13 @@ async def test_no_more_keys_are_deleted_with_one_request_than_s3_takes(subject: 
     assert counts == [1000, 1000, 1]
 
 
-async def test_a_bucket_that_is_missing_is_told_with_what_to_run(connection: AwsClient) -> None:
+async def test_missing_bucket_error_names_the_command_to_run(connection: AwsClient) -> None:
     store = S3ObjectStore(connection.client, bucket="no-such-bucket-here", signer=NoSigner(), clock=system_clock)
     with pytest.raises(RuntimeError, match=r"'no-such-bucket-here'.*setup_localstack\.sh.*infra/template\.yaml"):
         await store.check()
 
 
-async def test_an_instance_without_credentials_is_told_so(monkeypatch: pytest.MonkeyPatch, aws: AwsEmulator) -> None:
+async def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch, aws: AwsEmulator) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -232,11 +232,11 @@ async def outcomes_at(url: str) -> list[str]:
 ALL_UNAVAILABLE = ["DependencyUnavailable with a cause"] * len(USES)
 
 
-async def test_a_store_that_nobody_listens_for_is_unavailable() -> None:
+async def test_unreachable_store_raises_dependency_unavailable() -> None:
     assert await outcomes_at(f"http://127.0.0.1:{free_port()}") == ALL_UNAVAILABLE
 
 
-async def test_a_store_that_fails_is_unavailable() -> None:
+async def test_failing_store_raises_dependency_unavailable() -> None:
     answers = {
         "throttled": reply("503 Slow Down", b"<Error><Code>SlowDown</Code></Error>"),
         "broken": reply("500 Internal Server Error"),
@@ -255,21 +255,21 @@ async def test_a_store_that_fails_is_unavailable() -> None:
     assert dict(zip(answers, outcomes, strict=True)) == dict.fromkeys(answers, ALL_UNAVAILABLE)
 
 
-async def test_a_page_that_is_not_from_s3_is_not_taken_for_an_empty_list() -> None:
+async def test_response_that_is_not_from_s3_is_not_an_empty_list() -> None:
     async with server(reply("200 OK", b"<html><p>Sign in to the network<br></html>")) as url, store_at(url) as store:
         for use in (walk(store), store.delete(["a"])):
             with pytest.raises(DependencyUnavailable):
                 await use
 
 
-async def test_a_store_that_never_answers_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_store_that_never_responds_raises_dependency_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_CALL_SECONDS", 0.2)
     monkeypatch.setattr(s3, "_TRANSFER_SECONDS", 0.2)
     async with server(None) as url:
         assert await outcomes_at(url) == ALL_UNAVAILABLE
 
 
-async def test_a_delete_that_s3_did_not_carry_out_is_an_error() -> None:
+async def test_delete_that_s3_did_not_perform_raises_an_error() -> None:
     body = b"""<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
         <Error><Key>a</Key><Code>InternalError</Code><Message>later</Message></Error></DeleteResult>"""
     async with server(reply("200 OK", body)) as url, store_at(url) as store:
@@ -305,7 +305,7 @@ def no_pause() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("broken", [1, 2])
-async def test_a_fetch_that_breaks_off_begins_again(no_pause: None, broken: int) -> None:
+async def test_interrupted_fetch_is_restarted(no_pause: None, broken: int) -> None:
     async def respond(number: int, writer: asyncio.StreamWriter) -> None:
         if number < broken:
             writer.write(begin(600_000) + b"old" * 150_000)
@@ -318,7 +318,7 @@ async def test_a_fetch_that_breaks_off_begins_again(no_pause: None, broken: int)
         assert await fetch(store) == b"content"
 
 
-async def test_a_fetch_that_breaks_off_each_time_is_unavailable(no_pause: None) -> None:
+async def test_repeatedly_interrupted_fetch_raises_dependency_unavailable(no_pause: None) -> None:
     numbers: list[int] = []
 
     async def respond(number: int, writer: asyncio.StreamWriter) -> None:
@@ -333,7 +333,7 @@ async def test_a_fetch_that_breaks_off_each_time_is_unavailable(no_pause: None) 
     assert numbers == [0, 1, 2]
 
 
-async def test_a_fetch_that_takes_for_ever_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_fetch_raises_dependency_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_TRANSFER_SECONDS", 0.2)
 
     monkeypatch.setattr(s3, "_MIN_BYTES_PER_SECOND", 100 * MIB)
@@ -350,7 +350,7 @@ async def test_a_fetch_that_takes_for_ever_is_unavailable(monkeypatch: pytest.Mo
             await fetch(store)
 
 
-async def test_of_an_object_that_is_too_large_no_more_is_read() -> None:
+async def test_reading_stops_at_the_limit() -> None:
     hung_up = asyncio.Event()
 
     async def respond(_number: int, writer: asyncio.StreamWriter) -> None:
@@ -382,13 +382,13 @@ async def test_fetches_share_a_connection() -> None:
     assert len(connections) == 1
 
 
-async def test_a_404_that_is_not_from_s3_is_not_taken_for_a_missing_object() -> None:
+async def test_response_404_that_is_not_from_s3_is_not_a_missing_object() -> None:
     async with server(reply("404 Not Found", b"<html>nginx</html>")) as url, store_at(url) as store:
         with pytest.raises(DependencyUnavailable):
             await fetch(store)
 
 
-async def test_a_fetch_to_a_full_disk_is_not_tried_again() -> None:
+async def test_fetch_to_a_full_disk_is_not_retried() -> None:
     numbers: list[int] = []
 
     async def respond(number: int, writer: asyncio.StreamWriter) -> None:
@@ -407,7 +407,7 @@ async def test_a_fetch_to_a_full_disk_is_not_tried_again() -> None:
     assert numbers == [0]
 
 
-async def test_a_fetch_that_is_cancelled_writes_no_more_when_the_caller_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_canceled_fetch_has_stopped_writing_when_the_caller_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     writing, may_go_on = threading.Event(), threading.Event()
     write = os.pwrite
 

@@ -71,19 +71,19 @@ async def backends(
             yield Backends(storage.store, tables)
 
 
-async def test_the_store_and_the_tables_tell_the_true_time(backends: Backends, true_time: Clock):
+async def test_store_and_tables_return_the_true_time(backends: Backends, true_time: Clock):
     assert abs(backends.tables.clock() - true_time()) < SECONDS
     assert abs(await backends.store.now() - true_time()) < SECONDS
 
 
-async def test_a_signed_url_is_good_for_its_whole_lifetime_and_from_now_on(backends: Backends, true_time: Clock):
+async def test_signed_url_is_valid_from_now_for_its_whole_lifetime(backends: Backends, true_time: Clock):
     signed = await backends.store.sign_url("images/ada/a/original.jpg")
     assert true_time() + TTL - SECONDS < signed.expires_at < true_time() + TTL + WINDOW + SECONDS
     (signed_at,) = re.findall(r"X-Amz-Date=(\w+)", signed.url)
     assert datetime.strptime(signed_at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) < true_time() + SECONDS
 
 
-async def test_a_form_is_dated_now(backends: Backends, true_time: Clock):
+async def test_form_has_the_current_date(backends: Backends, true_time: Clock):
     form = await backends.store.presign_post(
         "incoming/ada/a", content_type="image/jpeg", size=5, sha256=None, expires_at=backends.tables.clock() + TTL
     )
@@ -92,7 +92,7 @@ async def test_a_form_is_dated_now(backends: Backends, true_time: Clock):
     assert abs(signed_at - true_time()) < SECONDS
 
 
-async def test_access_tokens_are_good_on_every_machine_and_as_long_as_they_say(backends: Backends, true_time: Clock):
+async def test_access_tokens_are_valid_on_every_machine_for_their_lifetime(backends: Backends, true_time: Clock):
     tables = backends.tables
 
     def open_accounts(clock: Clock) -> AbstractAsyncContextManager[LocalAuth]:
@@ -119,7 +119,7 @@ async def test_access_tokens_are_good_on_every_machine_and_as_long_as_they_say(b
                 await half_an_hour_later.accounts.authenticate(tokens.access_token)
 
 
-async def test_a_job_is_due_at_once_and_not_before_its_lease_is_over(backends: Backends, true_time: Clock):
+async def test_new_job_is_due_immediately_and_a_claimed_job_after_its_lease(backends: Backends, true_time: Clock):
     owner = f"owner-{new_id()}"
     now = true_time()
     job = Job(new_id(), owner, "fetch", now, now, now)
@@ -141,7 +141,7 @@ def wait_for_the_second_to_pass(clock: Clock, moment: datetime) -> None:
         time.sleep(0.05)
 
 
-async def test_a_rate_is_counted_in_the_window_that_all_machines_share(backends: Backends, true_time: Clock):
+async def test_rate_limit_windows_are_the_same_on_all_machines(backends: Backends, true_time: Clock):
     purpose = new_id()
     for clock in (true_time, backends.tables.clock, true_time):
         now = clock()

@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "service.db"
 
 
-async def test_everything_is_there_after_reopening(path: Path) -> None:
+async def test_all_data_exists_after_reopening(path: Path) -> None:
     image, account = make_image("ada"), make_account("ada@example.com")
     async with open_sqlite(path) as database:
         await SqliteImageTable(database).add(image, quota=Quota())
@@ -71,7 +71,7 @@ asyncio.run(main())
 """
 
 
-async def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
+async def test_acknowledged_writes_survive_a_kill(path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", WRITER, str(path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
@@ -94,7 +94,7 @@ async def test_commits_wait_for_the_disk(path: Path) -> None:
         assert [tuple(row) for row in await database.execute("PRAGMA journal_mode")] == [("wal",)]
 
 
-async def test_the_files_are_readable_by_their_owner_alone(path: Path) -> None:
+async def test_files_are_readable_only_by_their_owner(path: Path) -> None:
     async with open_sqlite(path) as database:
         await SqliteImageTable(database).add(make_image("ada"), quota=Quota())
         assert modes(path.parent) == {"service.db": 0o600, "service.db-wal": 0o600, "service.db-shm": 0o600}
@@ -112,7 +112,7 @@ async def test_an_empty_file_becomes_a_database(path: Path) -> None:
         assert [tuple(row) for row in await database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
 
 
-async def test_a_file_of_version_1_keeps_what_is_in_it(path: Path) -> None:
+async def test_file_of_version_1_is_migrated_without_data_loss(path: Path) -> None:
     image = make_image("ada")
     path.parent.mkdir()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -129,7 +129,7 @@ async def test_a_file_of_version_1_keeps_what_is_in_it(path: Path) -> None:
         assert [tuple(row) for row in await database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
 
 
-async def test_a_file_of_version_3_keeps_what_is_in_it_and_takes_what_is_new(path: Path) -> None:
+async def test_file_of_version_3_is_migrated_and_accepts_new_records(path: Path) -> None:
     image, upload_id = make_image("ada"), new_id()
     path.parent.mkdir()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -157,7 +157,7 @@ async def test_a_file_of_version_3_keeps_what_is_in_it_and_takes_what_is_new(pat
         assert [tuple(row) for row in await database.read("PRAGMA integrity_check")] == [("ok",)]
 
 
-async def test_a_file_of_a_newer_program_is_refused_and_left_alone(path: Path) -> None:
+async def test_file_of_a_newer_version_is_rejected_and_unchanged(path: Path) -> None:
     path.parent.mkdir()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA user_version = 99")
@@ -168,7 +168,7 @@ async def test_a_file_of_a_newer_program_is_refused_and_left_alone(path: Path) -
     connection.close()
 
 
-def test_a_migration_that_fails_leaves_the_version_before_it(path: Path) -> None:
+def test_failed_migration_keeps_the_previous_version(path: Path) -> None:
     path.parent.mkdir()
     connection = connect(path)
     first, broken = ["CREATE TABLE a (x)"], ["CREATE TABLE b (x)", "INSERT INTO nowhere VALUES (1)"]
@@ -225,7 +225,7 @@ async def _open_and_add(path: Path) -> str:
         return image.id
 
 
-async def test_a_page_and_the_newest_of_a_product_read_one_range_of_one_index(path: Path) -> None:
+async def test_page_and_newest_product_image_read_one_range_of_one_index(path: Path) -> None:
     async with open_sqlite(path) as database:
         statements: list[str] = []
         database._reader.set_trace_callback(statements.append)
@@ -242,7 +242,7 @@ async def test_a_page_and_the_newest_of_a_product_read_one_range_of_one_index(pa
     ]
 
 
-async def test_a_locked_file_is_unavailable_to_writers_and_not_to_readers(path: Path) -> None:
+async def test_locked_file_is_unavailable_to_writers_only(path: Path) -> None:
     async with open_sqlite(path) as database:
         images = SqliteImageTable(database)
         image = make_image("ada")
@@ -258,7 +258,7 @@ async def test_a_locked_file_is_unavailable_to_writers_and_not_to_readers(path: 
         assert await images.remove("ada", image.id) == image
 
 
-async def test_a_full_disk_fails_what_does_not_fit_and_nothing_is_half_done(path: Path) -> None:
+async def test_full_disk_fails_writes_without_partial_changes(path: Path) -> None:
     async with open_sqlite(path) as database:
         images = SqliteImageTable(database)
         await images.add(make_image("ada"), quota=Quota())
@@ -274,7 +274,7 @@ async def test_a_full_disk_fails_what_does_not_fit_and_nothing_is_half_done(path
         await images.add(make_image("ada"), quota=Quota())
 
 
-async def test_writes_that_wait_together_succeed_or_fail_each_on_its_own(path: Path) -> None:
+async def test_grouped_writes_succeed_or_fail_independently(path: Path) -> None:
     async with open_sqlite(path) as database:
         release = hold_writer(database)
         insert = "INSERT INTO usage (owner_id, images, bytes) VALUES (?, 1, 1)"
@@ -286,7 +286,7 @@ async def test_writes_that_wait_together_succeed_or_fail_each_on_its_own(path: P
         assert [row["owner_id"] for row in await database.read("SELECT owner_id FROM usage")] == ["ada", "bob"]
 
 
-async def test_a_write_that_raises_leaves_nothing_of_what_it_did(path: Path) -> None:
+async def test_failed_write_is_rolled_back_completely(path: Path) -> None:
     def work(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('ada', 1, 1)")
         raise LookupError
@@ -297,7 +297,7 @@ async def test_a_write_that_raises_leaves_nothing_of_what_it_did(path: Path) -> 
         assert await database.read("SELECT * FROM usage") == []
 
 
-async def test_a_commit_that_fails_leaves_nothing_and_the_next_succeeds(path: Path) -> None:
+async def test_failed_commit_is_rolled_back_and_the_next_succeeds(path: Path) -> None:
     async with open_sqlite(path) as database:
         await database.execute("CREATE TABLE a (x PRIMARY KEY)")
         await database.execute("CREATE TABLE b (x REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
@@ -308,7 +308,7 @@ async def test_a_commit_that_fails_leaves_nothing_and_the_next_succeeds(path: Pa
         assert len(await database.read("SELECT * FROM usage")) == 1
 
 
-async def test_a_write_nobody_waits_for_any_longer_leaves_the_others_alone(path: Path) -> None:
+async def test_canceled_write_does_not_affect_the_others(path: Path) -> None:
     async with open_sqlite(path) as database:
         images = SqliteImageTable(database)
         release = hold_writer(database)
@@ -323,7 +323,7 @@ async def test_a_write_nobody_waits_for_any_longer_leaves_the_others_alone(path:
         assert await images.usage("ada") == Usage(1, 1000)
 
 
-async def test_a_write_under_way_is_finished_though_its_caller_is_gone(path: Path) -> None:
+async def test_started_write_is_finished_after_its_caller_is_canceled(path: Path) -> None:
     async with open_sqlite(path) as database:
         started, release = threading.Event(), threading.Event()
 
@@ -343,7 +343,7 @@ async def test_a_write_under_way_is_finished_though_its_caller_is_gone(path: Pat
         assert [row["owner_id"] for row in rows] == ["ada", "bob", "eve"]
 
 
-async def test_what_is_over_does_not_pile_up(path: Path) -> None:
+async def test_expired_rows_do_not_accumulate(path: Path) -> None:
     async with open_sqlite(path) as database:
         accounts, counters = SqliteAccountTable(database), SqliteCounterTable(database)
         for n in range(20):

@@ -6,6 +6,7 @@ Prints the mutations that no test noticed, and fails if they are more than 5 %.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def is_noticed(folder: Path, mutation: Mutation) -> bool:
         mutated = mutated.replace(line, f"{indentation}{new}\n" if new else "")
     path.write_text(mutated)
     try:
-        command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *tests.split()]
+        command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *shlex.split(tests)]
         done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, timeout=SECONDS_PER_RUN)
     except subprocess.TimeoutExpired:
         return True

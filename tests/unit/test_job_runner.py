@@ -421,6 +421,40 @@ async def test_a_long_attempt_keeps_its_lease_and_its_message(jobs: Jobs, monkey
     assert (completed.status, completed.attempts) == (JobStatus.COMPLETED, 1)
 
 
+class HeldTable:
+    """Holds the first change of a job until `release` is set."""
+
+    def __init__(self, table: SqliteJobTable) -> None:
+        self._table = table
+        self.reached, self.release = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    async def save_job(self, job: Job) -> bool:
+        if not self.reached.is_set():
+            self.reached.set()
+            await self.release.wait()
+        return await self._table.save_job(job)
+
+
+async def test_concurrent_reports_do_not_undo_each_other(jobs: Jobs):
+    job, table = await jobs.add(), HeldTable(jobs.table)
+    seen: list[Job] = []
+
+    async def report_twice(attempt: Attempt) -> None:
+        first = asyncio.create_task(attempt.report(progress=40))
+        await table.reached.wait()
+        second = asyncio.create_task(attempt.report(image_id="image"))
+        await asyncio.sleep(0.05)  # Without a lock, the second report would be saved now.
+        table.release.set()
+        await asyncio.gather(first, second)
+        seen.append(await jobs.read(job))
+
+    await jobs.runner(Handler(report_twice), table=table).process(await jobs.message())
+    assert [(current.progress, current.image_id) for current in seen] == [(40, "image")]
+
+
 @pytest.mark.parametrize("successful_renewals", [0, 3])
 async def test_an_attempt_that_cannot_renew_its_lease_stops_before_the_lease_ends(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch, successful_renewals: int

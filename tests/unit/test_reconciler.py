@@ -18,7 +18,7 @@ from app.common.sidecars import MAX_BYTES, Sidecar, read_sidecar, write_sidecar
 from app.consistency.report import ReconcileReport
 from app.domain.errors import DependencyUnavailable
 from app.domain.ids import id_timestamp, new_id
-from app.domain.images import Image, Quota, Thumbnail, ThumbnailStatus
+from app.domain.images import Image, Quota, Thumbnail, ThumbnailStatus, Tombstone
 from app.observability.metrics import PrometheusMetrics
 from app.storage.disk.store import DiskObjectStore, open_disk
 from app.tables.sqlite import (
@@ -227,6 +227,34 @@ async def test_unreferenced_thumbnails_are_deleted_however_many_there_are(storag
     assert (await storage.reconcile()).unreferenced == 20
     assert (await storage.reconcile(after=EXPIRED)).unreferenced_deleted == 20
     assert sorted(await storage.keys()) == keys_of(*images)
+
+
+async def test_record_that_is_added_during_the_comparison_is_found(storage: Storage, monkeypatch: pytest.MonkeyPatch):
+    await storage.add()
+
+    async def walk_before_the_record_was_added(owner_id: str) -> AsyncIterator[Image]:
+        for image in list[Image]():
+            yield image
+
+    monkeypatch.setattr(storage.images, "walk", walk_before_the_record_was_added)
+    monkeypatch.setattr(storage.table, "note_unreferenced", lambda *_, **__: pytest.fail("The record was not found."))
+    await storage.reconcile()
+
+
+async def test_objects_are_kept_if_their_record_is_added_just_before_the_tombstone(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+):
+    image = await storage.put(make_image())
+    await storage.reconcile()
+    add_tombstone = storage.tombstones.add_tombstone
+
+    async def add_record_first(tombstone: Tombstone) -> bool:
+        await storage.images.add(image, quota=Quota())
+        return await add_tombstone(tombstone)
+
+    monkeypatch.setattr(storage.tombstones, "add_tombstone", add_record_first)
+    assert (await storage.reconcile(after=EXPIRED)).unreferenced_deleted == 0
+    assert sorted(await storage.keys()) == keys_of(image)
 
 
 # Withheld deletions
