@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from app.api.events import Watchers
+from app.domain.errors import AppCheckFailed
 from app.domain.jobs import Job
-from tests.api.conftest import PASSWORD, Person, Service, parsed
+from tests.api.conftest import PASSWORD, Person, Service, embedded_settings, parsed, running
 from tests.pictures import jpeg
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -179,3 +182,24 @@ async def test_an_account_is_deleted_after_a_recent_sign_in_or_with_the_password
         if not body:
             assert (await person.request("DELETE", "/auth/me")).status_code == 202
         assert code(await person.get("/images")) == (401, "token_invalid")
+
+
+async def test_requests_need_an_app_check_token_if_the_service_requires_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with running(embedded_settings(tmp_path)) as service:
+        person = await service.person()
+        monkeypatch.setattr(service.app.state, "services", replace(service.services, app_check=GenuineOnly()))
+        form = {"username": person.email, "password": PASSWORD}
+        assert code(await person.get("/images")) == (401, "app_check_failed")
+        assert code(await service.client.post("/api/v1/auth/token", data=form)) == (401, "app_check_failed")
+        headers = {"X-Firebase-AppCheck": "genuine"}
+        assert (await person.get("/images", headers=headers)).status_code == 200
+        response = await service.client.post("/api/v1/auth/token", data=form, headers=headers)
+        assert response.status_code == 200
+
+
+class GenuineOnly:
+    async def verify(self, token: str | None) -> None:
+        if token != "genuine":
+            raise AppCheckFailed
