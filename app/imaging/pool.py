@@ -17,8 +17,9 @@ from typing import BinaryIO, Self
 
 import structlog
 
-from app.domain.errors import DependencyUnavailable, ImageCorrupt, ImageTooExpensive, Overloaded
+from app.domain.errors import DependencyUnavailable, ImageCorrupt, ImageTooExpensive
 from app.domain.renderings import Rendering
+from app.imaging.fair_slots import FairSlots
 from app.imaging.options import RenderOptions
 from app.imaging.protocol import (
     CANCEL,
@@ -155,13 +156,11 @@ class _RenderRequest:
 
 
 class RenderPool:
-    """Renderer that runs one rendering per worker process at a time, in the order of the calls."""
+    """Renderer that runs one rendering per worker process at a time. Users get the workers in turn."""
 
     def __init__(self, config: WorkerConfig, *, processes: int, queue_limit: int) -> None:
         self._config = config
-        self._queue_limit = queue_limit
-        self._waiting = 0
-        self._slots = asyncio.Semaphore(processes)
+        self._slots = FairSlots(processes, queue_limit=queue_limit)
         # One entry per free slot. An entry is None if its worker has ended and no other has replaced it yet.
         self._idle_workers: list[_Worker | None] = [None] * processes
         self._tasks: set[asyncio.Task[tuple[Outcome, bytes] | None]] = set()
@@ -186,8 +185,8 @@ class RenderPool:
         workers, self._idle_workers = self._idle_workers, []
         await asyncio.gather(*(worker.end(grace_seconds=_STOP_SECONDS) for worker in workers if worker))
 
-    async def render(self, file: BinaryIO) -> Rendering:
-        await self._acquire_slot()
+    async def render(self, file: BinaryIO, *, owner_id: str = "") -> Rendering:
+        await self._slots.acquire(owner_id)
         try:
             request = _RenderRequest(_open_read_only(file.fileno()))
         except BaseException:
@@ -205,15 +204,6 @@ class RenderPool:
         if result is None:
             raise DependencyUnavailable("renderer")
         return self._to_rendering(*result)
-
-    async def _acquire_slot(self) -> None:
-        if self._slots.locked() and self._waiting >= self._queue_limit:
-            raise Overloaded
-        self._waiting += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self._waiting -= 1
 
     async def _run(self, request: _RenderRequest) -> tuple[Outcome, bytes] | None:
         """Return the worker's response, or None if no worker was available in two attempts. Releases the slot."""
@@ -278,7 +268,7 @@ async def open_render_pool(
     memory_bytes: int = 1 << 30,
     wall_seconds: int = 30,
 ) -> AsyncIterator[RenderPool]:
-    """Start `processes` workers, and end them on exit. At most `queue_limit` calls of `render` wait for a worker.
+    """Start `processes` workers, and end them on exit. `queue_limit` limits the waiting calls (FairSlots).
 
     Each image is limited to `cpu_seconds` of processor time, to `memory_bytes` in addition to the memory of an idle
     worker, and to `wall_seconds` from the start of its rendering. Raises RuntimeError if a worker does not start.

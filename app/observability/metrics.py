@@ -139,11 +139,11 @@ class MeasuredRenderer:
         self._renderer = renderer
         self._metrics = metrics
 
-    async def render(self, file: BinaryIO) -> Rendering:
+    async def render(self, file: BinaryIO, *, owner_id: str = "") -> Rendering:
         started = time.perf_counter()
         outcome = "cancelled"
         try:
-            rendering = await self._renderer.render(file)
+            rendering = await self._renderer.render(file, owner_id=owner_id)
             outcome = "rendered"
         except AppError as error:
             outcome = error.code

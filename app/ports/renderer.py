@@ -10,8 +10,10 @@ from app.domain.renderings import Rendering
 class Renderer(Protocol):
     """Validates images and renders their thumbnails, in separate processes with limits."""
 
-    async def render(self, file: BinaryIO) -> Rendering:
+    async def render(self, file: BinaryIO, *, owner_id: str = "") -> Rendering:
         """Validate the image in the open `file` and render its thumbnails. The file's position does not matter.
+
+        When several users wait, they are served in turn. `owner_id` is the user whose image it is.
 
         Raises FormatUnsupported, ImageCorrupt, ImageTooLarge (from the header, before pixels are decoded),
         ImageTooExpensive when a limit on time or memory was exceeded, Overloaded immediately if the queue is full, and

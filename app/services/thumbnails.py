@@ -94,7 +94,7 @@ class Thumbnails:
                     return  # The image was deleted in the meantime.
                 raise
             await attempt.report(progress=_FETCHED)
-            rendering = await self._renderer.render(file)
+            rendering = await self._renderer.render(file, owner_id=image.owner_id)
         await attempt.report(progress=_RENDERED)
         rendered = _with_rendering(image, rendering, attempts=job.attempts)
         await self._store_thumbnails(rendered, rendering, claim=attempt.job.job_claim)

@@ -103,7 +103,7 @@ class Uploads:
         keys = {original}
         async with self._deleted_on_failure(keys):
             _, rendering = await gather_or_cancel(
-                self._put_original(original, received), self._renderer.render(received.file)
+                self._put_original(original, received), self._renderer.render(received.file, owner_id=user.id)
             )
             image = _new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
@@ -167,7 +167,7 @@ class Uploads:
 
     async def _inspect(self, user: User, received: ReceivedFile, *, image_id: str, source: Source | None) -> Image:
         """Validate the header, and return the record with all thumbnails pending."""
-        header = await self._inspector.render(received.file)
+        header = await self._inspector.render(received.file, owner_id=user.id)
         pending = tuple(Thumbnail(size, ThumbnailStatus.PENDING, attempts=0) for size in self._sizes)
         return replace(_new_image(user, image_id, received, header, source), thumbnails=pending)
 
