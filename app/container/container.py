@@ -75,7 +75,7 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
         tables = await stack.enter_async_context(
             backends.open_dynamodb_tables(settings)
             if settings.tables == "dynamodb"
-            else backends.open_sqlite_tables(data_dir)
+            else backends.open_sqlite_tables(data_dir, is_only_process=serves)
         )
         await storage.store.check()
         await tables.images.check()

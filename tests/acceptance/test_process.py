@@ -170,3 +170,38 @@ def test_a_request_that_a_proxy_may_read_differently_is_refused(service: Running
         assert b'"code":"request_malformed"' in response
         if "chunked" in headers:
             assert b"connection: close" in response.lower()
+
+
+def test_a_full_disk_makes_the_service_not_ready(tmp_path: Path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", folder], check=False).returncode:
+        pytest.skip("a small file system cannot be mounted: it needs root")
+    try:
+        with started({**environment_for(folder / "data"), "MAX_FILE_SIZE": "10MiB"}) as running:
+            assert httpx.get(f"{running.url}/health/ready").status_code == 200
+            (folder / "filler").write_bytes(bytes(40 << 20))
+            response = httpx.get(f"{running.url}/health/ready")
+            assert (response.status_code, response.json()["detail"]) == (503, "Not usable: disk.")
+    finally:
+        subprocess.run(["/bin/umount", folder], check=True)
+
+
+def test_a_damaged_database_prevents_the_start_after_a_kill(tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    with started(environment) as running:
+        running.register()
+        running.stop(signal.SIGKILL)
+    database = tmp_path / "data" / "service.db"
+    assert database.with_name("service.db-wal").exists()
+    with started(environment) as running:  # A killed process alone damages nothing.
+        running.register()
+    assert not database.with_name("service.db-wal").exists()
+    database.write_bytes(database.read_bytes()[:-8192] + b"\xff" * 8192)
+    database.with_name("service.db-wal").write_bytes(b"")
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 3
+    assert "is damaged" in done.stderr
+    assert "python -m app restore" in done.stderr

@@ -92,6 +92,7 @@ class SqliteImageTable:
 
     async def check(self) -> None:
         await self._database.read("SELECT 1 FROM images LIMIT 1")
+        await self._database.check_writable()
 
 
 def _add(db: sqlite3.Connection, *, image: Image, quota: Quota, claim: Claim | None) -> None:
