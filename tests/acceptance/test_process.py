@@ -205,3 +205,21 @@ def test_a_damaged_database_prevents_the_start_after_a_kill(tmp_path: Path):
     assert done.returncode == 3
     assert "is damaged" in done.stderr
     assert "python -m app restore" in done.stderr
+
+
+def test_a_second_worker_is_refused_and_the_first_one_continues(tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    command = ("-m", "uvicorn", "main:app", "--workers", "2", "--http", "h11", "--port", environment["PORT"])
+    with started(environment, command=command) as running:
+        deadline = time.monotonic() + 60
+        while "service.worker_refused" not in running.log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with httpx.Client(base_url=running.url, timeout=60) as client:
+            for _ in range(3):
+                assert upload(client, running.register(), jpeg()).status_code == 201
+        assert running.stop() == 0
+        log = running.log.read_text()
+        assert log.count("service.worker_refused") == 1
+        assert "start the service without --workers" in log
+        assert log.count('"service.started"') == log.count('"service.stopped"') == 1
