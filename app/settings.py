@@ -16,11 +16,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app import __version__
 from app.domain.addresses import is_loopback
 from app.domain.formats import FORMATS_BY_EXTENSION
+from app.settings_errors import explain
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
+_ENDPOINTS = tuple(f"{service}_endpoint_url" for service in ("localstack", "s3", "dynamodb", "sqs"))
+_REGION = r"^[a-z0-9-]+$"
 _EMULATOR_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
 """Access keys that emulators of AWS accept by default, and that therefore protect nothing."""
 _MIN_SECRET_LENGTH = 32
@@ -66,7 +69,7 @@ class Settings(BaseSettings):
     queue: Literal["local", "sqs"] = "local"
     auth: Literal["local", "firebase"] = "local"
     environment: Literal["development", "production"] = "production"
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(pattern=r"^[^\s/]+$")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -98,11 +101,11 @@ class Settings(BaseSettings):
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
-    aws_default_region: str = "us-east-1"
-    s3_bucket: str = "images"
-    s3_region: str | None = None
-    dynamodb_table_name: str = "images"
-    sqs_queue_name: str = "image-jobs"
+    aws_default_region: Annotated[str, Field(pattern=_REGION)] = "us-east-1"
+    s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "images"
+    s3_region: Annotated[str | None, Field(pattern=_REGION)] = None
+    dynamodb_table_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] = "images"
+    sqs_queue_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")] = "image-jobs"
     localstack_endpoint_url: str | None = None
     s3_endpoint_url: Annotated[str | None, _sdk_name("s3", "endpoint_url")] = None
     s3_presigned_url_endpoint: str | None = None
@@ -124,7 +127,7 @@ class Settings(BaseSettings):
 
     firebase_api_key: SecretStr | None = None
     google_cloud_project: str | None = None
-    firebase_auth_emulator_host: str | None = None
+    firebase_auth_emulator_host: Annotated[str | None, Field(pattern=r"^[^\s/]+:\d+$")] = None
 
     @field_validator("cors_origins", "allowed_hosts", "allowed_extensions", "thumbnail_sizes", mode="before")
     @classmethod
@@ -145,8 +148,15 @@ class Settings(BaseSettings):
     @classmethod
     def _require_base_url(cls, value: str | None) -> str | None:
         if value and not _PUBLIC_URL.fullmatch(value):
-            raise ValueError("must be a URL like https://photos.example.com, without a query")
+            raise ValueError("must be a URL that begins with http:// or https://, without a query")
         return value.rstrip("/") if value else value
+
+    @field_validator(*_ENDPOINTS, "s3_presigned_url_endpoint", "product_catalog_url")
+    @classmethod
+    def _require_url(cls, value: str | None) -> str | None:
+        if value and not _PUBLIC_URL.fullmatch(value):
+            raise ValueError("must be a URL that begins with http:// or https://, without a query")
+        return value
 
     @field_validator("cors_origins")
     @classmethod
@@ -279,7 +289,8 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])).upper()} {e['msg']}" for e in error.errors()]
+        defaults = {name: field.default for name, field in Settings.model_fields.items()}
+        lines = [f"  {line}" for line in explain(error.errors(), defaults)]
         sys.exit("The service cannot start with these settings:\n" + "\n".join(lines))
 
 
