@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError, model_validator
 
 from app.domain.addresses import is_loopback
 from app.domain.formats import FORMATS_BY_EXTENSION
+from app.settings_errors import explain
 from app.settings_fields import AwsService, AwsServiceName, SettingsFields
 
 _EMULATOR_KEYS = {"test", "testing", "dummy", "local", "minioadmin", "changeme"}
@@ -119,7 +120,8 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])).upper()} {e['msg']}" for e in error.errors()]
+        defaults = {name: field.default for name, field in Settings.model_fields.items()}
+        lines = [f"  {line}" for line in explain(error.errors(), defaults)]
         sys.exit("The service cannot start with these settings:\n" + "\n".join(lines))
 
 

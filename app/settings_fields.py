@@ -20,6 +20,8 @@ _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 _SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
+_ENDPOINTS = tuple(f"{service}_endpoint_url" for service in ("localstack", "s3", "dynamodb", "sqs"))
+_REGION = r"^[a-z0-9-]+$"
 _SIZES = range(16, 4097)
 _MAX_SIZES = 8
 
@@ -62,7 +64,7 @@ class SettingsFields(BaseSettings):
     queue: Literal["local", "sqs"] = "local"
     auth: Literal["local", "firebase"] = "local"
     environment: Literal["development", "production"] = "production"
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(pattern=r"^[^\s/]+$")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -98,11 +100,11 @@ class SettingsFields(BaseSettings):
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
-    aws_default_region: str = "us-east-1"
-    s3_bucket: str = "images"
-    s3_region: str | None = None
-    dynamodb_table_name: str = "images"
-    sqs_queue_name: str = "image-jobs"
+    aws_default_region: Annotated[str, Field(pattern=_REGION)] = "us-east-1"
+    s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "images"
+    s3_region: Annotated[str | None, Field(pattern=_REGION)] = None
+    dynamodb_table_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] = "images"
+    sqs_queue_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")] = "image-jobs"
     localstack_endpoint_url: str | None = None
     s3_endpoint_url: Annotated[str | None, _sdk_name("s3", "endpoint_url")] = None
     s3_presigned_url_endpoint: str | None = None
@@ -126,7 +128,7 @@ class SettingsFields(BaseSettings):
     firebase_check_revoked: bool = False
     require_app_check: bool = False
     google_cloud_project: str | None = None
-    firebase_auth_emulator_host: str | None = None
+    firebase_auth_emulator_host: Annotated[str | None, Field(pattern=r"^[^\s/]+:\d+$")] = None
 
     @field_validator("cors_origins", "allowed_hosts", "allowed_extensions", "thumbnail_sizes", mode="before")
     @classmethod
@@ -147,14 +149,21 @@ class SettingsFields(BaseSettings):
     @classmethod
     def _require_base_url(cls, value: str | None) -> str | None:
         if value and not _PUBLIC_URL.fullmatch(value):
-            raise ValueError("must be a URL like https://photos.example.com, without a query")
+            raise ValueError("must be a URL that begins with http:// or https://, without a query")
         return value.rstrip("/") if value else value
+
+    @field_validator(*_ENDPOINTS, "s3_presigned_url_endpoint", "product_catalog_url")
+    @classmethod
+    def _require_url(cls, value: str | None) -> str | None:
+        if value and not _PUBLIC_URL.fullmatch(value):
+            raise ValueError("must be a URL that begins with http:// or https://, without a query")
+        return value
 
     @field_validator("smtp_url")
     @classmethod
     def _require_smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not _SMTP_URL.fullmatch(value.get_secret_value()):
-            raise ValueError("must be a URL like smtps://user:password@mail.example.com:465")
+            raise ValueError("must be a URL that begins with smtp:// or smtps://, without a path")
         return value
 
     @field_validator("cors_origins")

@@ -69,7 +69,7 @@ async def add_all_images(settings: Settings, counts: dict[str, int]) -> None:
     tables = (
         open_dynamodb_tables(settings)
         if settings.tables == "dynamodb"
-        else open_sqlite_tables(DataDir(settings.data_dir))
+        else open_sqlite_tables(DataDir(settings.data_dir), is_only_process=True)
     )
     async with tables as opened:
         for owner_id, count in counts.items():

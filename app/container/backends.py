@@ -99,10 +99,10 @@ async def open_s3_storage(settings: Settings) -> AsyncIterator[Storage]:
 
 
 @asynccontextmanager
-async def open_sqlite_tables(data_dir: DataDir) -> AsyncIterator[Tables]:
+async def open_sqlite_tables(data_dir: DataDir, *, is_only_process: bool) -> AsyncIterator[Tables]:
     from app.tables import sqlite
 
-    async with sqlite.open_sqlite(data_dir.database) as database:
+    async with sqlite.open_sqlite(data_dir.database, is_only_process=is_only_process) as database:
         yield Tables(
             clock=_local_time,  # Every process that uses the file is on this machine.
             images=sqlite.SqliteImageTable(database),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -15,7 +17,7 @@ from app.common.signing import derive_key
 from app.common.temp_files import TempFiles
 from app.consistency.store_identity import check_store_matches_table
 from app.container import accounts, backends
-from app.container.data_dir import DataDir
+from app.container.data_dir import DataDir, SiblingServes
 from app.container.renderers import open_inspector, open_renderer
 from app.container.use_cases import Adapters, Container, build
 from app.domain.errors import AppError
@@ -52,12 +54,24 @@ async def open_container(settings: Settings, *, serves: bool = True) -> AsyncIte
     async with AsyncExitStack() as stack:
         try:
             container = await stack.enter_async_context(_open(settings, serves=serves))
+        except SiblingServes as refused:
+            # The parent would start a worker that exits again and again, so this one waits until it is stopped.
+            _log.critical("service.worker_refused", reason=str(refused))
+            await _until_stopped()
+            raise SystemExit(_NOT_STARTED) from refused
         except Exception as error:
             cause = str(error.__cause__) if error.__cause__ else None
             is_unexpected = not isinstance(error, _EXPECTED_ERRORS)
             _log.critical("service.not_started", reason=str(error), cause=cause, exc_info=is_unexpected)
             raise SystemExit(_NOT_STARTED) from error
         yield container
+
+
+async def _until_stopped() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
 
 
 @asynccontextmanager
@@ -75,7 +89,7 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
         tables = await stack.enter_async_context(
             backends.open_dynamodb_tables(settings)
             if settings.tables == "dynamodb"
-            else backends.open_sqlite_tables(data_dir)
+            else backends.open_sqlite_tables(data_dir, is_only_process=serves)
         )
         await storage.store.check()
         await tables.images.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import multiprocessing
 import os
 import secrets
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from app.common.durability import make_folder, sync_folder
 
 class DataDirInUse(RuntimeError):
     """Another process serves from this folder."""
+
+
+class SiblingServes(DataDirInUse):
+    """The other process was started by the same parent, as by `uvicorn --workers 2`."""
 
 
 class DataDir:
@@ -57,14 +62,25 @@ class DataDir:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Hold the folder for this process, as the one that serves from it. Raises DataDirInUse."""
-        with self._lock_path.open("a") as lock:
+        """Hold the folder for this process, as the one that serves from it. Raises DataDirInUse or SiblingServes."""
+        with self._lock_path.open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                lock.seek(0)
+                # uvicorn starts its workers with multiprocessing. Other processes may have a common parent by chance.
+                if multiprocessing.parent_process() and lock.read() == str(os.getppid()):
+                    raise SiblingServes(
+                        f"Another worker serves from {self.path}. With STORAGE=disk or TABLES=sqlite only one process "
+                        "can serve: start the service without --workers, for example with `python -m app serve`. This "
+                        "worker handles no requests; the other one continues."
+                    ) from None
                 raise DataDirInUse(
                     f"Another process is serving from {self.path}. Stop it first, or set DATA_DIR to another folder."
                 ) from None
+            lock.truncate(0)
+            lock.write(str(os.getppid()))
+            lock.flush()
             yield
 
     @property

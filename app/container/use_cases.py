@@ -19,6 +19,7 @@ from app.consistency.ports import ReconcilePorts
 from app.consistency.reconciler import Reconciler
 from app.container.accounts import Auth, open_invitations
 from app.container.backends import Storage, Tables
+from app.container.health import health_checks
 from app.domain.images import Quota
 from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
@@ -153,7 +154,7 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         idempotency=idempotency,
         metrics=adapters.metrics,
         temp_files=temp_files,
-        health_checks={"store": store.check, "table": images.check, "queue": adapters.queue.check},
+        health_checks=health_checks(settings, adapters.storage, tables, adapters.queue, temp_files),
         store_origin=adapters.storage.origin,
         registration_is_local=settings.auth == "local" and settings.registration is None,
         local_objects=adapters.storage.local_objects,

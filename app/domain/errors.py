@@ -471,7 +471,7 @@ class DependencyUnavailable(AppError):
 
 class NotReady(AppError):
     code, status, title = "not_ready", 503, "Not ready"
-    default_detail = "Some dependencies of the service do not respond. The detail of the error names them."
+    default_detail = "Some dependencies of the service cannot be used. The detail of the error names them."
 
 
 class Internal(AppError):

@@ -168,3 +168,56 @@ def test_ambiguous_request_is_rejected(service: Running, headers: str):
         assert b'"code":"request_malformed"' in response
         if "chunked" in headers:
             assert b"connection: close" in response.lower()
+
+
+def test_a_full_disk_makes_the_service_not_ready(tmp_path: Path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", folder], check=False).returncode:
+        pytest.skip("a small file system cannot be mounted: it needs root")
+    try:
+        with started({**environment_for(folder / "data"), "MAX_FILE_SIZE": "10MiB"}) as running:
+            assert httpx.get(f"{running.url}/health/ready").status_code == 200
+            (folder / "filler").write_bytes(bytes(40 << 20))
+            response = httpx.get(f"{running.url}/health/ready")
+            assert (response.status_code, response.json()["detail"]) == (503, "Not usable: disk.")
+    finally:
+        subprocess.run(["/bin/umount", folder], check=True)
+
+
+def test_a_damaged_database_prevents_the_start_after_a_kill(tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    with started(environment) as running:
+        running.register()
+        running.stop(signal.SIGKILL)
+    database = tmp_path / "data" / "service.db"
+    assert database.with_name("service.db-wal").exists()
+    with started(environment) as running:  # A killed process alone damages nothing.
+        running.register()
+    assert not database.with_name("service.db-wal").exists()
+    database.write_bytes(database.read_bytes()[:-8192] + b"\xff" * 8192)
+    database.with_name("service.db-wal").write_bytes(b"")
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 3
+    assert "is damaged" in done.stderr
+    assert "python -m app restore" in done.stderr
+
+
+def test_a_second_worker_is_refused_and_the_first_one_continues(tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    command = ("-m", "uvicorn", "main:app", "--workers", "2", "--http", "h11", "--port", environment["PORT"])
+    with started(environment, command=command) as running:
+        deadline = time.monotonic() + 60
+        while "service.worker_refused" not in running.log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with httpx.Client(base_url=running.url, timeout=60) as client:
+            for _ in range(3):
+                assert upload(client, running.register(), jpeg()).status_code == 201
+        assert running.stop() == 0
+        log = running.log.read_text()
+        assert log.count("service.worker_refused") == 1
+        assert "start the service without --workers" in log
+        assert log.count('"service.started"') == log.count('"service.stopped"') == 1

@@ -25,6 +25,7 @@ from app.tables.sqlite import (
     SqliteStoreIdTable,
     open_sqlite,
 )
+from app.tables.sqlite.database import DatabaseDamaged
 from app.tables.sqlite.rows import to_values
 from app.tables.sqlite.schema import MIGRATIONS, migrate
 from tests.contracts.tables import NOON, make_account, make_image, make_session, make_source
@@ -364,3 +365,44 @@ def hold_writer(database: SqliteDatabase) -> threading.Event:
     release = threading.Event()
     database._writer_thread.submit(release.wait, 10)
     return release
+
+
+def damage(path: Path) -> None:
+    content, page = bytearray(path.read_bytes()), 4096
+    content[-3 * page : -page] = b"\xff" * (2 * page)
+    path.write_bytes(content)
+
+
+def make_other_file(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database" * 1000)
+
+
+async def test_a_damaged_file_is_found_after_an_unclean_stop(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        for _ in range(200):
+            await SqliteImageTable(database).add(make_image("ada"), quota=Quota())
+    damage(path)
+    # After a clean stop, the file is not checked.
+    async with open_sqlite(path, is_only_process=True):
+        path.with_name("service.db-wal").touch()
+        with pytest.raises(DatabaseDamaged, match="python -m app restore"):
+            async with open_sqlite(path, is_only_process=True):
+                pass
+        async with open_sqlite(path):
+            pass
+
+
+async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    await asyncio.to_thread(make_other_file, path)
+    with pytest.raises(DatabaseDamaged, match="not a database"):
+        async with open_sqlite(path):
+            pass
+
+
+async def test_a_read_only_database_is_not_writable(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        await database.check_writable()
+        database._writer.execute("PRAGMA query_only = ON")
+        with pytest.raises(DependencyUnavailable):
+            await SqliteImageTable(database).check()

@@ -64,5 +64,5 @@ async def test_whoever_leaves_is_gone_from_firebase_too(emulator: Emulator, tmp_
         assert again.json()["code"] == "credentials_invalid"
         async with asyncio.timeout(300):
             # The record of the job is deleted too, so that only the objects show when it is done.
-            while has_files(tmp_path / "objects" / "images"):
+            while has_files(tmp_path / "objects" / "images"):  # noqa: ASYNC110 - nothing signals the end
                 await asyncio.sleep(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -268,7 +269,7 @@ def test_invalid_settings_end_the_process_with_a_message_that_names_each_of_them
     monkeypatch.setenv("LOG_LEVEL", "loud")
     with pytest.raises(SystemExit) as exit_:
         read_settings()
-    assert "PORT Input should be less than or equal to 65535" in str(exit_.value)
+    assert "PORT: Input should be less than or equal to 65535" in str(exit_.value)
     assert "LOG_LEVEL" in str(exit_.value)
 
 
@@ -309,3 +310,87 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     with pytest.raises(SystemExit) as exit_:
         read_settings()
     assert "short secret" not in str(exit_.value)
+
+
+WRONG: list[tuple[str, dict[str, str]]] = [
+    ("BACKEND", {"BACKEND": "azure"}),
+    ("STORAGE", {"STORAGE": "gcs"}),
+    ("TABLES", {"TABLES": "postgres"}),
+    ("QUEUE", {"QUEUE": "redis"}),
+    ("QUEUE", {"QUEUE": "sqs"}),
+    ("AUTH", {"AUTH": "none"}),
+    ("ENVIRONMENT", {"ENVIRONMENT": "prod"}),
+    ("HOST", {"HOST": "http://0.0.0.0"}),
+    ("PORT", {"PORT": "http"}),
+    ("PORT", {"PORT": "70000"}),
+    ("PORT", {"PORT": "-1"}),
+    ("LOG_LEVEL", {"LOG_LEVEL": "verbose"}),
+    ("CORS_ORIGINS", {"CORS_ORIGINS": "app.example.com"}),
+    ("CORS_ORIGINS", {"CORS_ORIGINS": "https://app.example.com/path"}),
+    ("CORS_ORIGINS", {"CORS_ORIGINS": "*"}),
+    ("PUBLIC_URL", {"PUBLIC_URL": "photos.example.com", "REGISTRATION": "open"}),
+    ("PUBLIC_URL", {"PUBLIC_URL": "https://photos.example.com/?a=b", "REGISTRATION": "open"}),
+    ("ALLOWED_HOSTS", {"ALLOWED_HOSTS": "https://photos.lan"}),
+    ("ALLOWED_HOSTS", {"ALLOWED_HOSTS": "photos.lan:8000"}),
+    ("REGISTRATION", {"REGISTRATION": "yes"}),
+    ("REGISTRATION", {"HOST": "0.0.0.0"}),  # noqa: S104 - nothing is bound
+    ("REGISTRATION", {"PUBLIC_URL": "https://photos.example.com"}),
+    ("SECRET_KEY", {"SECRET_KEY": "short"}),
+    ("SECRET_KEY", {"BACKEND": "aws"}),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", {"ACCESS_TOKEN_EXPIRE_MINUTES": "0"}),
+    ("MAX_FILE_SIZE", {"MAX_FILE_SIZE": "10 megabytes"}),
+    ("MAX_FILE_SIZE", {"MAX_FILE_SIZE": "2GiB"}),
+    ("MAX_DIRECT_FILE_SIZE", {"MAX_DIRECT_FILE_SIZE": "0"}),
+    ("ALLOWED_EXTENSIONS", {"ALLOWED_EXTENSIONS": "jpg,bmp"}),
+    ("ALLOWED_EXTENSIONS", {"ALLOWED_EXTENSIONS": ","}),
+    ("MAX_PIXELS", {"MAX_PIXELS": "64MP"}),
+    ("MAX_FRAMES", {"MAX_FRAMES": "0"}),
+    ("THUMBNAIL_SIZES", {"THUMBNAIL_SIZES": "large"}),
+    ("THUMBNAIL_SIZES", {"THUMBNAIL_SIZES": "8"}),
+    ("THUMBNAIL_SIZES", {"THUMBNAIL_SIZES": "16,17,18,19,20,21,22,23,24"}),
+    ("THUMBNAIL_FORMAT", {"THUMBNAIL_FORMAT": "png"}),
+    ("RENDER_PROCESSES", {"RENDER_PROCESSES": "0"}),
+    ("RECONCILE_GRACE_DAYS", {"RECONCILE_GRACE_DAYS": "0"}),
+    ("USER_QUOTA_BYTES", {"USER_QUOTA_BYTES": "unlimited"}),
+    ("USER_QUOTA_IMAGES", {"USER_QUOTA_IMAGES": "-5"}),
+    ("PRESIGNED_URL_TTL", {"PRESIGNED_URL_TTL": "1h"}),
+    ("PRESIGNED_URL_TTL", {"PRESIGNED_URL_TTL": "604800"}),
+    ("PRESIGNED_URL_WINDOW", {"PRESIGNED_URL_WINDOW": "0"}),
+    ("AWS_ACCESS_KEY_ID", {"STORAGE": "s3", "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE"}),
+    ("S3_ACCESS_KEY_ID", {"STORAGE": "s3", "S3_ACCESS_KEY_ID": "minioadmin", "S3_SECRET_ACCESS_KEY": "x"}),
+    ("AWS_DEFAULT_REGION", {"AWS_DEFAULT_REGION": "Europe (Ireland)"}),
+    ("S3_BUCKET", {"S3_BUCKET": "My_Bucket"}),
+    ("S3_REGION", {"S3_REGION": "EU West"}),
+    ("DYNAMODB_TABLE_NAME", {"DYNAMODB_TABLE_NAME": "my table"}),
+    ("SQS_QUEUE_NAME", {"SQS_QUEUE_NAME": "https://sqs.example.com/1/queue"}),
+    ("LOCALSTACK_ENDPOINT_URL", {"LOCALSTACK_ENDPOINT_URL": "localhost:4566"}),
+    ("S3_ENDPOINT_URL", {"S3_ENDPOINT_URL": "minio:9000"}),
+    ("S3_PRESIGNED_URL_ENDPOINT", {"S3_PRESIGNED_URL_ENDPOINT": "files.example.com"}),
+    ("PRODUCT_CATALOG_URL", {"PRODUCT_CATALOG_URL": "ftp://catalog.example.com"}),
+    ("METRICS_PORT", {"METRICS_PORT": "on"}),
+    ("GOOGLE_CLOUD_PROJECT", {"AUTH": "firebase"}),
+    ("FIREBASE_AUTH_EMULATOR_HOST", {"FIREBASE_AUTH_EMULATOR_HOST": "http://127.0.0.1:9099"}),
+    ("FIREBASE_AUTH_EMULATOR_HOST", {"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099"}),
+]
+
+
+@pytest.mark.parametrize("name,values", WRONG, ids=[" ".join(f"{n}={v}" for n, v in v.items()) for _, v in WRONG])
+def test_a_wrong_setting_is_explained_with_its_name_a_reason_and_an_example(
+    name: str, values: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for variable, value in values.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as exit_:
+        read_settings()
+    heading, line = str(exit_.value).splitlines()
+    assert heading == "The service cannot start with these settings:"
+    reason, _, example = line.partition(". Example: ")
+    assert re.search(rf"\b{name}\b", reason)
+    assert len(reason.split()) >= 4
+    assert re.match(r"[A-Z0-9_]+=\S", example)
+    assert "pattern" not in reason, "a regular expression does not explain what is expected"
+
+
+def test_there_are_enough_wrong_settings():
+    assert len(WRONG) >= 45

@@ -31,12 +31,15 @@ async def get_liveness(request: Request) -> LivenessView:
 
 @router.get("/ready", responses=problems(NotReady))
 async def get_readiness(services: ServicesDep) -> HealthView:
-    """Report that all dependencies respond. Otherwise the 503 names those that do not."""
+    """Report that all dependencies can be used, and that there is space for an upload.
+
+    Otherwise the 503 names the dependencies that cannot be used.
+    """
     names = list(services.health_checks)
     results = await asyncio.gather(*(_responds(name, services.health_checks[name]) for name in names))
     down = [name for name, responds in zip(names, results, strict=True) if not responds]
     if down:
-        raise NotReady(f"Not responding: {', '.join(down)}.", retry_after=5)
+        raise NotReady(f"Not usable: {', '.join(down)}.", retry_after=5)
     return HealthView()
 
 

@@ -24,6 +24,10 @@ _WAL_ATTEMPTS = 100
 _WAL_PAUSE_SECONDS = 0.05
 
 
+class DatabaseDamaged(RuntimeError):
+    """The file is not a valid database. The message says how to restore a backup."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Write:
     work: Callable[[sqlite3.Connection], Any]
@@ -53,6 +57,10 @@ class SqliteDatabase:
     async def execute(self, sql: str, *values: str | int | None) -> list[sqlite3.Row]:
         """Run one statement that writes, and return the rows of its RETURNING clause."""
         return await self.write(lambda writer: writer.execute(sql, values).fetchall())
+
+    async def check_writable(self) -> None:
+        """Write a page that does not change. Raises DependencyUnavailable, for example if the disk is full."""
+        await self.write(lambda writer: writer.execute(f"PRAGMA user_version = {_user_version(writer)}"))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in a transaction and return its result. If `work` raises, none of its changes are saved."""
@@ -94,6 +102,11 @@ class SqliteDatabase:
             self._writer.execute("ROLLBACK")
 
 
+def _user_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
 async def _result_of(future: Future[T]) -> T:
     try:
         return await asyncio.wrap_future(future)
@@ -102,13 +115,18 @@ async def _result_of(future: Future[T]) -> T:
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path) -> AsyncIterator[SqliteDatabase]:
-    """Open the file, create it if it is missing (readable only by its owner), and migrate it to the newest version."""
+async def open_sqlite(path: Path, *, is_only_process: bool = False) -> AsyncIterator[SqliteDatabase]:
+    """Open the file, create it if it is missing (readable only by its owner), and migrate it to the newest version.
+
+    With `is_only_process`, no other process uses the file. Then a `-wal` file shows that the last one did not close the
+    database, and the database is checked. Raises DatabaseDamaged.
+    """
+    verify = is_only_process and path.with_name(f"{path.name}-wal").exists()
     async with AsyncExitStack() as stack:
         writer_thread = stack.enter_context(ThreadPoolExecutor(1, "sqlite-writer"))
         reader_thread = stack.enter_context(ThreadPoolExecutor(1, "sqlite-reader"))
         run = asyncio.get_running_loop().run_in_executor
-        writer = await run(writer_thread, _create, path)
+        writer = await run(writer_thread, partial(_create, path, verify=verify))
         stack.push_async_callback(run, writer_thread, writer.close)
         reader = await run(reader_thread, _connect, path)
         stack.push_async_callback(run, reader_thread, reader.close)
@@ -116,10 +134,23 @@ async def open_sqlite(path: Path) -> AsyncIterator[SqliteDatabase]:
         yield SqliteDatabase(writer=writer, writer_thread=writer_thread, reader=reader, reader_thread=reader_thread)
 
 
-def _create(path: Path) -> sqlite3.Connection:
+def _create(path: Path, *, verify: bool) -> sqlite3.Connection:
     make_folder(path.parent)
     path.touch(mode=0o600)
-    return _connect(path)
+    try:
+        connection = _connect(path)
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if verify else "ok"
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        problem = str(error)
+    if problem != "ok":
+        raise DatabaseDamaged(
+            f"The database {path} is damaged ({problem}). Move the contents of DATA_DIR to another folder, and restore "
+            "the latest backup with `python -m app restore FOLDER`. Without a backup, move only service.db, "
+            "service.db-wal and service.db-shm, and see docs/operations.md, Damaged database."
+        )
+    return connection
 
 
 def _connect(path: Path) -> sqlite3.Connection:

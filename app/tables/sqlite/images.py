@@ -96,6 +96,7 @@ class SqliteImageTable:
 
     async def check(self) -> None:
         await self._database.read("SELECT 1 FROM images LIMIT 1")
+        await self._database.check_writable()
 
 
 def _add(
