@@ -32,10 +32,12 @@ from app.domain.errors import (
     RequestInProgress,
     RequestInvalid,
     RequestMalformed,
+    RequestTimeout,
     RouteMissing,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
+    TooManyConnections,
 )
 
 PROBLEM_PAGES = "/problems"
@@ -80,7 +82,9 @@ COMMON_ERRORS: tuple[type[AppError], ...] = (
     RequestInvalid,
     BodyTooLarge,
     BodyTooSlow,
+    RequestTimeout,
     ContentEncodingUnsupported,
+    TooManyConnections,
     Overloaded,
     DependencyUnavailable,
     Internal,
@@ -106,7 +110,7 @@ def _described(kinds: Sequence[type[AppError]]) -> dict[str, Any]:
 def _example(kind: type[AppError]) -> dict[str, Any]:
     error = AppError.__new__(kind)
     AppError.__init__(error, kind.default_detail or kind.title)
-    return _body(error, request_id="0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", root_path="")
+    return problem_body(error, request_id="0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", root_path="")
 
 
 def problem_response(error: AppError, scope: Scope) -> Response:
@@ -117,7 +121,7 @@ def problem_response(error: AppError, scope: Scope) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     # A mount replaces root_path by the path at which it is mounted.
     root_path = scope.get("app_root_path", scope.get("root_path", ""))
-    body = _body(error, request_id=scope["state"]["request_id"], root_path=root_path)
+    body = problem_body(error, request_id=scope["state"]["request_id"], root_path=root_path)
     if not _accepts_only_json(Headers(scope=scope).get("accept", "")):
         return JSONResponse(body, error.status, headers, media_type=MEDIA_TYPE)
     # Dropzone parses only this media type, and shows the member `error` to the user.
@@ -129,7 +133,8 @@ def _accepts_only_json(accept: str) -> bool:
     return "application/json" in ranges and not ranges & {MEDIA_TYPE, "application/*", "*/*"}
 
 
-def _body(error: AppError, *, request_id: str, root_path: str) -> dict[str, Any]:
+def problem_body(error: AppError, *, request_id: str, root_path: str) -> dict[str, Any]:
+    """Return the members of the response to `error`, as `Problem` describes them."""
     return {
         "type": f"{root_path}{PROBLEM_PAGES}/{error.code}",
         "title": error.title,

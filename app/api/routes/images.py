@@ -34,6 +34,7 @@ from app.api.schemas.images import (
 )
 from app.api.services import Services
 from app.api.upload_form import MAX_DESCRIPTION
+from app.api.upload_slots import LimitedUpload
 from app.api.views import image_view
 from app.domain.accounts import User
 from app.domain.ean import looks_like_ean, normalize
@@ -54,6 +55,7 @@ from app.domain.errors import (
     QuotaExceeded,
     ThumbnailMissing,
     TooManyAttempts,
+    TooManyUploads,
     UploadTooLarge,
 )
 from app.domain.images import Image, ThumbnailStatus
@@ -87,6 +89,7 @@ _UPLOAD_BODY: dict[str, Any] = {
     "/upload",
     status_code=201,
     openapi_extra=_UPLOAD_BODY,
+    dependencies=[LimitedUpload],
     responses=_ACCEPTED
     | problems(
         *TOKEN_ERRORS,
@@ -101,6 +104,7 @@ _UPLOAD_BODY: dict[str, Any] = {
         ImageTooLarge,
         ImageTooExpensive,
         QuotaExceeded,
+        TooManyUploads,
         *IDEMPOTENCY_ERRORS,
     ),
 )
