@@ -11,7 +11,7 @@ import resource
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import h11
 import structlog
@@ -100,8 +100,8 @@ class LimitedProtocol(H11Protocol):
         """What connections are counted by; None for a trusted proxy."""
         super().__init__(config, server_state, app_state, _loop)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
         host = self.client[0] if self.client else None
         if host is None or self._is_trusted_proxy(host):
             self.app_state = {**self.app_state, "trusted_proxy": host}
