@@ -7,6 +7,7 @@ from typing import Any
 
 import uvicorn
 
+from app.connections import LimitedProtocol
 from app.settings import Settings
 
 
@@ -16,9 +17,9 @@ def run_server(app: Callable[..., Any] | str, settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        # httptools, if installed, loses the body of requests that offer HTTP/2, as Java's HttpClient does
-        # (https://github.com/Kludex/uvicorn/issues/2722), and does not limit the size of headers.
-        http="h11",
+        # It is based on h11. httptools, if installed, loses the body of requests that offer HTTP/2, as Java's
+        # HttpClient does (https://github.com/Kludex/uvicorn/issues/2722), and does not limit the size of headers.
+        http=LimitedProtocol,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=30,

@@ -23,7 +23,8 @@ CORE = {"app.ports", "app.domain"}
 # What each package may import of this project. The longest entry that matches a module applies.
 ALLOWED = {
     "main": {"app.api.app", "app.container", "app.server", "app.startup"},
-    "app.server": {"app.settings"},
+    "app.server": {"app.connections", "app.settings"},
+    "app.connections": {"app.api.errors", "app.domain"},
     "app.startup": {"app.settings", "app.common.process", "app.observability.logs"},
     "app.cli": {"app.commands"},
     "app.commands": {"app"},
@@ -65,7 +66,7 @@ SEPARATE = [
 ONLY_IN = {
     "fastapi": ("app.api",),
     "starlette": ("app.api",),
-    "uvicorn": ("app.server",),
+    "uvicorn": ("app.connections", "app.server"),
     "click": ("app.cli", "app.commands"),
     "PIL": ("app.imaging",),
     "pillow_heif": ("app.imaging",),

@@ -15,13 +15,14 @@ from app.api.draining import DrainMiddleware
 from app.api.errors import add_error_handlers
 from app.api.events import Watchers
 from app.api.hosts import HostMiddleware, PublicUrlMiddleware
-from app.api.middleware import InFlightRequests, RequestMiddleware, ServerErrorMiddleware
+from app.api.middleware import BodyDeadline, InFlightRequests, RequestMiddleware, ServerErrorMiddleware
 from app.api.openapi import describe, operation_id
 from app.api.problem_pages import add_problem_pages
 from app.api.routes import accounts, admin, direct_uploads, health, images, jobs, metrics, objects, sessions
 from app.api.routing import RoutingMiddleware
 from app.api.services import Services
 from app.api.upload_form import UploadForm
+from app.api.upload_slots import UploadSlots
 from app.api.web import PageConfig, add_web_pages
 from app.settings import Settings
 
@@ -50,10 +51,17 @@ EXPOSED_HEADERS = (
 )
 """Response headers that scripts of other origins may read."""
 
+_BODY_DEADLINE = BodyDeadline()
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextManager[Services]]) -> FastAPI:
+def create_app(
+    settings: Settings,
+    services: Callable[[], AbstractAsyncContextManager[Services]],
+    *,
+    body_deadline: BodyDeadline = _BODY_DEADLINE,
+) -> FastAPI:
     """Return the application. It opens its services when it starts and closes them when it stops."""
     in_flight, watchers = InFlightRequests(), Watchers()
     app = FastAPI(
@@ -67,8 +75,9 @@ def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextMa
         redirect_slashes=False,
     )
     app.state.watchers = watchers
+    app.state.upload_slots = UploadSlots()
     add_error_handlers(app)
-    _add_middleware(app, settings, in_flight, watchers)
+    _add_middleware(app, settings, in_flight, watchers, body_deadline)
     _add_routes(app, serve_objects=settings.storage == "disk", public_url=settings.public_url)
     config = PageConfig(
         max_file_size=settings.max_file_size,
@@ -104,7 +113,13 @@ def _lifespan(
     return lifespan
 
 
-def _add_middleware(app: FastAPI, settings: Settings, in_flight: InFlightRequests, watchers: Watchers) -> None:
+def _add_middleware(
+    app: FastAPI,
+    settings: Settings,
+    in_flight: InFlightRequests,
+    watchers: Watchers,
+    body_deadline: BodyDeadline,
+) -> None:
     """Add the middleware, the innermost first."""
     app.add_middleware(RoutingMiddleware)
     if not settings.public_url:
@@ -119,7 +134,7 @@ def _add_middleware(app: FastAPI, settings: Settings, in_flight: InFlightRequest
         expose_headers=EXPOSED_HEADERS,
         max_age=3600,
     )
-    app.add_middleware(RequestMiddleware, in_flight=in_flight)
+    app.add_middleware(RequestMiddleware, in_flight=in_flight, body_deadline=body_deadline)
     app.add_middleware(
         DrainMiddleware,
         max_bytes=settings.max_file_size + _MAX_DRAINED_BEYOND_FILE,

@@ -33,10 +33,12 @@ from app.domain.errors import (
     RequestInProgress,
     RequestInvalid,
     RequestMalformed,
+    RequestTimeout,
     RouteMissing,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
+    TooManyConnections,
 )
 
 PROBLEM_PAGES = "/problems"
@@ -83,7 +85,9 @@ COMMON_ERRORS: tuple[type[AppError], ...] = (
     RequestInvalid,
     BodyTooLarge,
     BodyTooSlow,
+    RequestTimeout,
     ContentEncodingUnsupported,
+    TooManyConnections,
     Overloaded,
     DependencyUnavailable,
     Internal,
@@ -109,7 +113,7 @@ def _described(kinds: Sequence[type[AppError]]) -> dict[str, Any]:
 def _example(kind: type[AppError]) -> dict[str, Any]:
     error = AppError.__new__(kind)
     AppError.__init__(error, kind.default_detail or kind.title)
-    return _body(error, request_id="0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", base="")
+    return problem_body(error, request_id="0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10", base="")
 
 
 def problem_response(error: AppError, scope: Scope) -> Response:
@@ -120,7 +124,7 @@ def problem_response(error: AppError, scope: Scope) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     # With PUBLIC_URL, `type` is absolute. A mount replaces root_path by the path at which it is mounted.
     base = scope.get("public_url") or scope.get("app_root_path", scope.get("root_path", ""))
-    body = _body(error, request_id=scope["state"]["request_id"], base=base)
+    body = problem_body(error, request_id=scope["state"]["request_id"], base=base)
     if not _accepts_only_json(Headers(scope=scope).get("accept", "")):
         return JSONResponse(body, error.status, headers, media_type=MEDIA_TYPE)
     # Dropzone parses only this media type, and shows the member `error` to the user.
@@ -132,7 +136,8 @@ def _accepts_only_json(accept: str) -> bool:
     return "application/json" in ranges and not ranges & {MEDIA_TYPE, "application/*", "*/*"}
 
 
-def _body(error: AppError, *, request_id: str, base: str) -> dict[str, Any]:
+def problem_body(error: AppError, *, request_id: str, base: str) -> dict[str, Any]:
+    """Return the members of the response to `error`, as `Problem` describes them."""
     return {
         "type": f"{base}{PROBLEM_PAGES}/{error.code}",
         "title": error.title,

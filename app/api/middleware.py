@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -18,14 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.draining import has_body
 from app.api.errors import problem_response
 from app.api.services import Services
-from app.domain.errors import Internal, Overloaded, RequestMalformed
+from app.domain.errors import AppError, Internal, Overloaded, RequestMalformed, TooManyConnections
 from app.domain.ids import new_id
 
 MAX_BODY_BYTES = 64 * 1024
 """The limit for every request, unless its route raises it with `allow_body`."""
 
-_BODY_GRACE_SECONDS = 60
-_MIN_BYTES_PER_SECOND = 16 * 1024
 _FINISH_SECONDS = 20
 _CLIENT_CLOSED_REQUEST = 499
 """Only logged, as nginx does: the client disconnected and receives no response."""
@@ -38,6 +37,17 @@ _DEFAULT_HEADERS = {
 }
 
 _log = structlog.stdlib.get_logger("app.request")
+
+
+@dataclass(frozen=True, slots=True)
+class BodyDeadline:
+    """A body must arrive within `grace_seconds`, plus the time that it takes at `min_bytes_per_second`."""
+
+    grace_seconds: float = 60
+    min_bytes_per_second: int = 16 * 1024
+
+    def seconds_for(self, received_bytes: int) -> float:
+        return self.grace_seconds + received_bytes / self.min_bytes_per_second
 
 
 def allow_body(scope: Scope, *, max_bytes: int) -> None:
@@ -93,20 +103,24 @@ class ServerErrorMiddleware:
                 await problem_response(Internal(), scope)(scope, receive, send)
 
 
-def _find_fault(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-    """Return why the headers are refused: proxies and servers may read such a request differently."""
-    names = [name for name, _ in headers]
+def _find_refusal(scope: Scope) -> AppError | None:
+    """Return the error of a request that no route may handle."""
+    if scope["state"].get("connection_limit_exceeded"):
+        return TooManyConnections()
+    names = [name for name, _ in scope["headers"]]
+    # Proxies and servers may read such requests differently.
     if b"transfer-encoding" in names and b"content-length" in names:
-        return "The request has both Content-Length and Transfer-Encoding. Send one of them."
+        return RequestMalformed("The request has both Content-Length and Transfer-Encoding. Send one of them.")
     if names.count(b"authorization") > 1:
-        return "The request has several Authorization headers. Send one."
+        return RequestMalformed("The request has several Authorization headers. Send one.")
     return None
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, *, in_flight: InFlightRequests) -> None:
+    def __init__(self, app: ASGIApp, *, in_flight: InFlightRequests, body_deadline: BodyDeadline) -> None:
         self._app = app
         self._in_flight = in_flight
+        self._body_deadline = body_deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -116,14 +130,18 @@ class RequestMiddleware:
         request_id = client_request_id if _REQUEST_ID.fullmatch(client_request_id) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         with structlog.contextvars.bound_contextvars(request_id=request_id), self._in_flight.running():
-            await _RequestContext(scope, receive, send, request_id).run(self._app)
+            context = _RequestContext(scope, receive, send, request_id, self._body_deadline)
+            await context.run(self._app)
 
 
 class _RequestContext:
     """One request and its response."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str, body_deadline: BodyDeadline
+    ) -> None:
         self._scope = scope
+        self._body_deadline = body_deadline
         self._receive = receive
         self._send = send
         self._request_id = request_id
@@ -141,8 +159,10 @@ class _RequestContext:
 
     async def run(self, app: ASGIApp) -> None:
         try:
-            if fault := _find_fault(self._scope["headers"]):
-                await problem_response(RequestMalformed(fault), self._scope)(self._scope, self._receive, self.send)
+            if refusal := _find_refusal(self._scope):
+                response = problem_response(refusal, self._scope)
+                response.headers["Connection"] = "close"
+                await response(self._scope, self._receive, self.send)
             else:
                 await app(self._scope, self.receive, self.send)
         except ClientDisconnect:
@@ -189,7 +209,7 @@ class _RequestContext:
         if not self._body_pending or not self._route_reads_body:
             return await self._receive()  # the wait for the client to disconnect
         # Without a minimum rate, a client could occupy a connection and a temporary file for as long as it likes.
-        left = _BODY_GRACE_SECONDS + self._bytes_in / _MIN_BYTES_PER_SECOND - self._elapsed()
+        left = self._body_deadline.seconds_for(self._bytes_in) - self._elapsed()
         try:
             async with asyncio.timeout(left):
                 return await self._receive()

@@ -11,14 +11,16 @@ import sys
 # linux/prctl.h
 _PR_SET_DUMPABLE = 4
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+"""The C library, which is loaded in every process."""
+
 
 def prctl(option: int, *arguments: int) -> None:
     """Call the system call prctl of Linux. Raises OSError, on every other platform with ENOSYS."""
     if sys.platform != "linux":
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    libc = ctypes.CDLL(None, use_errno=True)
     words = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
-    if libc.prctl(ctypes.c_int(option), *words) == -1:
+    if LIBC.prctl(ctypes.c_int(option), *words) == -1:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 

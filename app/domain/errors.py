@@ -211,6 +211,27 @@ class BodyTooSlow(AppError):
     default_detail = "The body of the request arrived too slowly. Send the request again."
 
 
+class RequestTimeout(AppError):
+    code, status, title = "request_timeout", 408, "Request timeout"
+    default_detail = "The request line and the headers did not arrive in time. Send the request again."
+
+
+class TooManyConnections(AppError):
+    code, status, title = "too_many_connections", 429, "Too many connections"
+    default_detail = "Too many connections of your network address are in use. Close some, then try again."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 5) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class TooManyUploads(AppError):
+    code, status, title = "too_many_uploads", 429, "Too many uploads"
+    default_detail = "Too many of your uploads are in progress. Wait until some have finished, then try again."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 5) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
 class ContentEncodingUnsupported(AppError):
     code, status, title = "content_encoding_unsupported", 415, "Content encoding unsupported"
     default_detail = "The body has a Content-Encoding. Send it uncompressed, without that header."
@@ -275,8 +296,8 @@ class UploadMissing(AppError):
     default_detail = "You have no upload with this id, or it has expired. Initiate the upload again."
 
 
-class TooManyUploads(AppError):
-    code, status, title = "too_many_uploads", 429, "Too many open uploads"
+class TooManyOpenUploads(AppError):
+    code, status, title = "too_many_open_uploads", 429, "Too many open uploads"
     default_detail = (
         "You have 100 open direct or resumable uploads, and more are not allowed. Complete or terminate some of them, "
         "or wait until they expire."

@@ -34,7 +34,7 @@ from app.imaging.protocol import (
     encode_rendering,
 )
 from app.imaging.rendering import prepare, render
-from app.imaging.sandbox import end_with_parent, forbid_new_privileges, restrict_files, restrict_system_calls
+from app.imaging.sandbox import SystemCallFilter, end_with_parent, forbid_new_privileges, restrict_files
 
 _READ_BYTES = 1 << 20
 _OUT_OF_MEMORY = 3
@@ -48,7 +48,7 @@ def main(descriptor: int, config: WorkerConfig) -> None:
     connection = socket.socket(fileno=descriptor)
     prepare()
     address_space = _mapped_bytes() + config.memory_bytes
-    lacking = _protect()
+    lacking, call_filter = _protect()
     # Objects that exist now live as long as this process. A garbage collection in a child would write to their memory
     # pages, and the kernel would copy each of them.
     gc.collect()
@@ -60,14 +60,17 @@ def main(descriptor: int, config: WorkerConfig) -> None:
             return
         # A CANCEL that arrives after its rendering has completed is ignored.
         if message == START:
-            outcome, response = _render_in_child(files[0], connection, config, address_space, lacking)
+            outcome, response = _render_in_child(files[0], connection, config, address_space, call_filter)
             os.close(files[0])
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(RESPONSE_HEADER.pack(outcome, len(response)) + response)
 
 
-def _protect() -> Protection:
-    """Restrict this process and its children permanently. Return what the kernel does not support."""
+def _protect() -> tuple[Protection, SystemCallFilter | None]:
+    """Restrict this process and its children permanently.
+
+    Return what the kernel does not support, and the filter that each child must install.
+    """
     forbid_inspection()
     lacking = Protection(0)
     try:
@@ -75,30 +78,33 @@ def _protect() -> Protection:
         restrict_files()
     except OSError:
         lacking |= Protection.LANDLOCK
-    if not _decoders_work_with_filter():
-        lacking |= Protection.SECCOMP
-    return lacking
+    call_filter = _usable_filter()
+    return (lacking, call_filter) if call_filter else (lacking | Protection.SECCOMP, None)
 
 
-def _decoders_work_with_filter() -> bool:
-    """Return whether a child can install the system call filter and then decode and encode images."""
+def _usable_filter() -> SystemCallFilter | None:
+    """Return the filter if a child can install it and then decode and encode images."""
+    try:
+        call_filter = SystemCallFilter(os.uname().machine)
+    except OSError:
+        return None
     child = os.fork()
     if child == 0:
         code = 1
         try:
             signal.alarm(_TRIAL_SECONDS)
-            restrict_system_calls()
+            call_filter.install()
             prepare()
             code = 0
         except Exception:  # noqa: BLE001 - whatever failed, the filter cannot be used
             traceback.print_exc()
         finally:
             os._exit(code)
-    return os.waitpid(child, 0)[1] == 0
+    return call_filter if os.waitpid(child, 0)[1] == 0 else None
 
 
 def _render_in_child(
-    file: int, connection: socket.socket, config: WorkerConfig, address_space: int, lacking: Protection
+    file: int, connection: socket.socket, config: WorkerConfig, address_space: int, call_filter: SystemCallFilter | None
 ) -> tuple[Outcome, bytes]:
     read_end, write_end = os.pipe()
     worker = os.getpid()
@@ -107,7 +113,7 @@ def _render_in_child(
         connection.close()
         os.close(read_end)
         end_with_parent(worker)
-        _run_child(file, write_end, config, address_space, lacking)
+        _run_child(file, write_end, config, address_space, call_filter)
     os.close(write_end)
     response = bytearray()
     try:
@@ -163,13 +169,15 @@ def _classify(status: int, response: bytes) -> tuple[Outcome, bytes]:
     return (Outcome.CRASHED if code < 0 else Outcome.FAILED), b""
 
 
-def _run_child(file: int, write_end: int, config: WorkerConfig, address_space: int, lacking: Protection) -> None:
+def _run_child(
+    file: int, write_end: int, config: WorkerConfig, address_space: int, call_filter: SystemCallFilter | None
+) -> None:
     code = 1
     try:
         os.setpgid(0, 0)
         _set_limits(config, address_space)
-        if Protection.SECCOMP not in lacking:
-            restrict_system_calls()
+        if call_filter:
+            call_filter.install()
         _write(write_end, _respond(file, config))
         code = 0
     except MemoryError:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import signal
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from app.common.process import prctl
+from app.common.process import LIBC, prctl
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -109,14 +107,8 @@ _KILL, _TGKILL = (62, 129), (234, 131)
 _PRLIMIT64 = (302, 261)
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    audit_code: int
-    column: int
-    """The index of this architecture's numbers in the tables above."""
-
-
-ARCHITECTURES = {"x86_64": Architecture(_X86_64, 0), "aarch64": Architecture(_AARCH64, 1)}
+# The constant of linux/audit.h, and the index of the numbers in the tables above, by the machine that uname reports.
+_ARCHITECTURES = {"x86_64": (_X86_64, 0), "aarch64": (_AARCH64, 1)}
 
 
 class _FilterProgram(ctypes.Structure):
@@ -165,38 +157,45 @@ def restrict_files() -> None:
 def _landlock(number: int, *arguments: bytes | int | None) -> int:
     if sys.platform != "linux":
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    libc = ctypes.CDLL(None, use_errno=True)
     words = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
-    result: int = libc.syscall(ctypes.c_long(number), *words)
+    result: int = LIBC.syscall(ctypes.c_long(number), *words)
     if result == -1:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
 
 
-def restrict_system_calls() -> None:
-    """Allow this process only the system calls of decoders. It cannot be undone.
+class SystemCallFilter:
+    """The list of system calls that decoders need. Most of it is prepared once, so that installing it is fast."""
 
-    It must be called before the process starts threads. Raises OSError if the kernel or the architecture is not
-    supported.
-    """
-    architecture = ARCHITECTURES.get(platform.machine())
-    if architecture is None:
-        raise OSError(errno.ENOSYS, f"there is no system call filter for {platform.machine()}")
-    instructions = filter_program(architecture, os.getpid())
-    program = _FilterProgram(len(instructions) // _INSTRUCTION.size, instructions)
-    prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program))
+    def __init__(self, machine: str) -> None:
+        """Prepare the filter for an architecture, as uname names it. Raises OSError if it is not supported."""
+        if machine not in _ARCHITECTURES:
+            raise OSError(errno.ENOSYS, f"there is no system call filter for {machine}")
+        audit_code, self._column = _ARCHITECTURES[machine]
+        self._common = b"".join(_common_instructions(audit_code, self._column))
+
+    def install(self) -> None:
+        """Allow this process only the system calls on the list. It cannot be undone.
+
+        It must be called before the process starts threads. Raises OSError if the kernel does not support seccomp.
+        """
+        instructions = self.program(os.getpid())
+        program = _FilterProgram(len(instructions) // _INSTRUCTION.size, instructions)
+        prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program))
+
+    def program(self, pid: int) -> bytes:
+        """Return the filter for the process `pid`, as instructions of classic BPF."""
+        # A process may send signals to itself only: abort() sends one.
+        only_to_itself = [_load_argument(0), *_allow_if_equal(pid)]
+        signals = [part for call in (_KILL, _TGKILL) for part in _if_called(call[self._column], *only_to_itself)]
+        return self._common + b"".join(signals) + _refuse()
 
 
-def filter_program(architecture: Architecture, pid: int) -> bytes:
-    """Return the filter for the process `pid`, as instructions of classic BPF."""
-    return b"".join(_instructions(architecture, pid))
-
-
-def _instructions(architecture: Architecture, pid: int) -> Iterator[bytes]:
-    column = architecture.column
+def _common_instructions(audit_code: int, column: int) -> Iterator[bytes]:
+    """Yield the instructions that are the same for every process."""
     yield _encode(_LOAD_WORD, _ARCHITECTURE)
-    yield _encode(_JUMP_IF_EQUAL, architecture.audit_code, if_equal=1)
+    yield _encode(_JUMP_IF_EQUAL, audit_code, if_equal=1)
     yield _encode(_RETURN, _KILL_PROCESS)
     yield _encode(_LOAD_WORD, _NUMBER)
     for numbers in _ALLOWED.values():
@@ -205,15 +204,11 @@ def _instructions(architecture: Architecture, pid: int) -> Iterator[bytes]:
     yield from _if_called(_CLONE3[column], _encode(_RETURN, _ERRNO | errno.ENOSYS))
     flags = [_load_argument(0), _encode(_AND, _CLONE_THREAD | _CLONE_NAMESPACES)]
     yield from _if_called(_CLONE[column], *flags, *_allow_if_equal(_CLONE_THREAD))
-    # Signals to itself only: abort() sends one.
-    for numbers in (_KILL, _TGKILL):
-        yield from _if_called(numbers[column], _load_argument(0), *_allow_if_equal(pid))
     # Limits may be read, but not set: the pointer to the new limit, the third argument, must be null.
     new_limit = [_load_argument(2, _HIGH_WORD), _encode(_JUMP_IF_EQUAL, 0, if_equal=1), _refuse(), _load_argument(2)]
     yield from _if_called(_PRLIMIT64[column], *new_limit, *_allow_if_equal(0))
     for numbers in _ENDS_PROCESS.values():
         yield from _if_called(numbers[column], _encode(_RETURN, _KILL_PROCESS))
-    yield _refuse()
 
 
 def _if_called(number: int, *instructions: bytes) -> Iterator[bytes]:

@@ -70,7 +70,7 @@ class DirectUploads:
         """Record the upload; `presign` returns its form.
 
         Its size is reserved in the quota until the upload is completed or refused, or expires. Raises UploadTooLarge,
-        FormatUnsupported, QuotaExceeded, TooManyUploads or ClaimLost.
+        FormatUnsupported, QuotaExceeded, TooManyOpenUploads or ClaimLost.
         """
         if intent.size > self.max_bytes:
             raise file_too_large(self.max_bytes, size=intent.size)

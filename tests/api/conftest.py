@@ -15,6 +15,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from app.api.app import create_app
+from app.api.middleware import BodyDeadline
 from app.api.services import Services
 from app.container.container import open_container
 from app.container.use_cases import Container
@@ -81,7 +82,9 @@ class Service:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, with_worker: bool = False) -> AsyncIterator[Service]:
+async def running(
+    settings: Settings, *, with_worker: bool = False, body_deadline: BodyDeadline | None = None
+) -> AsyncIterator[Service]:
     """Run the service. With SQS, jobs are processed only if `with_worker`; with a local queue, always."""
     configure_logs(level=settings.log_level, as_text=settings.logs_are_text)
     containers: list[Container] = []
@@ -95,7 +98,7 @@ async def running(settings: Settings, *, with_worker: bool = False) -> AsyncIter
                 await stack.enter_async_context(container.worker.running())
             yield container.services
 
-    app = create_app(settings, open_services)
+    app = create_app(settings, open_services, body_deadline=body_deadline or BodyDeadline())
     transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 4711))
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
         yield Service(app, settings, client, containers[0])

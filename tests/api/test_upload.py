@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.api import middleware
+from app.api.middleware import BodyDeadline
 from app.common.temp_files import TempFiles
 from app.domain.ids import is_id
 from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
@@ -259,15 +259,16 @@ async def test_rejected_image_leaves_nothing(both: Service):
     assert (await person.get("/images")).json()["items"] == []
 
 
-async def test_stalled_upload_times_out(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(middleware, "_BODY_GRACE_SECONDS", 0.2)
-
+async def test_stalled_upload_times_out(tmp_path: Path):
     async def stalling() -> AsyncIterator[bytes]:
         yield part("file", jpeg(), filename="a.jpg")[:500]
         await asyncio.sleep(20)
 
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    response = await person.request("POST", "/images/upload", content=stalling(), headers=headers)
+    deadline = BodyDeadline(grace_seconds=2)
+    async with running(embedded_settings(tmp_path, render_processes=1), body_deadline=deadline) as service:
+        person = await service.person()
+        response = await person.request("POST", "/images/upload", content=stalling(), headers=headers)
     assert (response.status_code, response.json()["code"]) == (408, "body_too_slow")
 
 

@@ -168,7 +168,7 @@ if __name__ == "__main__":
     render_worker._render_in_child = render_in_child  # type: ignore[assignment]
     language = os.environ.get("LANG", "")
     if "WITHOUT_FILTER" in language:
-        render_worker._decoders_work_with_filter = lambda: False
+        render_worker._usable_filter = lambda: None
     if "THREADS" in language:
         start_trial = render_worker._protect
         render_worker._protect = lambda: use_threads() or start_trial()  # type: ignore[func-returns-value]

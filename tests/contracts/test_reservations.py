@@ -12,7 +12,7 @@ import pytest
 
 from app.common.upload_expiry import UploadExpiry
 from app.domain.claims import ClaimLost, RequestClaim
-from app.domain.errors import OwnerClosed, QuotaExceeded, TooManyUploads
+from app.domain.errors import OwnerClosed, QuotaExceeded, TooManyOpenUploads
 from app.domain.ids import new_id
 from app.domain.images import Image, Quota, Usage
 from app.domain.uploads import MAX_OPEN_UPLOADS, DirectUpload
@@ -158,11 +158,11 @@ async def test_a_released_upload_counts_like_any_other(tables: Tables, owner: st
 
 async def test_an_owner_has_a_limited_number_of_open_uploads(tables: Tables, owner: str):
     uploads = await asyncio.gather(*(tables.announce(owner, size=1) for _ in range(MAX_OPEN_UPLOADS)))
-    with pytest.raises(TooManyUploads):
+    with pytest.raises(TooManyOpenUploads):
         await tables.announce(owner)
     await tables.uploads.release_upload(uploads[0])
     await tables.announce(owner)
-    with pytest.raises(TooManyUploads):
+    with pytest.raises(TooManyOpenUploads):
         await tables.announce(owner)
 
 

@@ -22,7 +22,7 @@ from app.domain.errors import (
     JsonInvalid,
     QuotaExceeded,
     RequestInProgress,
-    TooManyUploads,
+    TooManyOpenUploads,
     UploadIncomplete,
     UploadMismatch,
     UploadMissing,
@@ -43,7 +43,7 @@ router = APIRouter(prefix="/images/uploads", tags=["direct uploads"], route_clas
         UploadTooLarge,
         FormatUnsupported,
         QuotaExceeded,
-        TooManyUploads,
+        TooManyOpenUploads,
     ),
 )
 async def initiate_upload(

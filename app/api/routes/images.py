@@ -35,6 +35,7 @@ from app.api.schemas.images import (
 )
 from app.api.services import Services
 from app.api.upload_form import MAX_DESCRIPTION
+from app.api.upload_slots import LimitedUpload
 from app.api.views import image_view
 from app.domain.accounts import User
 from app.domain.ean import looks_like_ean, normalize
@@ -55,6 +56,7 @@ from app.domain.errors import (
     QuotaExceeded,
     ThumbnailMissing,
     TooManyAttempts,
+    TooManyUploads,
     UploadTooLarge,
 )
 from app.domain.images import Image, ThumbnailStatus
@@ -105,6 +107,7 @@ _UPLOAD_BODY: dict[str, Any] = {
     "/upload",
     status_code=201,
     openapi_extra=_UPLOAD_BODY,
+    dependencies=[LimitedUpload],
     responses=_ACCEPTED
     | problems(
         *TOKEN_ERRORS,
@@ -119,6 +122,7 @@ _UPLOAD_BODY: dict[str, Any] = {
         ImageTooLarge,
         ImageTooExpensive,
         QuotaExceeded,
+        TooManyUploads,
         *IDEMPOTENCY_ERRORS,
     ),
 )

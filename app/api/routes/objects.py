@@ -17,6 +17,7 @@ from app.api.dependencies import ServicesDep
 from app.api.errors import problem_response, problems
 from app.api.multipart import read_form
 from app.api.upload_sink import UploadSink, read_body
+from app.api.upload_slots import LimitedUpload
 from app.common.content_disposition import attachment
 from app.domain.errors import (
     DigestMismatch,
@@ -29,6 +30,7 @@ from app.domain.errors import (
     MultipartRequired,
     ObjectMissing,
     RangeUnsatisfiable,
+    TooManyUploads,
     UploadTooLarge,
     UrlExpired,
     UrlInvalid,
@@ -107,6 +109,7 @@ async def get_object(
     "",
     status_code=204,
     openapi_extra=_FORM_BODY,
+    dependencies=[LimitedUpload],
     responses=problems(
         MultipartRequired,
         MultipartInvalid,
@@ -116,6 +119,7 @@ async def get_object(
         UploadTooLarge,
         FormInvalid,
         FormExpired,
+        TooManyUploads,
     ),
 )
 async def post_object(
@@ -140,8 +144,9 @@ async def post_object(
 @router.put(
     "",
     openapi_extra=_RAW_BODY,
+    dependencies=[LimitedUpload],
     response_class=Response,
-    responses=problems(FileEmpty, UploadTooLarge, DigestMismatch, FormInvalid, FormExpired),
+    responses=problems(FileEmpty, UploadTooLarge, DigestMismatch, FormInvalid, FormExpired, TooManyUploads),
 )
 async def put_object(
     request: Request, objects: Annotated[LocalObjects, Depends(_local_objects)], services: ServicesDep

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.domain.claims import ClaimLost, RequestClaim
-from app.domain.errors import AppError, OwnerClosed, QuotaExceeded, TooManyUploads
+from app.domain.errors import AppError, OwnerClosed, QuotaExceeded, TooManyOpenUploads
 from app.domain.images import Quota
 from app.domain.uploads import MAX_OPEN_UPLOADS, DirectUpload
 from app.tables.dynamodb import keys
@@ -72,4 +72,4 @@ class DynamoDBDirectUploadTable:
         fields = await self._table.find(keys.usage_key(owner_id)) or {}
         if "closed_until" in fields:
             return OwnerClosed()
-        return TooManyUploads() if fields.get("open_uploads", 0) >= MAX_OPEN_UPLOADS else QuotaExceeded()
+        return TooManyOpenUploads() if fields.get("open_uploads", 0) >= MAX_OPEN_UPLOADS else QuotaExceeded()

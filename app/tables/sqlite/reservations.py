@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from app.domain.errors import OwnerClosed, QuotaExceeded, TooManyUploads
+from app.domain.errors import OwnerClosed, QuotaExceeded, TooManyOpenUploads
 from app.domain.images import Quota
 from app.domain.uploads import MAX_OPEN_UPLOADS, DirectUpload
 
@@ -20,12 +20,12 @@ _RELEASE = "UPDATE usage SET reserved_bytes = reserved_bytes - ?, open_uploads =
 
 
 def reserve(db: sqlite3.Connection, upload: DirectUpload, *, quota: Quota) -> None:
-    """Raises OwnerClosed, TooManyUploads and QuotaExceeded."""
+    """Raises OwnerClosed, TooManyOpenUploads and QuotaExceeded."""
     if db.execute(_BLOCKED, (upload.owner_id,)).fetchone():
         raise OwnerClosed
     usage = db.execute(_USAGE, (upload.owner_id,)).fetchone() or {"bytes": 0, "open_uploads": 0}
     if usage["open_uploads"] >= MAX_OPEN_UPLOADS:
-        raise TooManyUploads
+        raise TooManyOpenUploads
     if quota.bytes and usage["bytes"] + upload.size > quota.bytes:
         raise QuotaExceeded
     db.execute(_RESERVE, (upload.owner_id, upload.size))
