@@ -43,7 +43,7 @@ def test_progress_of_a_worker_is_streamed_by_another_process(tmp_path: Path, aws
             seen = events(of_image)
             first = next(seen)
             assert json.loads(first["data"])["thumbnails"][0]["status"] == "pending"
-            # Until here nobody was at work: what follows is seen as it happens.
+            # Until here no worker was running. The following events are received as they happen.
             with worker(environment, name="worker"):
                 last = list(seen)[-1]
                 jobs = [json.loads(event["data"])["status"] for event in events(of_job)]
@@ -62,7 +62,7 @@ def test_shutdown_does_not_wait_for_event_streams(tmp_path: Path, aws: AwsEmulat
             seen = events(response)
             next(seen)
             running.process.send_signal(signal.SIGTERM)
-            assert list(seen) == []  # it ends, and not by being cut off
+            assert list(seen) == []  # the stream ends regularly
         assert running.process.wait(20) == -signal.SIGTERM
 
 
