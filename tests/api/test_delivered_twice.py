@@ -128,7 +128,7 @@ async def upload(person: Person, data: bytes) -> str:
 
 
 async def ended(person: Person) -> list[dict[str, Any]]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while True:
             jobs: list[dict[str, Any]] = (await person.get("/jobs")).json()["items"]
             if all(job["finished_at"] for job in jobs):

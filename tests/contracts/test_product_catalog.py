@@ -247,7 +247,7 @@ async def test_retry_after_of_the_catalog_is_passed_on(catalog: ProductCatalog, 
 
 async def test_slow_catalog_times_out(catalog: ProductCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product_catalog, "_CALL_SECONDS", 0.2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(300):
         await refusal(catalog, fake_catalog.SLOW)
 
 
@@ -354,7 +354,7 @@ async def test_canceled_caller_does_not_cancel_the_others(catalog: ProductCatalo
     fake.answers[WITH_IMAGE] = answer
     first = asyncio.create_task(catalog.get(WITH_IMAGE))
     second = asyncio.create_task(catalog.get(WITH_IMAGE))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(300):
         await asked.wait()
     first.cancel()
     assert (await second).source.ean == WITH_IMAGE

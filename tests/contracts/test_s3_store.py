@@ -413,7 +413,7 @@ async def test_canceled_fetch_has_stopped_writing_when_the_caller_continues(monk
 
     def write_late(*args: Any) -> int:
         writing.set()
-        may_go_on.wait(30)
+        may_go_on.wait(300)
         return write(*args)
 
     async def respond(_number: int, writer: asyncio.StreamWriter) -> None:

@@ -330,7 +330,7 @@ async def test_started_write_is_finished_after_its_caller_is_canceled(path: Path
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO usage VALUES ('ada', 1, 1)")
             started.set()
-            release.wait(10)
+            release.wait(300)
             connection.execute("INSERT INTO usage VALUES ('bob', 1, 1)")
 
         write = asyncio.create_task(database.write(work))
