@@ -110,7 +110,7 @@ def aws() -> Iterator[AwsEmulator]:
         yield started
 
 
-@pytest.fixture(scope="session", params=["embedded", "aws"])
+@pytest.fixture(scope="session", params=["embedded", pytest.param("aws", marks=pytest.mark.slow)])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("service") / "data"
     aws: AwsEmulator | None = request.getfixturevalue("aws") if request.param == "aws" else None

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.acceptance.conftest import environment_for, started, upload
 from tests.acceptance.worker_process import ASYNC, worker
@@ -66,6 +67,7 @@ def test_shutdown_does_not_wait_for_event_streams(tmp_path: Path, aws: AwsEmulat
         assert running.process.wait(20) == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_metrics_of_one_process_include_all_processes(tmp_path: Path, aws: AwsEmulator):
     shared = tmp_path / "metrics"
     shared.mkdir()

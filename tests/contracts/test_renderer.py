@@ -438,7 +438,11 @@ def rows() -> list[dict[str, str]]:
 
 def rows_in(*folders: str) -> list[Any]:
     selected = [row for row in rows() if row["file"].split("/")[0] in folders]
-    marks = () if selected else pytest.mark.skip(reason="requires the corpus of test images in ../shared/corpus")
+    marks = (
+        pytest.mark.slow
+        if selected
+        else pytest.mark.skip(reason="requires the corpus of test images in ../shared/corpus")
+    )
     return [pytest.param(row, id=row["file"], marks=marks) for row in selected or [{"file": "none"}]]
 
 
