@@ -1,4 +1,4 @@
-"""What the store on disk promises beyond the port: it stays in its folder, and a killed process leaves no halves."""
+"""What the disk store guarantees beyond the port: it never leaves its folder, and its objects are always complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every JobQueue does: see app.ports."""
+"""The contract of every JobQueue: see app.ports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client(aws: AwsEmulator) -> Any:
 
 @pytest.fixture
 def pair(client: Any) -> Iterator[tuple[str, str, str]]:
-    """A queue with its dead-letter queue, as in the template: name, URL, URL."""
+    """Create a queue and its dead-letter queue, as in the template; return the name and both URLs."""
     name = f"jobs-{new_id()}"
     dead = client.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
     arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -68,7 +68,7 @@ async def queue(request: pytest.FixtureRequest) -> AsyncIterator[JobQueue]:
 
 
 async def receive(queue: JobQueue, *, number: int = 1, visibility_timeout_seconds: int = 60) -> list[JobMessage]:
-    """Ask until `number` of messages have come."""
+    """Receive until `number` messages have arrived."""
     received: list[JobMessage] = []
     async with asyncio.timeout(300):
         while len(received) < number:
@@ -204,10 +204,10 @@ async def test_local_queue_holds_a_job_once() -> None:
         await queue.send("ada", "job-1")
         await queue.send("bob", "job-1")
     [ada] = await queue.receive(limit=1, visibility_timeout_seconds=60)
-    # Whoever has it may be at its end: this is another turn.
+    # The worker that has the message may be about to finish: this is a new message.
     await queue.send("ada", "job-1")
     assert jobs_of(await queue.receive(limit=10, visibility_timeout_seconds=60)) == [("ada", "job-1"), ("bob", "job-1")]
-    # That one goes beside the one that has come meanwhile.
+    # The released message does not replace the new one.
     await queue.send("ada", "job-1")
     await queue.change_visibility(ada, timeout_seconds=0)
     assert len(await queue.receive(limit=10, visibility_timeout_seconds=60)) == 1

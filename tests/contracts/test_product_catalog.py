@@ -1,4 +1,4 @@
-"""What a ProductCatalog does, and how OpenFoodFactsCatalog behaves as a guest of a catalogue of the tests' own."""
+"""The contract of ProductCatalog, and the requests of OpenFoodFactsCatalog to the fake catalog."""
 
 from __future__ import annotations
 
@@ -327,7 +327,7 @@ async def test_image_on_an_unknown_host_is_rejected(catalog: ProductCatalog, fil
         await catalog.download(product, file, max_bytes=MAX)
 
 
-# Answers are kept
+# Responses are cached
 
 
 async def test_response_is_cached(catalog: ProductCatalog, fake: FakeCatalog) -> None:
@@ -415,7 +415,7 @@ async def test_each_host_has_its_own_limit(limiter: CatalogRateLimiter) -> None:
         await limiter.acquire("world.openfoodfacts.org")
 
 
-# A catalogue that is down is left alone
+# The circuit breaker
 
 
 @asynccontextmanager
@@ -487,7 +487,7 @@ def test_probe_without_a_result_is_followed_by_another() -> None:
     assert (breaker.try_enter(), breaker.try_enter()) == (0, 0)
 
 
-# The real hosts, as far as a network of the tests' own can have them
+# The real hosts, in a simulated network
 
 FOOD, BEAUTY = "world.openfoodfacts.org", "world.openbeautyfacts.org"
 ADDRESS = "93.184.215.14"
