@@ -44,7 +44,8 @@ test: $(VENV)/.dev
 
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
-	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
+	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients \
+	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
 
@@ -71,7 +72,7 @@ test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
 
 # Clients that three generators make from the OpenAPI description. Needs Node 20.
 test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.package-lock.json
-	$(BIN)/pytest tests/generated_clients
+	$(BIN)/pytest -m "" tests/generated_clients
 
 # Changes significant lines, one at a time, and checks that a test fails. It takes half an hour.
 test-mutation: $(VENV)/.dev

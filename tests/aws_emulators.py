@@ -32,9 +32,9 @@ os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "test")
 
 
 def skip_where_transactions_are_slow(aws: AwsEmulator) -> None:
-    """For a great many of them at once: on moto they outlast what a call may take on a busy machine."""
+    """Skip a test with hundreds of concurrent transactions if the emulator executes one after another."""
     if aws.name == "moto":
-        pytest.skip("moto copies the whole table for each transaction")
+        pytest.skip("moto executes one transaction after another")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class AwsEmulator:
     queue: str
 
     def service(self, name: AwsServiceName, *, url: str | None = None) -> AwsService:
-        """Return how to reach a service of the emulator, or one that listens at `url`."""
+        """Return the settings of a client of the emulator, or of a server that listens at `url`."""
         return AwsService(
             name=name,
             region=self.region,
@@ -59,7 +59,7 @@ class AwsEmulator:
         )
 
     def make_queue(self) -> str:
-        """Make a queue beside the stack's own, and return its name."""
+        """Create a queue in addition to the stack's own, and return its name."""
         name = f"queue-{uuid4().hex}"
         sqs: Any = Session().create_client("sqs", region_name=self.region, endpoint_url=self.url)
         sqs.create_queue(QueueName=name)
@@ -86,7 +86,7 @@ def _deployed(name: str, url: str) -> AwsEmulator:
 @contextmanager
 def moto_server() -> Iterator[str]:
     port = free_port()
-    process = subprocess.Popen(  # our own interpreter, our own arguments
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.moto_server", str(port)],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
@@ -97,7 +97,7 @@ def moto_server() -> Iterator[str]:
         wait_for(f"{url}/moto-api/")
         yield url
     finally:
-        process.kill()  # it keeps nothing, and takes seconds to stop when asked
+        process.kill()  # it stores nothing, and takes seconds to stop after SIGTERM
         process.wait(60)
 
 

@@ -1,4 +1,4 @@
-"""Where AWS_EMULATOR names an AWS emulator, only what runs against it: the rest is the same whatever it is."""
+"""Fixtures and settings of all tests. With AWS_EMULATOR, only the tests that use an AWS emulator are selected."""
 
 from __future__ import annotations
 

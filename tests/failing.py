@@ -1,4 +1,4 @@
-"""Wraps a real adapter so that some of its calls fail, before or after they were carried out."""
+"""Wraps a real adapter so that some of its calls fail, before or after they are executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small product catalogue that answers as Open Food Facts does: `async with FakeCatalog()`, or run it on a port."""
+"""A small product catalog that responds as Open Food Facts does: `async with FakeCatalog()`, or run it on a port."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ SECOND_WITH_IMAGE = "96385074"
 """An EAN-8."""
 WITHOUT_IMAGE = "2000000000015"
 UNKNOWN = "2000000000022"
-"""Whatever is not named here is unknown as well."""
+"""All codes that are not named here are also unknown."""
 IN_SISTER_DATABASE = "2000000000039"
 """Redirected to another path, where it has an image."""
 UNSTEADY = "2000000000046"
-"""503 at the first request, then with an image."""
+"""The first response is a 503, the next one has an image."""
 THROTTLED = "2000000000053"
 DOWN = "2000000000060"
 BLOCKED = "2000000000077"
 """A page of HTML with status 200."""
 BROKEN_JSON = "2000000000084"
 ENDLESS = "2000000000091"
-"""More JSON than any product has."""
+"""A response that is larger than that of any product."""
 SLOW = "2000000000107"
 REDIRECTED_AWAY = "2000000000114"
-"""To a host that is no catalogue's."""
+"""Redirects to a host that belongs to no catalog."""
 REDIRECTED_INSIDE = "2000000000121"
-"""To where cloud machines keep their credentials."""
+"""Redirects to the metadata service of cloud machines, which returns credentials."""
 REDIRECTED_FOREVER = "2000000000138"
 IMAGE_TOO_LARGE = "2000000000145"
-"""Twelve million bytes, without saying so before."""
+"""Twelve million bytes without a Content-Length."""
 IMAGE_IS_HTML = "2000000000152"
-"""Said to be a JPEG."""
+"""Declared as JPEG."""
 IMAGE_IS_CORRUPT = "2000000000169"
 IMAGE_IS_SVG = "2000000000176"
 IMAGE_IS_SLOW = "2000000000183"
@@ -48,7 +48,7 @@ IMAGE_IS_GONE = "2000000000190"
 IMAGE_IS_DOWN = "2000000000206"
 IMAGE_REDIRECTED_INSIDE = "2000000000213"
 IMAGE_IS_INSIDE = "2000000000220"
-"""The image's URL is one inside the network."""
+"""The URL of the image refers to a private address."""
 IMAGE_IS_TRUNCATED = "2000000000237"
 """The connection ends before the image does."""
 
@@ -77,7 +77,7 @@ class Answer:
 
 
 class FakeCatalog:
-    """`answers` may be changed by a test: the code of a product, or the path of an image, and what comes of it."""
+    """Tests may change `answers`: the response for the code of a product or the path of an image."""
 
     def __init__(self, *, slow_seconds: float = 30) -> None:
         self.seen: list[Seen] = []
@@ -108,7 +108,7 @@ class FakeCatalog:
         await self._server.serve_forever()
 
     def asked(self, ean: str) -> int:
-        """How often that product was asked for, images and redirects not counted."""
+        """Return the number of requests for that product, without images and redirects."""
         return sum(seen.path.startswith(_PRODUCT + ean) for seen in self.seen)
 
     @property
@@ -116,7 +116,7 @@ class FakeCatalog:
         return {seen.user_agent for seen in self.seen}
 
     def product(self, ean: str, *, image: str | None = "", **fields: Any) -> Answer:
-        """The answer of a product with that image: an absolute URL, None for no image, the usual place if empty."""
+        """Return the response for a product with that image: a URL, None for no image, or the default if empty."""
         url = self.url + image_path(ean, "400") if image == "" else image
         images = {} if url is None else {"image_front_url": url, "selected_images": {"front": {"display": {"en": url}}}}
         product = {
@@ -146,7 +146,7 @@ class FakeCatalog:
             self.seen.append(Seen(target, headers.get("user-agent", ""), headers))
             await _send(writer, self._answer(urlsplit(target).path))
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has gone, as it may
+            pass  # the client has disconnected
         finally:
             writer.close()
 
@@ -246,7 +246,7 @@ async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
 
 async def _main(port: int) -> None:
     fake = await FakeCatalog().listen(port)
-    print(f"the fake catalogue listens on {fake.url}", flush=True)  # noqa: T201 # whoever starts it waits for this line
+    print(f"the fake catalog listens on {fake.url}", flush=True)  # noqa: T201 # the parent process waits for this line
     await fake.serve_forever()
 
 

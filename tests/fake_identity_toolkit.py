@@ -1,4 +1,4 @@
-"""A small Identity Toolkit on a port of its own: accounts in memory, RS256 ID tokens, and the certificate they need."""
+"""A small Identity Toolkit on its own port: accounts in memory, RS256 ID tokens, and their certificate."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FakeIdentityToolkit:
         self.certificate_status = 200
         self.calls: Counter[str] = Counter()
         self.refusals: defaultdict[str, list[RefusedError]] = defaultdict(list)
-        """By method: what the next calls are answered with instead."""
+        """The responses of the next calls, by method."""
         self.accounts: dict[str, dict[str, Any]] = {}
         self.port = 0
 
@@ -144,7 +144,7 @@ def fake_identity_toolkit(project_id: str) -> Iterator[FakeIdentityToolkit]:
 
 
 class ToFake(httpx.AsyncHTTPTransport):
-    """Sends what is meant for Google to the fake instead."""
+    """Sends requests for Google to the fake instead."""
 
     def __init__(self, fake: FakeIdentityToolkit) -> None:
         super().__init__()

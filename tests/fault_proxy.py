@@ -1,4 +1,4 @@
-"""Stands between the service and an AWS emulator, and makes some of the calls fail, as networks and vendors do.
+"""A proxy between the service and an AWS emulator that makes some of the calls fail, as networks and vendors do.
 
 One address is shared by all three dependencies: a request's X-Amz-Target says which of them it is meant for.
 """
@@ -23,22 +23,22 @@ class Fault(Enum):
     ERROR_500 = auto()
     ERROR_503 = auto()
     CLOSED_BEFORE = auto()
-    """The request is not passed on."""
+    """The request is not forwarded."""
     CLOSED_AFTER = auto()
-    """It was carried out, and the answer is lost."""
+    """The request is executed, and the response is lost."""
     SILENT = auto()
-    """Nothing comes, and the connection stays open."""
+    """There is no response, and the connection stays open."""
 
 
 _STATUSES = {Fault.ERROR_500: 500, Fault.ERROR_503: 503}
 _OF_A_SHAKY_ONE = (Fault.ERROR_500, Fault.ERROR_503, Fault.CLOSED_BEFORE, Fault.CLOSED_AFTER)
 _OF_AN_OUTAGE = (*[Fault.ERROR_500, Fault.ERROR_503, Fault.CLOSED_BEFORE] * 3, Fault.SILENT)
 _SILENT_SECONDS = 60
-"""Longer than anybody waits."""
+"""Longer than any client waits."""
 
 
 class FaultProxy:
-    """`shares` may be changed at any time: by `store`, `table` or `queue`, which part of its calls fails."""
+    """`shares` may be changed at any time: the share of calls that fail, by `store`, `table` or `queue`."""
 
     def __init__(self, upstream: str, *, seed: int) -> None:
         address = urlsplit(upstream)
@@ -53,7 +53,7 @@ class FaultProxy:
 
     @contextmanager
     def listening(self) -> Iterator[FaultProxy]:
-        """Serve from a thread of its own, so that whoever uses it may block."""
+        """Serve from a separate thread, so that the caller may block."""
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
@@ -82,7 +82,7 @@ class FaultProxy:
         connection.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request; the client makes another connection for its next."""
+        """Respond to one request. The client opens another connection for the next one."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             headers = _headers(head)
@@ -91,7 +91,7 @@ class FaultProxy:
             writer.write(answer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # either side has gone, as it may
+            pass  # one side has disconnected
         finally:
             writer.close()
 
@@ -113,13 +113,13 @@ class FaultProxy:
         share = self.shares.get(dependency, 0)
         if self._chance.random() >= share:
             return None
-        # In turn, so that each fault occurs although a slow machine makes few requests.
+        # The faults alternate, so that each occurs even if a slow machine sends few requests.
         self._faulty[dependency, share == 1] += 1
         faults = _OF_AN_OUTAGE if share == 1 else _OF_A_SHAKY_ONE
         return faults[self._faulty[dependency, share == 1] % len(faults)]
 
     async def _pass_on(self, request: bytes) -> bytes:
-        """Return the whole answer: the connection is not kept, so it ends with it."""
+        """Return the whole response, which ends with the connection."""
         reader, writer = await asyncio.open_connection(*self._upstream)
         try:
             line, _, rest = request.partition(b"\r\n")

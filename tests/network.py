@@ -1,4 +1,4 @@
-"""A network of the tests' own: what is connected to, what names lead to, and certificates for any of them."""
+"""A simulated network: connections, name resolution, and certificates for any name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """Notes what is connected to; behind `routes` there are servers of the test, anywhere else nobody."""
+    """Records connections. `routes` lead to servers of the test; all other addresses refuse the connection."""
 
     def __init__(self, routes: Mapping[str, int]) -> None:
         self.connected: list[tuple[str, int]] = []
@@ -40,7 +40,7 @@ class Network(httpcore.AsyncNetworkBackend):
 
 @dataclass
 class Names:
-    """Gives each name the next of its answers, the last one for ever."""
+    """Resolves each name to the next of its address lists, and repeats the last one."""
 
     answers: dict[str, list[Sequence[str]]]
     asked: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Names:
 
 
 class Authority:
-    """A certificate authority: `path` is what to trust, `certificate` makes one for names."""
+    """A certificate authority. Clients trust `path`; `certificate` creates a certificate for names."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Pictures made for the tests: photo-like enough that codecs have something to do."""
+"""Generates pictures that are similar enough to photos for codecs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 
 def picture(width: int, height: int, *, mode: str = "RGB", seed: int = 0) -> Image.Image:
-    """Return a gradient with shapes on it, the same for the same arguments."""
+    """Return a gradient with shapes. The same arguments return the same picture."""
     gradient = Image.merge(
         "RGB",
         (
@@ -22,8 +22,8 @@ def picture(width: int, height: int, *, mode: str = "RGB", seed: int = 0) -> Ima
     draw, chance = ImageDraw.Draw(gradient), random.Random(seed)
     for _ in range(12):
         x, y, radius = chance.randrange(width), chance.randrange(height), chance.randrange(2, max(3, width // 6))
-        colour = (chance.randrange(256), chance.randrange(256), chance.randrange(256))
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        color = (chance.randrange(256), chance.randrange(256), chance.randrange(256))
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
     return gradient.convert(mode)
 
 

@@ -21,8 +21,8 @@ class DirectUploadTable(Protocol):
         """Add an open upload, reserve its bytes in its owner's usage, and mark `claim` done, in one transaction.
 
         Raises QuotaExceeded if the owner's images and open uploads would then have more bytes than `quota` allows;
-        TooManyOpenUploads if the owner has `MAX_OPEN_UPLOADS` open uploads, OwnerClosed after `OwnerTable.block_writes`,
-        and ClaimLost. Adding an upload that exists changes nothing.
+        TooManyOpenUploads if the owner has `MAX_OPEN_UPLOADS` open uploads, OwnerClosed after
+        `OwnerTable.block_writes`, and ClaimLost. Adding an upload that exists changes nothing.
         """
         ...
 

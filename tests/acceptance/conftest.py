@@ -1,4 +1,4 @@
-"""The service as people start it: a process of its own, spoken to over HTTP alone."""
+"""The service as a separate process that tests use only over HTTP."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Running:
     log: Path
 
     def register(self) -> dict[str, str]:
-        """Make an account and return the header that speaks for it."""
+        """Create an account and return its Authorization header."""
         body = {"email": f"person-{uuid4().hex}@example.com", "password": PASSWORD}
         response = httpx.post(f"{self.url}/api/v1/auth/register", json=body, timeout=300)
         assert response.status_code == 201, response.text
         return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
     def memory(self) -> int:
-        """Resident bytes of the process and all below it."""
+        """Return the resident bytes of the process and all its descendants."""
         return sum(_resident(pid) for pid in [self.process.pid, *descendants(self.process.pid)])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
@@ -110,7 +110,7 @@ def aws() -> Iterator[AwsEmulator]:
         yield started
 
 
-@pytest.fixture(scope="session", params=["embedded", "aws"])
+@pytest.fixture(scope="session", params=["embedded", pytest.param("aws", marks=pytest.mark.slow)])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("service") / "data"
     aws: AwsEmulator | None = request.getfixturevalue("aws") if request.param == "aws" else None

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -24,10 +24,7 @@ from tests.corpus.filenames import FILENAMES
 from tests.pictures import jpeg, transparent_png
 
 FOLDER = ROOT.parent / "shared" / "corpus"
-# The backend does not influence which images are accepted.
-pytestmark = pytest.mark.parametrize(
-    "service", ["embedded", pytest.param("aws", marks=pytest.mark.slow)], indirect=True
-)
+IN_FOLDER = [pytest.mark.slow, pytest.mark.skipif(not FOLDER.exists(), reason="requires the folder ../shared/corpus")]
 
 MEMORY_MARGIN = 64 * 1024 * 1024
 COLOR_TOLERANCE = 60
@@ -45,8 +42,6 @@ def headers(service: Running) -> dict[str, str]:
 
 
 def cases_in_folder() -> Iterator[Case]:
-    if not FOLDER.exists():
-        return
     with (FOLDER / "manifest.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             make = (FOLDER / row["file"]).read_bytes
@@ -79,12 +74,15 @@ def forbidden_bytes(row: dict[str, str]) -> list[bytes]:
     return [word.encode() for word in words if word.isprintable()]
 
 
-def test_every_image_gets_the_expected_response(service: Running, client: httpx.Client, headers: dict[str, str]):
+@pytest.mark.parametrize("corpus", [cases, pytest.param(cases_in_folder, marks=IN_FOLDER)])
+def test_every_image_gets_the_expected_response(
+    service: Running, client: httpx.Client, headers: dict[str, str], corpus: Callable[[], Iterable[Case]]
+):
     for data in (jpeg(2000, 1500), transparent_png()) * 4:
         upload(client, headers, data)
     before = service.memory()
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(partial(failures_of, client, headers), [*cases(), *cases_in_folder()])
+        found = pool.map(partial(failures_of, client, headers), corpus())
         failures = [failure for of_one_case in found for failure in of_one_case]
     assert failures == []
     assert service.process.poll() is None
@@ -135,6 +133,7 @@ def shows(image: Image.Image, quadrants: tuple[Color, ...]) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FOLDER.exists(), reason="requires the folder ../shared/corpus")
 def test_every_multipart_body_gets_the_expected_status(service: Running, client: httpx.Client, headers: dict[str, str]):
     bodies = sorted((FOLDER / "multipart").glob("*.http"))

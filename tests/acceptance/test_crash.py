@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of many uploads: what was answered 201 is there, and nothing else is left."""
+"""`kill -9` during many uploads: every upload with a 201 response exists, and nothing else remains."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KILLED_AFTER = 60
 
 
 async def upload_until_killed(running: Running, headers: dict[str, str]) -> dict[str, bytes]:
-    """Upload until the process dies in the middle of it; return what was acknowledged."""
+    """Upload until the process is killed; return the acknowledged images."""
     kept: dict[str, bytes] = {}
     places = asyncio.Semaphore(AT_ONCE)
 
@@ -110,7 +110,7 @@ def test_acknowledged_uploads_survive_a_crash_and_leftovers_are_deleted(tmp_path
         assert images_of(running, headers).keys() == found.keys()
         owner_id = httpx.get(f"{running.url}/api/v1/auth/me", headers=headers).json()["id"]
     if backend == "aws":
-        # The emulator is shared: others may have left images without thumbnails there.
+        # The emulator is shared: other tests may have left images without thumbnails.
         assert len(keys(aws, f"images/{owner_id}/")) == 5 * len(found)
     else:
         assert again.images == len(found)

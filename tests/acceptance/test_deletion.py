@@ -1,4 +1,4 @@
-"""An image that is deleted while the store is down is gone at once, and its objects once the store is back."""
+"""An image deleted during an outage of the store is deleted immediately, and its objects after the outage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A large file, sent as a browser sends it: straight into the store, past the memory of the service."""
+"""A large file that is uploaded directly to the store, as a browser does, without using memory of the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARGIN = 32 * 1024 * 1024
 
 
 def peak(running: Running) -> int:
-    """Return the most resident bytes that the service's own process has had since its peak was last forgotten."""
+    """Return the peak of the resident bytes of the service's process since the peak was last reset."""
     lines = Path(f"/proc/{running.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 

@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 MAX_DRAINED = MAX_FILE_SIZE + 64 * MIB
 MAX_CONNECTIONS = 64
 SOCKET_BUFFERS = 32 * MIB
-"""More than what the kernel takes from a client and the service never reads."""
+"""More than the kernel buffers of what a client sends and the service never reads."""
 UPLOAD = "POST /api/v1/images/upload"
 FORM = "Content-Type: multipart/form-data; boundary=x"
 
@@ -64,7 +64,7 @@ class Connection:
         return response, response.read()
 
     def has_ended(self, *, within_seconds: float) -> bool:
-        """Whether the server closes the connection in time, and without a reset."""
+        """Return whether the server closes the connection in time and without a reset."""
         readable = select.select([self.socket], [], [], within_seconds)[0]
         return bool(readable) and self.socket.recv(1) == b""
 
@@ -99,7 +99,7 @@ def chunk(data: bytes) -> bytes:
 def test_response_arrives_while_the_body_is_sent(
     server: Running, authorization: str, line: str, headers: list[str], status: int, framing: str
 ):
-    # A form that is refused at once: its file comes without the fields that have to come before it.
+    # The form is rejected immediately, because the required fields do not precede its file.
     first = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(3 * MIB)
     rest = bytes(8 * MIB)
     length = f"Content-Length: {len(first + rest)}"
@@ -121,7 +121,7 @@ def test_response_arrives_while_the_body_is_sent(
 def test_client_that_waits_for_100_receives_only_the_final_response(server: Running):
     with connected(server) as connection:
         connection.request(UPLOAD, FORM, "Content-Length: 1000000", "Expect: 100-continue")
-        # HTTPResponse skips a 100 Continue: look at what came first.
+        # HTTPResponse skips a 100 Continue response, so the test reads the first bytes itself.
         assert connection.socket.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 401"
         connection.response()
         assert not connection.has_ended(within_seconds=0.1)

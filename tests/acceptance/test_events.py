@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.acceptance.conftest import environment_for, started, upload
 from tests.acceptance.worker_process import ASYNC, worker
@@ -43,7 +44,7 @@ def test_progress_of_a_worker_is_streamed_by_another_process(tmp_path: Path, aws
             seen = events(of_image)
             first = next(seen)
             assert json.loads(first["data"])["thumbnails"][0]["status"] == "pending"
-            # Until here nobody was at work: what follows is seen as it happens.
+            # Until here no worker was running. The following events are received as they happen.
             with worker(environment, name="worker"):
                 last = list(seen)[-1]
                 jobs = [json.loads(event["data"])["status"] for event in events(of_job)]
@@ -62,10 +63,11 @@ def test_shutdown_does_not_wait_for_event_streams(tmp_path: Path, aws: AwsEmulat
             seen = events(response)
             next(seen)
             running.process.send_signal(signal.SIGTERM)
-            assert list(seen) == []  # it ends, and not by being cut off
+            assert list(seen) == []  # the stream ends regularly
         assert running.process.wait(20) == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_metrics_of_one_process_include_all_processes(tmp_path: Path, aws: AwsEmulator):
     shared = tmp_path / "metrics"
     shared.mkdir()

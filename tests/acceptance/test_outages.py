@@ -1,4 +1,4 @@
-"""Calls to the store, the table and the queue fail, some and then all: what was answered holds, and all recovers."""
+"""Some and then all calls to the store, the table and the queue fail: no data is lost, and the service recovers."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ CLIENTS = 5
 SHAKY_SHARE = 0.3
 SHAKY_SECONDS = 5
 OUTAGE_SECONDS = 20
-"""Longer than any one call is retried."""
-ANSWER_SECONDS = 300
-"""A few calls of the table (10 s each at most) and one of the store (15 s)."""
+"""Longer than a call is retried."""
+RESPONSE_SECONDS = 300
+"""Much longer than a few calls of the table (at most 10 s each) and one of the store (15 s), for slow machines."""
 UPLOAD_SECONDS = 300
-"""Past the time that an image's objects may take (40 s), with what comes before, and clearing up after."""
+"""Much longer than storing the objects of an image may take (40 s), for slow machines."""
 
 
 @dataclass
 class Client:
-    """Does one thing after the other, and remembers what it was promised."""
+    """Sends one request after another and remembers the acknowledged results."""
 
     api: httpx.AsyncClient
     number: int
     kept: dict[str, bytes] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     uncertain: set[str] = field(default_factory=set)
-    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    responses: Counter[tuple[str, int]] = field(default_factory=Counter)
     photos: int = 0
 
     async def go_on_until(self, stop: asyncio.Event) -> None:
@@ -63,7 +63,7 @@ class Client:
             lambda: self.ask("announce", "POST", "/uploads", 201, json=announced),
             self.delete_one,
         ]
-        # Each client begins with another.
+        # Each client starts with a different request.
         for turn in itertools.count(self.number):
             if stop.is_set():
                 return
@@ -87,10 +87,10 @@ class Client:
                 self.uncertain.add(image_id)
 
     async def ask(self, what: str, method: str, path: str, status: int, **arguments: Any) -> httpx.Response | None:
-        """Return the answer, None if it is that it did not work just now."""
-        seconds = UPLOAD_SECONDS if "files" in arguments else ANSWER_SECONDS
+        """Return the response, or None if it is a 503."""
+        seconds = UPLOAD_SECONDS if "files" in arguments else RESPONSE_SECONDS
         response = await self.api.request(method, f"/api/v1/images{path}", timeout=seconds, **arguments)
-        self.answers[what, response.status_code] += 1
+        self.responses[what, response.status_code] += 1
         if response.status_code == status:
             return response
         assert response.status_code == 503, (what, response.text)
@@ -100,7 +100,7 @@ class Client:
 
 
 async def use(running: Running, headers: Mapping[str, str], proxy: FaultProxy) -> dict[str, list[Client]]:
-    """Return those who used the service while a dependency failed, by its name."""
+    """Return the clients that used the service during the failure of each dependency, by its name."""
     clients: dict[str, list[Client]] = {}
     async with httpx.AsyncClient(base_url=running.url, headers=headers) as api:
         for number, dependency in enumerate(DEPENDENCIES):
@@ -118,11 +118,11 @@ async def use(running: Running, headers: Mapping[str, str], proxy: FaultProxy) -
 
 
 def refused(clients: list[Client]) -> set[str]:
-    return {what for client in clients for what, status in client.answers if status == 503}
+    return {what for client in clients for what, status in client.responses if status == 503}
 
 
 def check(running: Running, headers: Mapping[str, str], clients: list[Client]) -> dict[str, int]:
-    """Return how many objects belong under the prefix of each image."""
+    """Return the expected number of objects under the prefix of each image."""
     images = {image["id"]: image for image in pages(running, headers, "/images")}
     kept = {image_id: photo for client in clients for image_id, photo in client.kept.items()}
     deleted, uncertain = (set().union(*(getattr(c, name) for c in clients)) for name in ("deleted", "uncertain"))
@@ -130,7 +130,7 @@ def check(running: Running, headers: Mapping[str, str], clients: list[Client]) -
     assert not deleted & images.keys()
     with httpx.Client(timeout=300) as opener:
         for image_id, image in images.items():
-            # Whoever was told to try again may find the image there all the same: then it is whole.
+            # An image may exist although its upload returned 503. Then it is complete.
             original = opener.get(image["original_url"])
             assert original.status_code == 200
             assert original.content == kept.get(image_id, original.content)

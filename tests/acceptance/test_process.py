@@ -1,4 +1,4 @@
-"""Starting, stopping and refusing, as whoever runs the service sees it."""
+"""Startup, shutdown and startup errors of the service's process."""
 
 from __future__ import annotations
 

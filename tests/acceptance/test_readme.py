@@ -45,7 +45,7 @@ def test_the_first_upload_works_as_the_readme_shows(service: Running, tmp_path: 
     with Image.open(tmp_path / "thumbnail.jpg") as thumbnail:
         assert thumbnail.size == (200, 150)
     assert hashlib.sha256(photo).hexdigest() == image["sha256"]
-    assert httpx.get(image["original_url"]).status_code == 404  # deleted by the last command
+    assert httpx.get(image["original_url"]).status_code == 404  # the last command deletes it
 
 
 def test_background_jobs_work_as_the_readme_shows(service: Running, tmp_path: Path):

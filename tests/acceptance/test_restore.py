@@ -32,7 +32,7 @@ def images(running: Running, headers: dict[str, str]) -> dict[str, dict[str, Any
 
 
 def known(view: dict[str, Any]) -> tuple[Any, ...]:
-    """What its owner knows of an image."""
+    """Return what the API returns for an image."""
     return tuple(view[name] for name in ("filename", "description", "size", "sha256", "width", "height", "source"))
 
 

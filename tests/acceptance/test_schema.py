@@ -1,4 +1,4 @@
-"""Whatever is sent, the service answers as its own OpenAPI description says it does."""
+"""The responses of the service to generated requests conform to its OpenAPI description."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.aws_emulators import free_port
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 MIN_CASES = 500
-LEFT_OUT = (
-    "deleteAccount",  # from then on the answer to everything is 401
-    "watchJob",  # a stream goes on for as long as its job
+EXCLUDED = (
+    "deleteAccount",  # afterwards every response is a 401
+    "watchJob",  # a stream lasts as long as its job
     "watchImage",
 )
 
 
 @contextmanager
 def catalog() -> Iterator[str]:
-    """The fake catalogue as a process."""
+    """Start the fake catalog as a process; yield its URL."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.fake_catalog", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
@@ -43,8 +43,8 @@ def test_schemathesis_finds_no_undocumented_response(tmp_path: Path):
     with catalog() as url, started(environment_for(tmp_path / "data", PRODUCT_CATALOG_URL=url)) as running:
         headers = running.register()
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{running.url}/openapi.json"]
-        left_out = [option for name in LEFT_OUT for option in ("--exclude-operation-id", name)]
-        options = [*left_out, "--checks", CHECKS, "--max-examples", "25", "--seed", "1", "--no-color", "--workers", "1"]
+        excluded = [option for name in EXCLUDED for option in ("--exclude-operation-id", name)]
+        options = [*excluded, "--checks", CHECKS, "--max-examples", "25", "--seed", "1", "--no-color", "--workers", "1"]
         header = ["--header", f"Authorization: {headers['Authorization']}"]
         done = subprocess.run(
             [*command, *options, *header], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False

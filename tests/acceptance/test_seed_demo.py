@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from infra.seed_demo import EMAIL, PASSWORD, PHOTOS
 from tests.acceptance.conftest import ROOT, Running, environment_for, started
@@ -31,6 +32,7 @@ def filenames(running: Running) -> list[str]:
     return sorted(image["filename"] for image in images)
 
 
+@pytest.mark.slow
 def test_seeding_twice_uploads_the_photos_once(tmp_path: Path):
     with started(environment_for(tmp_path / "data")) as running:
         first, second = seed(running.url), seed(running.url)

@@ -1,4 +1,4 @@
-"""Machines whose clocks are wrong: nothing that was acknowledged is deleted, whichever of them reconciles."""
+"""Machines with wrong clocks delete nothing that was acknowledged, whichever of them runs the reconcile command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SKEWS = (250, -250)
 
 
 async def upload_all(url: str, headers: Mapping[str, str], environment: Mapping[str, str]) -> list[httpx.Response]:
-    """Upload, and let machines with wrong clocks reconcile all the while."""
+    """Upload while machines with wrong clocks run the reconcile command."""
     places = asyncio.Semaphore(AT_ONCE)
     ended = asyncio.Event()
 

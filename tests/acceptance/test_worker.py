@@ -1,4 +1,4 @@
-"""Jobs outlive their workers: whatever is killed or stopped in the middle, each is done in the end, and once."""
+"""Every job completes exactly once, even if workers are killed or stopped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UPLOADS = 300
 AT_ONCE = 16
 KILLS = 4
 LIVES_SECONDS = 3
-# Its header is in order, and its pixels are not there.
+# The header is valid, but the pixels are missing.
 CUT_SHORT = jpeg(1200, 900)[:-20_000]
 
 
@@ -43,7 +43,7 @@ def photos(count: int) -> list[bytes]:
 
 
 async def upload_all(running: Running, headers: Mapping[str, str], photos: list[bytes]) -> dict[str, bytes]:
-    """Return what was accepted; a service that is killed meanwhile accepts no more."""
+    """Return the accepted images. A service that is killed in the meantime accepts no more."""
     async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=300) as connections:
         uploader = Uploader(connections, asyncio.Semaphore(AT_ONCE))
         ids = await asyncio.gather(*map(uploader.post, photos), return_exceptions=True)
@@ -70,7 +70,7 @@ def kill(working: Worker) -> None:
 
 
 async def check_images(running: Running, headers: Mapping[str, str], expected: Mapping[str, bytes]) -> None:
-    """Each is listed once, and all that its record names is there and opens."""
+    """Check that each image is listed once, and that all its objects exist and can be decoded."""
     images = await asyncio.to_thread(pages, running, headers, "/images")
     assert Counter(image["id"] for image in images) == Counter(list(expected))
     places = asyncio.Semaphore(AT_ONCE)
@@ -141,7 +141,7 @@ def wait_for_dead_letters(aws: AwsEmulator) -> list[str]:
 
 @pytest.mark.slow
 def test_stopped_worker_leaves_its_jobs_to_the_next_worker(tmp_path: Path, aws: AwsEmulator):
-    # With a queue of its own: other workers that were killed may have left messages hidden in the one they shared.
+    # The test has its own queue, because workers that were killed may have left invisible messages in the shared one.
     aws = dataclasses.replace(aws, queue=aws.make_queue())
     environment = environment_for(tmp_path / "data", aws, SQS_QUEUE_NAME=aws.queue)
     with started(environment) as running:
@@ -184,7 +184,7 @@ def test_killed_service_completes_its_jobs_after_a_restart(tmp_path: Path):
         assert {"queued", "running"} <= {job["status"] for job in unfinished(running, headers)}
         wait_until_done(running, headers)
         images = {image["id"]: image for image in pages(running, headers, "/images")}
-        # What was written when the answer was lost is there as well, and whole.
+        # Images whose response was lost may also exist. They are complete.
         assert accepted.keys() <= images.keys()
         assert {t["status"] for image in images.values() for t in image["thumbnails"]} == {"ready"}
         with httpx.Client() as opener:

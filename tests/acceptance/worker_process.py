@@ -1,4 +1,4 @@
-"""What the tests of the background share: workers as processes, uploads that do not wait, and how it all ended."""
+"""Helpers for tests of background jobs: worker processes, asynchronous uploads and waiting for jobs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def worker(
 
 @dataclass
 class Uploader:
-    """Posts to one service as one person, a bounded number at once."""
+    """Uploads to one service as one user, with a limited number of concurrent requests."""
 
     client: httpx.AsyncClient
     places: asyncio.Semaphore
@@ -103,7 +103,7 @@ def unfinished(running: Running, headers: Mapping[str, str]) -> list[dict[str, A
 
 
 def wait_until_done(running: Running, headers: Mapping[str, str], *, seconds: float = 300) -> list[dict[str, Any]]:
-    """Return all jobs once none of them is under way."""
+    """Wait until no job is unfinished; return all jobs."""
     deadline = time.monotonic() + seconds
     while left := unfinished(running, headers):
         assert time.monotonic() < deadline, left
@@ -121,7 +121,7 @@ def keys(aws: AwsEmulator, prefix: str) -> list[str]:
 
 
 def hidden(aws: AwsEmulator) -> int:
-    """How many messages somebody has received, and neither acknowledged nor handed back."""
+    """Return the number of invisible messages, which were received and neither acknowledged nor released."""
     sqs = client(aws, "sqs")
     name = "ApproximateNumberOfMessagesNotVisible"
     url = sqs.get_queue_url(QueueName=aws.queue)["QueueUrl"]
@@ -129,7 +129,7 @@ def hidden(aws: AwsEmulator) -> int:
 
 
 def dead_letters(aws: AwsEmulator) -> list[str]:
-    """Take the messages out of the dead-letter queue; return the ids of the jobs they are about."""
+    """Remove the messages from the dead-letter queue; return the ids of their jobs."""
     sqs = client(aws, "sqs")
     url = sqs.get_queue_url(QueueName=f"{aws.queue}-dead")["QueueUrl"]
     found: list[str] = []

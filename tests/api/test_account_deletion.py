@@ -1,4 +1,4 @@
-"""Taking everything along, and leaving: the export, and the end of an account."""
+"""Exports and account deletion."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ async def test_sign_in_during_account_deletion_returns_no_tokens(tmp_path: Path,
         person, services = await service.person(), service.services
 
         async def hold(_: Job) -> None:
-            """As where no worker is there to begin: the account stays for a while."""
+            """Pause as if no worker were running: the account exists a while longer."""
 
         monkeypatch.setattr(services.jobs, "send", hold)
         assert (await person.request("DELETE", "/auth/me")).status_code == 202
         form = {"username": person.email, "password": PASSWORD}
         signed_in = await service.client.post("/api/v1/auth/token", data=form)
         assert (signed_in.status_code, signed_in.json()["code"]) == (401, "credentials_invalid")
-        # Whoever signed in at the very moment has a session all the same.
+        # A user who signs in at the same moment has a session nevertheless.
         tokens = await services.accounts.sign_in(email=person.email, password=PASSWORD, client="203.0.113.9")
         body = {"refresh_token": tokens.refresh_token}
         refreshed = await service.client.post("/api/v1/auth/refresh", json=body)
@@ -135,7 +135,7 @@ async def test_tokens_of_a_closed_account_are_rejected(both: Service):
 
 
 async def leave(service: Service, user_id: str) -> None:
-    """Wait for the job that removes the user, and whose own record is all that is left; nobody can ask for it."""
+    """Wait for the job that removes the user. Only its record remains, and no user can request it."""
     table = service.services.jobs._table
     for _ in range(400):
         jobs = await table.page_jobs(user_id, before=None, limit=10)

@@ -1,4 +1,4 @@
-"""Thumbnails made after the answer: `Prefer: respond-async`, watching, failing, and trying again."""
+"""Thumbnails that are rendered after the response: `Prefer: respond-async`, event streams, failures and retries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.pictures import jpeg
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ASYNC = {"Prefer": "respond-async"}
-# Its header is in order, and its pixels are not there.
+# The header is valid, but the pixels are missing.
 CUT_SHORT = jpeg(2000, 1500)[:-20_000]
 
 
@@ -119,7 +119,7 @@ async def test_thumbnails_that_stay_pending_can_be_requested(tmp_path: Path, mon
         person = await service.person()
         jobs = service.services.jobs._table
         with monkeypatch.context() as patch:
-            patch.setattr(jobs, "claim_job", lambda *_, **__: asyncio.sleep(0))  # as if it were gone
+            patch.setattr(jobs, "claim_job", lambda *_, **__: asyncio.sleep(0))  # as if the worker had been killed
             accepted = (await upload(person, jpeg())).json()
             await asyncio.sleep(0.2)
         assert (await person.request("POST", f"/images/{accepted['id']}/thumbnails")).status_code == 202
@@ -229,8 +229,8 @@ async def test_number_of_concurrent_event_streams_is_limited(
     user_id = person.tokens["user"]["id"]
     with watchers.slot(user_id), watchers.slot(user_id):
         assert (await person.get(f"/images/{image['id']}/events")).json()["code"] == "overloaded"
-    for _ in range(5):  # each gives its place back
+    for _ in range(5):  # each stream releases its slot
         assert (await person.get(f"/images/{image['id']}/events")).status_code == 200
     monkeypatch.setattr(events, "_MAX_WATCHERS", 1)
-    with watchers.slot("somebody else"):
+    with watchers.slot("another user"):
         assert (await person.get(f"/images/{image['id']}/events")).json()["code"] == "overloaded"

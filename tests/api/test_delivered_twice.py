@@ -1,4 +1,4 @@
-"""Each message is delivered twice at once, and again once it was acknowledged: what comes of it is the same."""
+"""Each message is delivered twice concurrently, and again after it was acknowledged. The result must be the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.pictures import jpeg
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _LONGEST_HIDDEN_SECONDS = 1
-"""Earlier than was asked for, as a queue may: at least once says nothing of when."""
+"""Shorter than requested, because a queue that delivers at least once does not guarantee when."""
 
 
 class Twice:
@@ -75,7 +75,7 @@ class Twice:
         await self._real.check()
 
     async def wait_until_acknowledged(self, job_ids: list[str]) -> None:
-        """Wait until each was delivered after its end as well, and nothing is left."""
+        """Wait until each message was also delivered after its job ended, and the queue is empty."""
         for _ in range(600):
             is_left = self._under_way or self._hidden or await self.depth()
             if not is_left and all(self.deliveries[job_id] >= 4 for job_id in job_ids):
@@ -128,7 +128,7 @@ async def upload(person: Person, data: bytes) -> str:
 
 
 async def ended(person: Person) -> list[dict[str, Any]]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while True:
             jobs: list[dict[str, Any]] = (await person.get("/jobs")).json()["items"]
             if all(job["finished_at"] for job in jobs):

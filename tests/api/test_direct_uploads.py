@@ -106,7 +106,7 @@ async def test_completing_an_upload_twice_returns_the_same_image(both: Service):
     await send(both, opened)
     first = (await complete(person, opened)).json()
     assert (await complete(person, opened)).json()["id"] == first["id"]
-    # The form is still good: sent once more, it changes nothing of what was checked.
+    # The form is still valid. Sending it again does not change the validated file.
     await send(both, opened, jpeg(400, 300, seed=5)[: len(PHOTO)].ljust(len(PHOTO), b"\0"))
     assert (await complete(person, opened)).json()["id"] == first["id"]
     assert (await both.fetch(first["original_url"])).content == PHOTO
@@ -187,7 +187,7 @@ async def test_content_decides_the_type_of_a_direct_upload(service: Service, per
 
 
 async def test_file_that_differs_from_the_announcement_is_rejected(service: Service, person: Person):
-    """As an emulator or a bucket would that does not enforce what the form was signed for."""
+    """The store behaves like an emulator or a bucket that does not enforce the policy of the form."""
     store = service.services.uploads._store
     other = jpeg(400, 300, seed=9)
     opened = await announce(person)
@@ -279,7 +279,7 @@ async def test_retry_with_the_same_idempotency_key_returns_the_same_image(both: 
     assert again.json()["id"] == first.json()["id"]
     other = await upload(jpeg(100, 100))
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-    # Somebody else's key of the same name is another key.
+    # The same key of another user is a different key.
     stranger = await both.person()
     assert (await upload(PHOTO, who=stranger)).json()["id"] != first.json()["id"]
     assert len((await person.get("/images")).json()["items"]) == 1

@@ -1,4 +1,4 @@
-"""Store and table failing in the middle: 503, nothing half done, and well again without a restart."""
+"""Failures of the store and the table during a request: 503, no partial changes, and no restart is required."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_failed_upload_leaves_nothing_and_the_next_succeeds(
     assert int(response.headers["retry-after"]) > 0
     left = await stored_keys(both, person.tokens["user"]["id"])
     if (on, after) == ("add", False):
-        # It cannot be told whether the record is still to come: nobody can see what is left, and it is found later.
+        # The record may still be added. The remaining objects are not visible, and a reconcile run finds them later.
         ports = both.container.reconciler._ports
         for shift in (timedelta(), GRACE + timedelta(minutes=1)):
             shifted = Reconciler(
@@ -64,10 +64,10 @@ async def test_failed_upload_leaves_nothing_and_the_next_succeeds(
 async def test_objects_are_kept_if_the_record_may_have_been_written(service: Service, monkeypatch: pytest.MonkeyPatch):
     person = await service.person()
     uploads: Any = service.services.uploads
-    lost_answer = Failing(uploads._images, on="add", times=1, after=True)
-    monkeypatch.setattr(uploads, "_images", Failing(lost_answer, on="remove"))
+    lost_response = Failing(uploads._images, on="add", times=1, after=True)
+    monkeypatch.setattr(uploads, "_images", Failing(lost_response, on="remove"))
     assert (await person.upload()).status_code == 503
-    # The record was written: had its objects been deleted, it would show what is not there.
+    # The record was written. Without its objects, it would refer to missing files.
     (item,) = (await person.get("/images")).json()["items"]
     assert (await service.fetch(item["original_url"])).status_code == 200
 
@@ -109,7 +109,7 @@ async def test_image_is_deleted_even_if_its_objects_cannot_be_deleted(
 
 
 def later(deletions: Any) -> ObjectDeletion:
-    """Return the same, when the time that a request has for deleting the objects itself is over."""
+    """Return the same deletions at a time when the request no longer deletes the objects itself."""
     return ObjectDeletion(
         store=deletions._store,
         tombstones=deletions._tombstones,

@@ -1,4 +1,4 @@
-"""Product images by EAN and the jobs that fetch them, against the fake catalogue; on each backend."""
+"""Product images by EAN and the jobs that fetch them from the fake catalog, on each backend."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def service(
     else:
         settings = aws_settings(folder, request.getfixturevalue("aws"), **changes)
     with pytest.MonkeyPatch.context() as patch:
-        # So many products as are asked for here would take minutes.
+        # With the real limit, the requests of these tests would take minutes.
         patch.setattr(catalog_limiter, "_LIMIT", RateLimit("catalog", limit=1000, window_seconds=60))
         async with running(settings, with_worker=True) as opened:
             yield opened

@@ -47,7 +47,7 @@ async def test_the_description_is_valid_for_the_version_that_it_declares(service
 
 
 async def test_the_operation_ids_are_stable(service: Service):
-    """Generated clients name their functions after them."""
+    """Generated clients name their functions after the operation ids."""
     assert {o["operationId"] for o in operations(service)} == PUBLIC | PRIVATE | ADMIN
 
 

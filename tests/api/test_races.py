@@ -1,4 +1,4 @@
-"""What somebody else does between two steps of a request or a job: nothing is left of what should not be there."""
+"""Concurrent changes between two steps of a request or a job must leave no unwanted data."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def user_id(person: Person) -> str:
 
 
 async def wait_until_gone(service: Service, owner_id: str) -> None:
-    """Without a token nobody can ask for the job that removes its owner."""
+    """Find the job that removes its owner, which cannot be requested without a token."""
     for _ in range(400):
         jobs = await service.services.jobs._table.page_jobs(owner_id, before=None, limit=2)
         if [(job.kind, job.status) for job in jobs] == [("delete_account", "completed")]:
@@ -116,7 +116,7 @@ async def test_export_during_account_deletion_leaves_nothing(tmp_path: Path):
 
         services.exports._store = Meanwhile(services.exports._store, on="put_file", do=leave)
         assert (await person.post("/auth/me/export")).status_code == 202
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             await has_left.wait()
     assert files(tmp_path) == []
 
@@ -139,10 +139,10 @@ async def test_interrupted_export_does_not_count_as_an_attempt(tmp_path: Path, m
             patched.setattr(exports, "_add", add_slowly)
             patched.setattr(background, "_STOP_SECONDS", 0)
             assert (await person.post("/auth/me/export")).status_code == 202
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(300):
                 await is_writing.wait()
             await service.container.worker._finish()
-        # Handed back, it was begun anew at once, with an attempt that counts.
+        # The job was released and started again immediately, and that attempt counts.
         (job,) = await wait_for_jobs(service, person)
         assert (job["status"], job["attempts"]) == ("completed", 1)
 

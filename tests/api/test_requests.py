@@ -1,4 +1,4 @@
-"""What holds for every request: the error shape, ids, headers, logs, health."""
+"""Properties of every request: the shape of errors, ids, headers, logs and health checks."""
 
 from __future__ import annotations
 

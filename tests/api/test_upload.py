@@ -83,13 +83,15 @@ async def test_url_is_identical_in_repeated_responses(both: Service):
     person = await both.person()
     first = (await person.upload()).json()
     again = (await person.get(f"/images/{first['id']}")).json()
-    if again["urls_expire_at"] == first["urls_expire_at"]:  # the same signing window, as nearly always
+    if (
+        again["urls_expire_at"] == first["urls_expire_at"]
+    ):  # both responses were signed in the same window, which is nearly always true
         assert again == first
 
 
 async def test_file_larger_than_eight_mebibytes_is_stored_completely(both: Service):
     person = await both.person()
-    # Noise behind the end of a JPEG belongs to no picture, and has to be kept all the same.
+    # Bytes after the end of a JPEG do not belong to the picture, but the original must contain them.
     photo = jpeg(400, 300) + hashlib.shake_256(b"noise").digest(9 * 1024 * 1024)
     view = (await person.upload(photo)).json()
     assert hashlib.sha256((await both.fetch(view["original_url"])).content).hexdigest() == view["sha256"]
@@ -97,14 +99,14 @@ async def test_file_larger_than_eight_mebibytes_is_stored_completely(both: Servi
 
 
 async def body(*chunks: bytes, repeat: int = 1) -> AsyncIterator[bytes]:
-    """Yield the chunks, and the last of them `repeat` times."""
+    """Yield the chunks; the last one is repeated `repeat` times."""
     for chunk in [*chunks[:-1], *[chunks[-1]] * repeat]:
         yield chunk
 
 
 @pytest.fixture
 def bytes_read(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
-    """What the one request of a test read of its body, without what was discarded after the response."""
+    """Return how many bytes of the body the test's only request read, without those discarded after the response."""
     caplog.set_level(logging.INFO)
 
     def read() -> int:
@@ -336,7 +338,7 @@ async def test_byte_quota_is_exact(tmp_path: Path):
 
 
 async def test_full_render_queue_returns_an_error_immediately(tmp_path: Path):
-    # One at work and 64 that wait for it are all that fit.
+    # The queue is full with one running and 64 waiting images.
     async with running(embedded_settings(tmp_path, render_processes=1)) as service:
         await fill_the_render_queue(service)
 

@@ -1,4 +1,4 @@
-"""What the contract tests share: one AWS emulator, started once."""
+"""The AWS emulator of the contract tests, which is started once."""
 
 from __future__ import annotations
 

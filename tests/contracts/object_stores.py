@@ -1,4 +1,4 @@
-"""The object stores under test, each with what tests need besides: a clock to turn, how to follow URLs and forms."""
+"""The object stores under test, each with an adjustable clock and functions that use its URLs and forms."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _numbers = itertools.count()
 
 
 class Clock:
-    """What the store takes for now; whoever follows a URL goes by the real time."""
+    """The clock of the store. Signed URLs are verified with the real time."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -47,13 +47,13 @@ class Subject:
     store: ObjectStore
     clock: Clock
     prefix: str
-    """Before every key of one test."""
+    """The prefix of all keys of one test."""
     fetch: Callable[[str], Awaitable[bytes]]
-    """Returns what is behind a URL; raises AppError or httpx.HTTPStatusError if that is refused."""
+    """Return the object of a URL. Raises AppError or httpx.HTTPStatusError if the URL is rejected."""
     post: Callable[[PresignedPost, bytes], Awaitable[None]]
-    """Sends a file with a form; raises AppError or httpx.HTTPStatusError if that is refused."""
+    """Send a file with a form. Raises AppError or httpx.HTTPStatusError if the form is rejected."""
     send: Callable[[str, bytes], Awaitable[None]]
-    """Sends the body of a PUT; raises AppError or httpx.HTTPStatusError if that is refused."""
+    """Send the body of a PUT. Raises AppError or httpx.HTTPStatusError if it is rejected."""
     checks_signatures: bool
     checks_content: bool
     checks_content_of_forms: bool
@@ -162,8 +162,8 @@ async def s3_subject(aws: AwsEmulator, connection: AwsClient) -> AsyncIterator[S
             fetch,
             post,
             send,
-            # moto takes any signature, policy and checksum. MiniStack looks at them, started with MINISTACK_AUTH=1,
-            # but for the checksum in a form.
+            # Moto accepts any signature, policy and checksum. MiniStack verifies them with MINISTACK_AUTH=1,
+            # except the checksum in a form.
             checks_signatures=aws.name == "ministack",
             checks_content=aws.name == "ministack",
             checks_content_of_forms=False,

@@ -28,7 +28,7 @@ PENDING = Thumbnail(800, ThumbnailStatus.PENDING)
 async def open_table(
     aws: AwsEmulator, *, url: str | None = None, name: str | None = None
 ) -> AsyncIterator[DynamoDBTable]:
-    """Open the emulator's table, through `url` if it is given."""
+    """Open the emulator's table, at `url` if it is given."""
     async with open_aws_client(aws.service("dynamodb", url=url), make_config()) as opened:
         yield DynamoDBTable(opened.client, name=name or aws.table)
 

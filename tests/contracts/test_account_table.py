@@ -1,4 +1,4 @@
-"""What every AccountTable does: see app.ports."""
+"""The contract of every AccountTable: see app.ports."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ async def test_a_refused_rotation_changes_nothing(accounts: AccountTable) -> Non
     session = make_session(new_id(), expires_at=NOON + DAY)
     await accounts.add_session(session)
     assert not await rotate(accounts, session, old_hash="guessed")
-    # Neither the hash nor the end of the session.
+    # Neither the hash nor the end of the session has changed.
     assert not await rotate(accounts, session, now=NOON + DAY)
 
 

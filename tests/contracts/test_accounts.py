@@ -1,4 +1,4 @@
-"""What every implementation of Accounts does: local, Firebase, and Firebase on its emulator where that runs."""
+"""The contract of every implementation of Accounts: local, Firebase, and Firebase on its emulator if it is running."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def accounts(
 
 @pytest.fixture
 def email() -> str:
-    """An address of its own for each test: the emulator keeps its accounts."""
+    """Return a new address for each test, because the emulator stores its accounts."""
     return f"anna-{uuid4().hex}@example.com"
 
 

@@ -1,4 +1,4 @@
-"""Writes under a claim, on every table: they are made while the claim is held, and not after."""
+"""Writes under a claim, on every table: they succeed only while the claim is held."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_adding_a_record_completes_its_request(tables: Tables, owner: str,
     await add(tables, owner, record.claim)
     assert await exists(tables, owner, record.result_id)
     assert await tables.once.find(owner, record.key) == replace(record, done=True)
-    # The response may have been lost: the same again changes nothing and is no error.
+    # The response may have been lost: repeating the write changes nothing and is not an error.
     await add(tables, owner, record.claim)
     assert not await tables.once.take_over(make_record(owner), seen=record)
 

@@ -1,4 +1,4 @@
-"""Two processes with clocks ten minutes off that do the same at once: whatever it costs, there is one result."""
+"""Two processes whose clocks differ by ten minutes do the same work concurrently: there must be one result."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def skewed(skew: timedelta) -> Clock:
 
 
 class Fetching:
-    """Makes one image for a job, as ProductImages does, and takes a while for it."""
+    """Creates one image for a job slowly, as ProductImages does."""
 
     def __init__(self, images: ImageTable) -> None:
         self._images = images
@@ -110,7 +110,7 @@ async def test_two_workers_with_wrong_clocks_create_one_image_per_job(tables: Ta
     contended = 0
     for _ in range(ROUNDS):
         owner = f"owner-{new_id()}"
-        # Due to both: to the one that is early each lease of the other has run out long ago.
+        # The job is due for both: for the process whose clock is fast, each lease of the other has expired.
         due = datetime.now(UTC) - timedelta(hours=1)
         job = Job(new_id(), owner, "fetch", due, due, due)
         await tables.jobs.add_job(job)
@@ -160,6 +160,6 @@ async def test_two_processes_with_wrong_clocks_create_one_image_per_key(
         assert {getattr(each, "id", each) for each in made} == {image.id}
         assert made
         lost += len(results) - len(made)
-        # Whoever was told to come again gets the same image.
+        # A caller that has to retry receives the same image.
         assert (await request(processes[0], owner)).id == image.id
     assert lost > ROUNDS / 10

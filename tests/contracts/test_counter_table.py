@@ -1,4 +1,4 @@
-"""What every CounterTable does: see app.ports.tables."""
+"""The contract of every CounterTable: see app.ports.tables."""
 
 from __future__ import annotations
 

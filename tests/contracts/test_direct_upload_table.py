@@ -1,4 +1,4 @@
-"""What every DirectUploadTable does: see app.ports."""
+"""The contract of every DirectUploadTable: see app.ports."""
 
 from __future__ import annotations
 

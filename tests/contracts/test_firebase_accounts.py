@@ -1,4 +1,4 @@
-"""What FirebaseAccounts does beyond the port: which ID tokens it takes, and what it makes of Google's answers."""
+"""What FirebaseAccounts does beyond the port: the verification of ID tokens and the handling of Google's responses."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIdentityToolkit]:
 
 @pytest.fixture
 async def client(fake: FakeIdentityToolkit) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=ToFake(fake), timeout=2) as opened:
+    async with httpx.AsyncClient(transport=ToFake(fake), timeout=60) as opened:
         yield opened
 
 
@@ -73,7 +73,7 @@ async def accounts(client: httpx.AsyncClient) -> AsyncIterator[FirebaseAccounts]
 
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tokens that were checked, not remembered."""
+    """The tokens that were verified, without cached ones."""
     seen: list[str] = []
     verify = _token_gen.TokenVerifier.verify_id_token
 
@@ -115,7 +115,7 @@ def unsigned(fake: FakeIdentityToolkit) -> str:
 
 
 def signed_with_the_public_key(fake: FakeIdentityToolkit) -> str:
-    # By hand, for PyJWT refuses to: the certificate's key, known to all, as the secret of an HMAC.
+    # PyJWT refuses to create this token: it is signed by HMAC with the public key of the certificate as its secret.
     header, payload = (
         base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")
         for part in (

@@ -1,4 +1,4 @@
-"""What every IdempotencyTable does: see app.ports."""
+"""The contract of every IdempotencyTable: see app.ports."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def make_record(owner_id: str, **changes: object) -> IdempotencyRecord:
 
 
 async def what_is_there(once: IdempotencyTable, owner_id: str, key: str = "8e03978e-40d5") -> IdempotencyRecord:
-    """Of a record that has to be there: asking changes nothing then."""
+    """Return an existing record. Beginning again does not change it."""
     there = await once.begin(make_record(owner_id, key=key), now=NOON)
     assert there
     return there
@@ -271,7 +271,7 @@ async def table(aws: AwsEmulator) -> AsyncIterator[DynamoDBTable]:
 
 
 def lose_answer(table: DynamoDBTable, operation: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Carry the next such request out, but answer it with an error after which nobody can know; return the requests."""
+    """Execute the next such request, but return an error that leaves its outcome unknown; return the requests."""
     original = getattr(table._client, operation)
     requests: list[dict[str, Any]] = []
 

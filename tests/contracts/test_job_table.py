@@ -1,4 +1,4 @@
-"""What every JobTable does: see app.ports."""
+"""The contract of every JobTable: see app.ports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
 LONG_AGO = datetime(1999, 12, 31, 23, 59, tzinfo=NOON.tzinfo)
-"""Before all that other tests have due."""
+"""Before the due times of the jobs of all other tests."""
 
 FULL: dict[str, Any] = {
     "kind": "render",
@@ -35,7 +35,7 @@ FULL: dict[str, Any] = {
     "claim": "first",
     "attempts": 3,
     "progress": 55,
-    "error": JobError("image_rejected", "The catalogue's image is damaged. 🏖"),
+    "error": JobError("image_rejected", "The catalog's image is damaged. 🏖"),
     "ean": "4006381333931",
     "description": "ü" * 2000,
     "image_id": "0199aaaa-0000-7000-8000-000000000000",
@@ -50,7 +50,7 @@ async def jobs(request: pytest.FixtureRequest, tmp_path: Path, owner: str) -> As
     else:
         async with open_table(request.getfixturevalue("aws")) as table:
             yield DynamoDBJobTable(table)
-            # What is due is seen by all tests.
+            # Due jobs are visible to all tests.
             await DynamoDBOwnerTable(table).delete_owner_data(owner, except_job_id="", deleted_at=NOON)
 
 
@@ -356,7 +356,7 @@ async def table(aws: AwsEmulator, owner: str) -> AsyncIterator[DynamoDBTable]:
 
 
 def lose_answer(table: DynamoDBTable, operation: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Carry the next such request out, but answer it with an error after which nobody can know; return the requests."""
+    """Execute the next such request, but return an error that leaves its outcome unknown; return the requests."""
     original = getattr(table._client, operation)
     requests: list[dict[str, Any]] = []
 

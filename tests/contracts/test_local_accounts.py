@@ -1,4 +1,4 @@
-"""What LocalAccounts does beyond the port: its tokens, its sessions, its throttling."""
+"""What LocalAccounts does beyond the port: tokens, sessions and rate limits."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ async def test_token_of_the_service_is_accepted(accounts: LocalAccounts) -> None
     assert (await accounts.authenticate(signed())).email == EMAIL
 
 
-# Made when the test runs: they live for a minute only.
+# The tokens are created when the test runs, because they expire after a minute.
 FORGED: dict[str, Callable[[], str]] = {
     "another algorithm": lambda: hmac_signed(derive_key(SECRET, "access-token") * 2, algorithm="HS512"),
     "no algorithm": lambda: jwt.encode(claims(), "", algorithm="none"),

@@ -1,4 +1,4 @@
-"""What every object store promises, tried on a folder of this machine and on a bucket."""
+"""The contract of every object store, tested with a folder on disk and with a bucket."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_modification_time_uses_the_clock_of_the_store(subject: Subject) -
     await subject.put("a.jpg")
     after = await subject.store.now()
     (found,) = await subject.walk()
-    # S3 tells both in whole seconds.
+    # S3 returns both in whole seconds.
     second = timedelta(seconds=1)
     assert before - second <= found.modified_at <= after + second
     assert after - before < timedelta(minutes=5)

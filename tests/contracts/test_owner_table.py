@@ -1,4 +1,4 @@
-"""What every OwnerTable does, and ImageTable with it: see app.ports."""
+"""The contract of every OwnerTable together with its ImageTable: see app.ports."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ async def test_concurrent_addition_and_closing_leave_a_consistent_state(
     added = [make_image(owner) for _ in range(20)]
     adding = [asyncio.create_task(images.add(image, quota=Quota(images=100))) for image in added]
     await owners.block_writes(owner, until=NOON + DAY)
-    # Whatever is begun from here on is refused, whatever was begun before may be.
+    # Every addition that starts from here on is rejected. Earlier ones may be.
     with pytest.raises(OwnerClosed):
         await images.add(make_image(owner), quota=Quota())
     results = await asyncio.gather(*adding, return_exceptions=True)

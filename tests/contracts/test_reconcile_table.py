@@ -1,4 +1,4 @@
-"""What every ReconcileTable does: see app.ports."""
+"""The contract of every ReconcileTable: see app.ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store in S3 promises beyond the port: its headers, no parts left behind, and an end to every wait."""
+"""What the S3 store guarantees beyond the port: headers, no incomplete multipart uploads, and time limits."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class NoSigner:
 
 @asynccontextmanager
 async def server(answer: bytes | None) -> AsyncIterator[str]:
-    """Answer every request with `answer`, or take it and never answer."""
+    """Respond to every request with `answer`, or never."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -246,7 +246,7 @@ async def test_failing_store_raises_dependency_unavailable() -> None:
         "nonsense": b"nonsense",
     }
 
-    # At once, because most of the time goes by between one attempt and the next.
+    # The calls are concurrent, because most of the time passes between the attempts.
     async def use_all(answer: bytes) -> list[str]:
         async with server(answer) as url:
             return await outcomes_at(url)
@@ -280,7 +280,7 @@ async def test_delete_that_s3_did_not_perform_raises_an_error() -> None:
 
 @asynccontextmanager
 async def serving(respond: Callable[[int, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
-    """Have every request answered by `respond`, which is told how many came before it."""
+    """Respond to every request with `respond`, which receives the number of earlier requests."""
     numbers = count()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -413,7 +413,7 @@ async def test_canceled_fetch_has_stopped_writing_when_the_caller_continues(monk
 
     def write_late(*args: Any) -> int:
         writing.set()
-        may_go_on.wait(30)
+        may_go_on.wait(300)
         return write(*args)
 
     async def respond(_number: int, writer: asyncio.StreamWriter) -> None:

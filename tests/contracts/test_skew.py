@@ -1,4 +1,4 @@
-"""A machine whose clock is ten minutes off: everything that others judge by a clock comes out as if it were right."""
+"""A machine whose clock is wrong by ten minutes: all times that other machines compare are nevertheless correct."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.aws_emulators import AwsEmulator
 SKEWS = [timedelta(minutes=10), -timedelta(minutes=10)]
 TTL, WINDOW = timedelta(hours=1), timedelta(minutes=15)
 SECONDS = timedelta(seconds=30)
-"""More than a call may take, and far less than the skew."""
+"""Longer than a call may take, and much shorter than the skew."""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ class Backends:
 async def backends(
     request: pytest.FixtureRequest, true_time: Clock, aws: AwsEmulator, tmp_path: Path
 ) -> AsyncIterator[Backends]:
-    """What is opened on a machine whose clock is wrong; its own requests are signed with the wrong time too."""
+    """Open the adapters on a machine whose clock is wrong. Their requests are signed with the wrong time, too."""
     if aws.name == "ministack":
         pytest.skip("like AWS it refuses requests that are signed ten minutes off")
     settings = Settings(
@@ -134,7 +134,7 @@ async def test_new_job_is_due_immediately_and_a_claimed_job_after_its_lease(back
 
 
 def wait_for_the_second_to_pass(clock: Clock, moment: datetime) -> None:
-    """A server tells its time in whole seconds."""
+    """Wait until the next whole second, because a server returns its time in whole seconds."""
     deadline = time.monotonic() + 10
     while clock() < moment:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""What SQLite alone promises: durability, migrations, cheap pages, and what happens when the file cannot be used."""
+"""What the SQLite database guarantees: durability, migrations, efficient pages, and errors for unusable files."""
 
 from __future__ import annotations
 
@@ -331,7 +331,7 @@ async def test_started_write_is_finished_after_its_caller_is_canceled(path: Path
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('ada', 1, 1)")
             started.set()
-            release.wait(10)
+            release.wait(300)
             connection.execute("INSERT INTO usage (owner_id, images, bytes) VALUES ('bob', 1, 1)")
 
         write = asyncio.create_task(database.write(work))
@@ -361,7 +361,7 @@ async def test_expired_rows_do_not_accumulate(path: Path) -> None:
 
 
 def hold_writer(database: SqliteDatabase) -> threading.Event:
-    """Keep the writer busy until the event is set, so that what is written meanwhile waits together."""
+    """Keep the writer busy until the event is set, so that writes in the meantime are grouped."""
     release = threading.Event()
     database._writer_thread.submit(release.wait, 10)
     return release

@@ -1,4 +1,4 @@
-"""What every StoreIdTable does: see app.ports.consistency_tables."""
+"""The contract of every StoreIdTable: see app.ports.consistency_tables."""
 
 from __future__ import annotations
 

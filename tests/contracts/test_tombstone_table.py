@@ -1,4 +1,4 @@
-"""What every TombstoneTable does, and ImageTable with it: see app.ports."""
+"""The contract of every TombstoneTable together with its ImageTable: see app.ports."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ async def sdk_id_token(emulator: Emulator, *, email: str, password: str) -> str:
     process = await asyncio.create_subprocess_exec(
         "node", SCRIPT, emulator.host, emulator.project_id, email, password, stdout=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         output, _ = await process.communicate()
     assert process.returncode == 0
     return output.decode()

@@ -51,6 +51,7 @@ def run(*command: str | Path, folder: Path = FOLDER, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_openapi_python_client(service: Running, photo: Path, tmp_path: Path):
     generator = Path(sys.executable).with_name("openapi-python-client")
     output = run(
@@ -62,6 +63,7 @@ def test_openapi_python_client(service: Running, photo: Path, tmp_path: Path):
 
 
 @needs_node
+@pytest.mark.slow
 def test_typescript_clients(service: Running, photo: Path):
     shutil.rmtree(GENERATED, ignore_errors=True)
     description = f"{service.url}/openapi.json"

@@ -48,7 +48,7 @@ print(httpx.get(os.environ["AWS_EMULATOR_URL"], timeout=600).status_code)
 raise SystemExit(7)
 """
 
-pytestmark = pytest.mark.timeout(SECONDS)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS)]
 
 
 def launch(*arguments: str, command: str = COMMAND, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ async def test_a_cancellation_is_raised_only_after_the_thread_has_finished():
 
     def write() -> None:
         started.set()
-        may_finish.wait(60)
+        may_finish.wait(300)
         finished.set()
 
     task = asyncio.create_task(run_blocking_io(write))

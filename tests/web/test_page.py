@@ -86,7 +86,7 @@ async def test_files_are_compressed(service: Service):
     assert int(packed.headers.get("content-length", 0)) < len(packed.content)
 
 
-async def test_the_page_is_told_the_limits(service: Service):
+async def test_page_contains_the_limits(service: Service):
     config = (await service.client.get("/web/config.json")).json()
     assert config["max_file_size"] == 5_000_000
     assert "heic" in config["extensions"]
@@ -94,6 +94,6 @@ async def test_the_page_is_told_the_limits(service: Service):
 
 
 @pytest.mark.parametrize("path", ["/web/nothing.js", "/web/../settings.py", "/web/%2e%2e/settings.py", "/nowhere"])
-async def test_what_is_not_there_is_a_problem_like_any_other(service: Service, path: str):
+async def test_missing_path_returns_a_problem(service: Service, path: str):
     response = await service.client.get(path)
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
