@@ -17,7 +17,7 @@ from app.api.events import Watchers
 from app.api.middleware import InFlightRequests, RequestMiddleware, ServerErrorMiddleware
 from app.api.openapi import describe, operation_id
 from app.api.problem_pages import add_problem_pages
-from app.api.routes import accounts, direct_uploads, health, images, jobs, metrics, objects
+from app.api.routes import accounts, direct_uploads, health, images, jobs, metrics, objects, tus
 from app.api.routing import RoutingMiddleware
 from app.api.services import Services
 from app.api.upload_form import UploadForm
@@ -32,11 +32,13 @@ Register or sign in under *accounts*, then send the access token with each reque
 """
 EXPOSED_HEADERS = (
     "Content-Disposition",
+    "Content-Location",
     "Content-Range",
     "ETag",
     "Location",
     "Preference-Applied",
     "Retry-After",
+    "Tus-Checksum-Algorithm",
     "Tus-Extension",
     "Tus-Max-Size",
     "Tus-Resumable",
@@ -124,7 +126,15 @@ def _add_middleware(app: FastAPI, settings: Settings, in_flight: InFlightRequest
 
 def _add_routes(app: FastAPI, *, serve_objects: bool) -> None:
     api = APIRouter(prefix="/api/v1")
-    routers = [accounts.public_router, accounts.router, direct_uploads.router, images.router, jobs.router]
+    routers = [
+        accounts.public_router,
+        accounts.router,
+        direct_uploads.router,
+        tus.public_router,
+        tus.router,
+        images.router,
+        jobs.router,
+    ]
     for router in routers + [objects.router] * serve_objects:
         api.include_router(router)
     app.include_router(api)

@@ -17,6 +17,7 @@ from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.resumable_uploads import ResumableUploads
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
@@ -28,6 +29,7 @@ class Services:
     account_deletion: AccountDeletion
     uploads: Uploads
     direct_uploads: DirectUploads
+    resumable_uploads: ResumableUploads
     library: Library
     thumbnails: Thumbnails
     product_images: ProductImages

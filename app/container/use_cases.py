@@ -35,6 +35,7 @@ from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.resumable_uploads import ResumableUploads
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
@@ -133,11 +134,13 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         jobs=jobs,
         clock=clock,
     )
+    direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
     return Services(
         accounts=adapters.accounts,
         account_deletion=account_deletion,
         uploads=uploads,
-        direct_uploads=_build_direct_uploads(settings, adapters, library, uploads, idempotency),
+        direct_uploads=direct_uploads,
+        resumable_uploads=_build_resumable_uploads(settings, adapters, library, direct_uploads),
         library=library,
         thumbnails=thumbnails,
         product_images=product_images,
@@ -195,6 +198,21 @@ def _build_direct_uploads(
     )
 
 
+def _build_resumable_uploads(
+    settings: Settings, adapters: Adapters, library: Library, direct_uploads: DirectUploads
+) -> ResumableUploads:
+    return ResumableUploads(
+        store=adapters.storage.store,
+        parts=adapters.storage.parts,
+        table=adapters.tables.direct_uploads,
+        library=library,
+        direct_uploads=direct_uploads,
+        temp_files=adapters.temp_files,
+        max_bytes=settings.max_direct_file_size,
+        clock=adapters.tables.clock,
+    )
+
+
 def _build_worker(
     settings: Settings, adapters: Adapters, registry: JobRegistry, reconciler: Reconciler, deletion: ObjectDeletion
 ) -> Worker:
@@ -205,7 +223,7 @@ def _build_worker(
         queue=queue,
         idempotency=tables.idempotency,
         deletion=deletion,
-        upload_expiry=UploadExpiry(tables.direct_uploads, clock=tables.clock),
+        upload_expiry=UploadExpiry(tables.direct_uploads, adapters.storage.parts, clock=tables.clock),
         reconciler=reconciler,
         clock=tables.clock,
     )
