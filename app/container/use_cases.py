@@ -125,22 +125,15 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         max_bytes=settings.max_file_size,
     )
     exports = Exports(store=store, images=images, jobs=jobs, temp_files=temp_files, clock=clock)
-    account_deletion = AccountDeletion(
-        accounts=adapters.accounts,
-        owners=tables.owners,
-        store=store,
-        images=images,
-        library=library,
-        jobs=jobs,
-        clock=clock,
-    )
+    account_deletion = _build_account_deletion(adapters, library, jobs)
     direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
+    resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
     return Services(
         accounts=adapters.accounts,
         account_deletion=account_deletion,
         uploads=uploads,
         direct_uploads=direct_uploads,
-        resumable_uploads=_build_resumable_uploads(settings, adapters, library, direct_uploads),
+        resumable_uploads=resumable_uploads,
         library=library,
         thumbnails=thumbnails,
         product_images=product_images,
@@ -155,6 +148,18 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         store_origin=adapters.storage.origin,
         registration_is_local=settings.auth == "local" and settings.registration is None,
         local_objects=adapters.storage.local_objects,
+    )
+
+
+def _build_account_deletion(adapters: Adapters, library: Library, jobs: JobService) -> AccountDeletion:
+    return AccountDeletion(
+        accounts=adapters.accounts,
+        owners=adapters.tables.owners,
+        store=adapters.storage.store,
+        images=adapters.tables.images,
+        library=library,
+        jobs=jobs,
+        clock=adapters.tables.clock,
     )
 
 
