@@ -17,11 +17,13 @@ from app.api.events import Watchers
 from app.api.middleware import InFlightRequests, RequestMiddleware, ServerErrorMiddleware
 from app.api.openapi import describe, operation_id
 from app.api.problem_pages import add_problem_pages
-from app.api.routes import accounts, direct_uploads, health, images, jobs, metrics, objects, tus
+from app.api.routes import accounts, direct_uploads, health, images, jobs, limits, metrics, objects, tus
 from app.api.routing import RoutingMiddleware
+from app.api.schemas.accounts import LimitView
+from app.api.schemas.limits import DIRECT_UPLOAD_FROM, RESUMABLE_UPLOAD_FROM, LimitsView
 from app.api.services import Services
 from app.api.upload_form import UploadForm
-from app.api.web import PageConfig, add_web_pages
+from app.api.web import add_web_pages
 from app.settings import Settings
 
 _MAX_DRAINED_BEYOND_FILE = 64 * 1024 * 1024
@@ -71,15 +73,25 @@ def create_app(settings: Settings, services: Callable[[], AbstractAsyncContextMa
     add_error_handlers(app)
     _add_middleware(app, settings, in_flight, watchers)
     _add_routes(app, serve_objects=settings.storage == "disk")
-    config = PageConfig(
-        max_file_size=settings.max_file_size,
-        max_direct_file_size=settings.max_direct_file_size,
-        extensions=settings.allowed_extensions,
-        content_types=sorted(settings.allowed_content_types),
-    )
-    add_web_pages(app, config=config)
+    app.state.limits = _limits(settings)
+    add_web_pages(app)
     add_problem_pages(app)
     return app
+
+
+def _limits(settings: Settings) -> LimitsView:
+    return LimitsView(
+        max_file_size=settings.max_file_size,
+        max_direct_file_size=settings.max_direct_file_size,
+        direct_upload_from=min(DIRECT_UPLOAD_FROM, settings.max_file_size),
+        resumable_upload_from=min(RESUMABLE_UPLOAD_FROM, settings.max_file_size),
+        content_types=sorted(settings.allowed_content_types),
+        extensions=list(settings.allowed_extensions),
+        max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+        thumbnail_sizes=list(settings.thumbnail_sizes),
+        quota=LimitView(images=settings.user_quota_images or None, bytes=settings.user_quota_bytes or None),
+    )
 
 
 def _lifespan(
@@ -128,6 +140,7 @@ def _add_routes(app: FastAPI, *, serve_objects: bool) -> None:
     api = APIRouter(prefix="/api/v1")
     routers = [
         accounts.public_router,
+        limits.router,
         accounts.router,
         direct_uploads.router,
         tus.public_router,

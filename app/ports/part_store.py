@@ -19,7 +19,10 @@ class PartStore(Protocol):
         ...
 
     async def put_part(self, key: str, parts_id: str, number: int, file: BinaryIO, *, start: int, size: int) -> None:
-        """Store `size` bytes of `file`, from `start`, as a part. Raises UploadMissing after `assemble` or `discard`."""
+        """Store `size` bytes of `file`, from `start`, as a part.
+
+        After `assemble` or `discard`, it raises UploadMissing, or stores bytes that a reconcile run deletes.
+        """
         ...
 
     async def put_tail(self, key: str, file: BinaryIO, *, start: int, size: int, end: int) -> None:
