@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 
 .PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-web vendor bench lock upgrade
+  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -27,7 +27,7 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients
+check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -85,6 +85,10 @@ test-clients: $(VENV)/.dev tests/clients/node_modules/.package-lock.json
 	missing=$$(for tool in $(CLIENT_PACKAGES); do command -v $${tool%=*} >/dev/null || echo $${tool#*=}; done); \
 	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
 	$(BIN)/python -m tests.clients.matrix
+
+# Real tus clients, whose connections are cut and whose service is killed, on both backends. Needs Node 20.
+test-uploads: $(VENV)/.dev $(VENV)-ministack/.ready tests/resumable/node_modules/.package-lock.json
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack $(BIN)/pytest -m "" tests/resumable
 
 # With the Firebase Auth emulator, also in a browser. Needs what test-web needs.
 test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json

@@ -18,12 +18,26 @@ from app.api.hosts import HostMiddleware, PublicUrlMiddleware
 from app.api.middleware import BodyDeadline, InFlightRequests, RequestMiddleware, ServerErrorMiddleware
 from app.api.openapi import describe, operation_id
 from app.api.problem_pages import add_problem_pages
-from app.api.routes import accounts, admin, direct_uploads, health, images, jobs, metrics, objects, sessions
+from app.api.routes import (
+    accounts,
+    admin,
+    direct_uploads,
+    health,
+    images,
+    jobs,
+    limits,
+    metrics,
+    objects,
+    sessions,
+    tus,
+)
 from app.api.routing import RoutingMiddleware
+from app.api.schemas.accounts import LimitView
+from app.api.schemas.limits import DIRECT_UPLOAD_FROM, RESUMABLE_UPLOAD_FROM, LimitsView
 from app.api.services import Services
 from app.api.upload_form import UploadForm
 from app.api.upload_slots import UploadSlots
-from app.api.web import PageConfig, add_web_pages
+from app.api.web import add_web_pages
 from app.settings import Settings
 
 _MAX_DRAINED_BEYOND_FILE = 64 * 1024 * 1024
@@ -34,11 +48,13 @@ Register or sign in under *accounts*, then send the access token with each reque
 """
 EXPOSED_HEADERS = (
     "Content-Disposition",
+    "Content-Location",
     "Content-Range",
     "ETag",
     "Location",
     "Preference-Applied",
     "Retry-After",
+    "Tus-Checksum-Algorithm",
     "Tus-Extension",
     "Tus-Max-Size",
     "Tus-Resumable",
@@ -79,17 +95,27 @@ def create_app(
     add_error_handlers(app)
     _add_middleware(app, settings, in_flight, watchers, body_deadline)
     _add_routes(app, serve_objects=settings.storage == "disk", public_url=settings.public_url)
-    config = PageConfig(
+    app.state.limits = _limits(settings)
+    add_web_pages(app)
+    add_problem_pages(app)
+    return app
+
+
+def _limits(settings: Settings) -> LimitsView:
+    return LimitsView(
         max_file_size=settings.max_file_size,
         max_direct_file_size=settings.max_direct_file_size,
-        extensions=settings.allowed_extensions,
+        direct_upload_from=min(DIRECT_UPLOAD_FROM, settings.max_file_size),
+        resumable_upload_from=min(RESUMABLE_UPLOAD_FROM, settings.max_file_size),
         content_types=sorted(settings.allowed_content_types),
+        extensions=list(settings.allowed_extensions),
+        max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+        thumbnail_sizes=list(settings.thumbnail_sizes),
+        quota=LimitView(images=settings.user_quota_images or None, bytes=settings.user_quota_bytes or None),
         has_local_accounts=settings.auth == "local",
         can_reset_password=settings.auth == "local" and settings.smtp_url is not None,
     )
-    add_web_pages(app, config=config)
-    add_problem_pages(app)
-    return app
 
 
 def _lifespan(
@@ -146,9 +172,19 @@ def _add_middleware(
 
 def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) -> None:
     api = APIRouter(prefix="/api/v1")
-    public = [accounts.public_router, sessions.public_router]
-    routers = [*public, accounts.router, sessions.router, direct_uploads.router, images.router, jobs.router]
-    routers.append(admin.router)
+    routers = [
+        accounts.public_router,
+        sessions.public_router,
+        limits.router,
+        accounts.router,
+        sessions.router,
+        admin.router,
+        direct_uploads.router,
+        tus.public_router,
+        tus.router,
+        images.router,
+        jobs.router,
+    ]
     for router in routers + [objects.router] * serve_objects:
         api.include_router(router)
     app.include_router(api)

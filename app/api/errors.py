@@ -43,6 +43,7 @@ from app.domain.errors import (
 
 PROBLEM_PAGES = "/problems"
 """The path of the pages that explain each code. `type` is the path of one of them."""
+TUS_VERSION = "1.0.0"
 MEDIA_TYPE = "application/problem+json"
 
 _BY_STATUS: dict[int, type[AppError]] = {
@@ -160,7 +161,10 @@ async def _handle_app_error(request: Request, error: Exception) -> Response:
     if isinstance(error, DependencyUnavailable):
         request.app.state.services.metrics.count_dependency_error(error.dependency)
         _log.warning("dependency.failed", dependency=error.dependency, cause=repr(error.__cause__))
-    return problem_response(error, request.scope)
+    response = problem_response(error, request.scope)
+    if "tus-resumable" in request.headers:
+        response.headers["Tus-Resumable"] = response.headers["Tus-Version"] = TUS_VERSION
+    return response
 
 
 async def _handle_validation_error(request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
@@ -42,6 +43,7 @@ class Services:
     audit: AuditLog
     uploads: Uploads
     direct_uploads: DirectUploads
+    resumable_uploads: ResumableUploads
     library: Library
     thumbnails: Thumbnails
     product_images: ProductImages

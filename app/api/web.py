@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Route
@@ -32,21 +30,7 @@ _PAGE_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PageConfig:
-    """What the gallery needs before a user has signed in."""
-
-    max_file_size: int
-    max_direct_file_size: int
-    extensions: Sequence[str]
-    content_types: Sequence[str]
-    has_local_accounts: bool
-    """Whether users can change their password and end their sessions here."""
-    can_reset_password: bool
-    """Whether the service sends links to reset passwords by email."""
-
-
-def add_web_pages(app: FastAPI, *, config: PageConfig) -> None:
+def add_web_pages(app: FastAPI) -> None:
     """Serve the gallery at `/`, Swagger UI at `/docs`, Redoc at `/redoc`, and their files under `/web`."""
     files = StaticFiles(directory=_FILES)
     # A mount at the root would respond to every unknown path and method of the API.
@@ -54,7 +38,6 @@ def add_web_pages(app: FastAPI, *, config: PageConfig) -> None:
         _page_route("/", _Page(files, "index.html", _gallery_policy)),
         _page_route("/docs", _Page(files, "docs/swagger.html", _swagger_policy)),
         _page_route("/redoc", _Page(files, "docs/redoc.html", _redoc_policy)),
-        Route("/web/config.json", JSONResponse(asdict(config), headers=_FILE_HEADERS), include_in_schema=False),
         Mount("/web", GZipMiddleware(_WithHeaders(files, _FILE_HEADERS))),
     ]
 

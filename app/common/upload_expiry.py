@@ -1,4 +1,4 @@
-"""Releases what expired direct uploads have reserved in the quotas of their owners."""
+"""Closes direct and resumable uploads that have expired."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import structlog
 
 from app.domain.uploads import DirectUpload
 from app.ports.clock import Clock
+from app.ports.part_store import PartStore
 from app.ports.upload_table import DirectUploadTable
 
 _BATCH = 100
@@ -14,8 +15,9 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class UploadExpiry:
-    def __init__(self, table: DirectUploadTable, *, clock: Clock) -> None:
+    def __init__(self, table: DirectUploadTable, parts: PartStore, *, clock: Clock) -> None:
         self._table = table
+        self._parts = parts
         self._clock = clock
 
     async def run(self) -> None:
@@ -28,5 +30,10 @@ class UploadExpiry:
                 return
 
     async def _close(self, upload: DirectUpload) -> None:
-        # A direct upload whose file has arrived can still be completed. It then counts like any other upload.
-        await self._table.release_upload(upload)
+        if upload.parts_id is None:
+            # If its file has arrived, the upload can still be completed. It then counts like any other upload.
+            await self._table.release_upload(upload)
+        else:
+            # The record is removed last, so that another run finishes what this one leaves.
+            await self._parts.discard(upload.key, upload.parts_id)
+            await self._table.remove_upload(upload)

@@ -79,7 +79,7 @@ class Reconciler:
         """Delete objects that are kept for a limited time only."""
         for prefix, retention in _RETENTION_BY_PREFIX.items():
             async for stored in self._ports.store.walk(prefix):
-                name = stored.key.rpartition("/")[2].removesuffix(".zip")
+                name = stored.key.rpartition("/")[2].partition(".")[0]
                 if is_id(name) and stored.modified_at < now - retention:
                     await self._ports.store.delete([stored.key])
                     report.expired_deleted += 1

@@ -16,6 +16,7 @@ from app.container.data_dir import DataDir
 from app.ports.admin_tables import AuditTable, OwnerIndex, ServerKeyTable
 from app.ports.clock import Clock
 from app.ports.consistency_tables import ReconcileTable, StoreIdTable
+from app.ports.part_store import PartStore
 from app.ports.queue import JobQueue
 from app.ports.storage import LocalObjects, ObjectStore
 from app.ports.tables import (
@@ -34,6 +35,7 @@ from app.settings import Settings
 @dataclass(frozen=True, slots=True)
 class Storage:
     store: ObjectStore
+    parts: PartStore
     local_objects: LocalObjects | None
     """Set only if the service itself serves the objects."""
     origin: str | None
@@ -61,6 +63,7 @@ class Tables:
 
 @asynccontextmanager
 async def open_disk_storage(settings: Settings, data_dir: DataDir, *, secret: str) -> AsyncIterator[Storage]:
+    from app.storage.disk.parts import DiskPartStore
     from app.storage.disk.store import open_disk
 
     async with open_disk(
@@ -69,7 +72,7 @@ async def open_disk_storage(settings: Settings, data_dir: DataDir, *, secret: st
         ttl_seconds=settings.presigned_url_ttl,
         window_seconds=settings.presigned_url_window,
     ) as store:
-        yield Storage(store, local_objects=store, origin=None)
+        yield Storage(store, DiskPartStore(data_dir.objects), local_objects=store, origin=None)
 
 
 @asynccontextmanager
@@ -77,6 +80,7 @@ async def open_s3_storage(settings: Settings) -> AsyncIterator[Storage]:
     from app.container.aws import open_aws_client
     from app.storage.s3.client import disable_expect, make_config
     from app.storage.s3.endpoints import locate_bucket
+    from app.storage.s3.parts import S3PartStore
     from app.storage.s3.presigner import Presigner
     from app.storage.s3.store import S3ObjectStore
 
@@ -95,7 +99,8 @@ async def open_s3_storage(settings: Settings) -> AsyncIterator[Storage]:
         )
         store = S3ObjectStore(aws.client, bucket=bucket, signer=presigner, clock=aws.clock)
         origin = locate_bucket(bucket, region=service.region, endpoint_url=public_endpoint).origin
-        yield Storage(store, local_objects=None, origin=origin)
+        parts = S3PartStore(aws.client, bucket=bucket, store=store)
+        yield Storage(store, parts, local_objects=None, origin=origin)
 
 
 @asynccontextmanager

@@ -38,6 +38,7 @@ from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
@@ -132,6 +133,8 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         accounts=adapters.auth.accounts, owners=tables.owners, owner_index=tables.owner_index
     )
     account_deletion = _build_account_deletion(adapters, authentication, library, audit, jobs)
+    direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
+    resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
     return Services(
         accounts=adapters.auth.accounts,
         account_settings=adapters.auth.settings,
@@ -143,7 +146,8 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         server_keys=ServerKeys(tables.server_keys, clock=clock),
         audit=audit,
         uploads=uploads,
-        direct_uploads=_build_direct_uploads(settings, adapters, library, uploads, idempotency),
+        direct_uploads=direct_uploads,
+        resumable_uploads=resumable_uploads,
         library=library,
         thumbnails=thumbnails,
         product_images=product_images,
@@ -246,6 +250,21 @@ def _build_direct_uploads(
     )
 
 
+def _build_resumable_uploads(
+    settings: Settings, adapters: Adapters, library: Library, direct_uploads: DirectUploads
+) -> ResumableUploads:
+    return ResumableUploads(
+        store=adapters.storage.store,
+        parts=adapters.storage.parts,
+        table=adapters.tables.direct_uploads,
+        library=library,
+        direct_uploads=direct_uploads,
+        temp_files=adapters.temp_files,
+        max_bytes=settings.max_direct_file_size,
+        clock=adapters.tables.clock,
+    )
+
+
 def _build_worker(
     settings: Settings, adapters: Adapters, registry: JobRegistry, reconciler: Reconciler, deletion: ObjectDeletion
 ) -> Worker:
@@ -256,7 +275,7 @@ def _build_worker(
         queue=queue,
         idempotency=tables.idempotency,
         deletion=deletion,
-        upload_expiry=UploadExpiry(tables.direct_uploads, clock=tables.clock),
+        upload_expiry=UploadExpiry(tables.direct_uploads, adapters.storage.parts, clock=tables.clock),
         reconciler=reconciler,
         images=tables.images,
         accounts=tables.accounts,

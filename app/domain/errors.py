@@ -314,6 +314,36 @@ class UploadIncomplete(AppError):
     )
 
 
+class UploadOffsetMismatch(AppError):
+    code, status, title = "upload_offset_mismatch", 409, "Upload-Offset differs"
+    default_detail = (
+        "Upload-Offset is not the number of bytes that were received. Request that number with HEAD, and send the rest."
+    )
+
+
+class UploadLocked(AppError):
+    code, status, title = "upload_locked", 423, "Upload in use"
+    default_detail = "Another request is sending bytes of this upload. Retry in a moment."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=2)
+
+
+class ChecksumMismatch(AppError):
+    code, status, title = "checksum_mismatch", 460, "Checksum mismatch"
+    default_detail = "The body does not match Upload-Checksum and was discarded. Send it again."
+
+
+class TusVersionUnsupported(AppError):
+    code, status, title = "tus_version_unsupported", 412, "tus version not supported"
+    default_detail = "Send the header Tus-Resumable: 1.0.0."
+
+
+class OffsetStreamRequired(AppError):
+    code, status, title = "offset_stream_required", 415, "Content type not supported"
+    default_detail = "Send the bytes of a resumable upload with the Content-Type application/offset+octet-stream."
+
+
 class UploadMismatch(AppError):
     code, status, title = "upload_mismatch", 422, "Upload differs from its description"
     default_detail = "The uploaded file does not have the declared size or SHA-256, and was deleted."

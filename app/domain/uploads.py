@@ -24,7 +24,7 @@ class UploadIntent:
 
 @dataclass(frozen=True, slots=True)
 class DirectUpload:
-    """A direct upload that was initiated.
+    """A direct or resumable upload that was initiated.
 
     While it is open, its size is reserved in the quota of its owner. It is open until it is completed, is refused, or
     has expired.
@@ -39,6 +39,14 @@ class DirectUpload:
     sha256: str | None
     expires_at: datetime
     is_open: bool = False
+    parts_id: str | None = None
+    """Set only for a resumable upload: the id of its parts in the store."""
+    received: int = 0
+    """How many bytes of a resumable upload are durable. It is `size` only once the image is durable."""
+    holder: str | None = None
+    """The id of the request that is sending bytes of a resumable upload."""
+    version: int = 0
+    """Changes with every write of `received` and `holder`, at least every few seconds while a request sends bytes."""
 
     @property
     def key(self) -> str:

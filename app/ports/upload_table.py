@@ -26,6 +26,14 @@ class DirectUploadTable(Protocol):
         """
         ...
 
+    async def save_progress(self, upload: DirectUpload, *, seen: DirectUpload) -> bool:
+        """Set `received`, `holder` and `version`, if the version is still that of `seen`.
+
+        Returns False, having changed nothing, if another process has changed or removed the upload since. Of concurrent
+        calls with the same `seen`, exactly one returns True.
+        """
+        ...
+
     async def release_upload(self, upload: DirectUpload) -> None:
         """Set the upload not open and release its reservation, in one transaction.
 

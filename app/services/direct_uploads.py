@@ -19,7 +19,9 @@ from app.domain.errors import (
     AppError,
     FormInvalid,
     IdempotencyKeyReused,
+    ImageTooExpensive,
     ObjectMissing,
+    QuotaExceeded,
     UploadIncomplete,
     UploadMismatch,
     UploadMissing,
@@ -28,6 +30,7 @@ from app.domain.errors import (
 from app.domain.formats import SNIFF_BYTES, canonical_content_type
 from app.domain.ids import is_id, new_id
 from app.domain.images import Image
+from app.domain.object_keys import image_folder
 from app.domain.objects import PresignedPost, PresignedPostClaims, SignedUrl
 from app.domain.uploads import DirectUpload, UploadIntent
 from app.ports.clock import Clock
@@ -65,6 +68,7 @@ class DirectUploads:
         self._idempotency = idempotency
         self._temp_files = temp_files
         self.max_bytes = max_bytes
+        self.quota = uploads.quota
 
     async def initiate(self, user: User, intent: UploadIntent, *, claim: RequestClaim | None = None) -> DirectUpload:
         """Record the upload; `presign` returns its form.
@@ -88,7 +92,7 @@ class DirectUploads:
             expires_at=self._clock() + FORM_LIFETIME,
             is_open=True,
         )
-        await self._table.add_upload(upload, quota=self._uploads.quota, claim=claim)
+        await self._table.add_upload(upload, quota=self.quota, claim=claim)
         return upload
 
     async def presign(self, upload: DirectUpload) -> tuple[PresignedPost, SignedUrl]:
@@ -127,7 +131,7 @@ class DirectUploads:
                 user.id,
                 f"complete {upload.id}",
                 fingerprint="complete",
-                find=partial(self._library.find, user),
+                find=lambda result_id: self._library.find(user, upload.id if upload.parts_id else result_id),
                 create=partial(self._create_image, user, upload),
             )
         except IdempotencyKeyReused:
@@ -139,12 +143,23 @@ class DirectUploads:
         try:
             image = await self._validate_and_store(user, upload, size, claim)
         except AppError as error:
-            if error.status in _FILE_FAULT_STATUSES:
-                await self._delete(upload)
-                await self._table.release_upload(upload)
+            await self._refuse(upload, error)
             raise
         await self._delete(upload)
         return image
+
+    async def _refuse(self, upload: DirectUpload, error: AppError) -> None:
+        """Delete a file that was refused, and release its reservation. A resumable upload is removed."""
+        if upload.parts_id and error.status in (*_FILE_FAULT_STATUSES, QuotaExceeded.status):
+            if not isinstance(error, ImageTooExpensive):
+                # The fault is in the file, so no other attempt can be creating the image from it.
+                folder = image_folder(upload.owner_id, upload.id)
+                await self._store.delete([stored.key async for stored in self._store.walk(folder)])
+            await self._delete(upload)
+            await self._table.remove_upload(upload)
+        elif error.status in _FILE_FAULT_STATUSES:
+            await self._delete(upload)
+            await self._table.release_upload(upload)
 
     async def _validate_and_store(self, user: User, upload: DirectUpload, size: int, claim: RequestClaim) -> Image:
         if size != upload.size:
@@ -167,9 +182,8 @@ class DirectUploads:
             )
             # The form stays valid after this call, so the incoming object may still change. The bytes that were
             # validated are stored under a key that no form was ever signed for.
-            return await self._uploads.store_upload(
-                user, received, image_id=claim.result_id, claim=claim, upload=upload
-            )
+            image_id = upload.id if upload.parts_id else claim.result_id
+            return await self._uploads.store_upload(user, received, image_id=image_id, claim=claim, upload=upload)
 
     async def _delete(self, upload: DirectUpload) -> None:
         try:

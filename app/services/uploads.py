@@ -95,20 +95,24 @@ class Uploads:
         With `upload`, the image counts instead of the bytes that the upload has reserved in the quota.
 
         Raises QuotaExceeded, what `Renderer.render` raises, and ClaimLost unless `claim` is held to the end. After an
-        error nothing is left.
+        error nothing is left, except for a resumable upload: another attempt may be creating the same image.
         """
+        is_shared = upload is not None and upload.parts_id is not None
         await self.check_quota(user, received.size - (upload.size if upload and upload.is_open else 0))
         image_id = image_id or new_id()
         original = original_key(user.id, image_id, received.format.content_type)
         keys = {original}
-        async with self._deleted_on_failure(keys):
+        async with self._deleted_on_failure(() if is_shared else keys):
             _, rendering = await gather_or_cancel(
                 self._put_original(original, received), self._renderer.render(received.file, owner_id=user.id)
             )
             image = _new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
             await gather_or_cancel(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
-        await self._add_record(image, claim, upload)
+        if is_shared:
+            await self._images.add(image, quota=self.quota, claim=claim, upload=upload)
+        else:
+            await self._add_record(image, claim, upload)
         self._metrics.count_image(image.size)
         _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
         return image

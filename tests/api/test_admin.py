@@ -16,7 +16,13 @@ from tests.pictures import jpeg
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-NOT_AUDITED = {"refresh_tokens", "request_password_reset", "initiate_upload", "retry_thumbnails"}
+NOT_AUDITED = {
+    "refresh_tokens",
+    "request_password_reset",
+    "initiate_upload",
+    "retry_thumbnails",
+    "terminate_resumable_upload",
+}
 """Routes that change nothing that the audit log is about. Signed URLs of objects have no user."""
 
 
@@ -177,7 +183,8 @@ async def test_every_route_that_changes_something_is_audited_or_listed(service: 
         if method != "get"
     }
     names = (re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in ACTIONS.keys() | NOT_AUDITED)
-    assert changing - {"putObject", "postObject"} == set(names)
+    # Clients that can send only POST use a route that is not described.
+    assert changing - {"putObject", "postObject"} | {"overrideMethod"} == set(names)
 
 
 async def test_a_disabled_account_cannot_be_used(service: Service):

@@ -152,6 +152,31 @@ async def test_completing_before_the_file_was_uploaded_is_an_error(both: Service
     assert (await complete(person, opened)).status_code == 200
 
 
+async def usage(person: Person) -> tuple[int, int, int]:
+    found = (await person.request("GET", "/auth/me")).json()["usage"]
+    return found["images"], found["bytes"], found["reserved_bytes"]
+
+
+async def test_an_announced_size_is_reserved_until_the_upload_is_completed(both: Service):
+    person = await both.person()
+    opened, refused = await announce(person), await announce(person, PHOTO[:2000])
+    assert await usage(person) == (0, 0, len(PHOTO) + 2000)
+    await send(both, opened)
+    await complete(person, opened)
+    assert await usage(person) == (1, len(PHOTO), 2000)
+    await send(both, refused, PHOTO[:2000])
+    assert (await complete(person, refused)).json()["code"] == "image_corrupt"
+    assert await usage(person) == (1, len(PHOTO), 0)
+
+
+async def test_the_maintenance_releases_an_upload_that_expired(both: Service, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(direct_uploads, "FORM_LIFETIME", timedelta(0))
+    person = await both.person()
+    await announce(person)
+    await both.container.worker._maintenance.expire_uploads()
+    assert await usage(person) == (0, 0, 0)
+
+
 async def test_upload_of_another_user_cannot_be_completed(service: Service, person: Person):
     opened = await announce(person)
     await send(service, opened)

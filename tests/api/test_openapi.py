@@ -16,6 +16,7 @@ from tests.api.conftest import BASE_URL, Service
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PUBLIC = {
+    "getLimits",
     *("register", "signIn", "refreshTokens", "requestPasswordReset", "confirmPasswordReset"),
     *("getObject", "putObject", "postObject"),  # their URLs are signed
     *("getLiveness", "getReadiness", "getMetrics"),
@@ -27,6 +28,7 @@ PRIVATE = {
     *("uploadImage", "listImages", "getImage", "updateImage", "deleteImage", "deleteImages", "downloadImage"),
     *("listThumbnails", "getThumbnail", "retryThumbnails", "watchImage"),
     *("initiateUpload", "completeUpload"),
+    *("createResumableUpload", "getResumableUpload", "sendResumableUpload", "terminateResumableUpload"),
     *("fetchImage", "listJobs", "getJob", "watchJob"),
 }
 

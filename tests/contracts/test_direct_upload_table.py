@@ -157,3 +157,27 @@ async def test_dynamodb_lists_no_upload_among_the_images(aws: AwsEmulator, owner
         await DynamoDBDirectUploadTable(table).add_upload(make_upload(owner), quota=Quota())
         assert await images.page(owner, before=None, limit=10) == [image]
         assert [each async for each in images.walk(owner)] == [image]
+
+
+async def test_of_two_requests_that_saw_the_same_version_one_saves_its_progress(
+    uploads: DirectUploadTable, owner: str
+) -> None:
+    seen = make_upload(owner, parts_id="parts")
+    await uploads.add_upload(seen, quota=Quota())
+    rivals = [replace(seen, received=n, holder=f"request {n}", version=1) for n in range(1, 11)]
+    results = await asyncio.gather(*(uploads.save_progress(rival, seen=seen) for rival in rivals))
+    assert results.count(True) == 1
+    saved = rivals[results.index(True)]
+    assert await uploads.find_upload(owner, seen.id) == saved
+    released = replace(saved, holder=None, version=2)
+    assert await uploads.save_progress(released, seen=saved)
+    assert not await uploads.save_progress(replace(saved, version=2), seen=saved)
+    assert await uploads.find_upload(owner, seen.id) == released
+
+
+async def test_the_progress_of_a_removed_upload_is_not_saved(uploads: DirectUploadTable, owner: str) -> None:
+    upload = make_upload(owner, parts_id="parts")
+    await uploads.add_upload(upload, quota=Quota())
+    await uploads.remove_upload(upload)
+    assert not await uploads.save_progress(replace(upload, version=1), seen=upload)
+    assert await uploads.find_upload(owner, upload.id) is None

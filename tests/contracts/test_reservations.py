@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.contracts.tables import NOON, make_image, open_table
 
 HOUR = timedelta(hours=1)
 SIZE = 1000
+NO_PARTS: Any = None
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Tables:
         return image
 
     async def expire(self) -> None:
-        await UploadExpiry(self.uploads, clock=lambda: NOON + HOUR).run()
+        await UploadExpiry(self.uploads, NO_PARTS, clock=lambda: NOON + HOUR).run()
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,7 @@ from tests.unit.waiting import wait_until
 
 OWNER = "ada"
 KIND = "render"
+NO_PARTS: Any = None
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Workers:
                 queue=queue,
                 idempotency=SqliteIdempotencyTable(self.database),
                 deletion=self.deletion,
-                upload_expiry=UploadExpiry(SqliteDirectUploadTable(self.database, clock=clock), clock=clock),
+                upload_expiry=UploadExpiry(SqliteDirectUploadTable(self.database, clock=clock), NO_PARTS, clock=clock),
                 reconciler=self.reconciler,
                 images=SqliteImageTable(self.database),
                 accounts=SqliteAccountTable(self.database),

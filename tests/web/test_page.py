@@ -87,7 +87,7 @@ async def test_files_are_compressed(service: Service):
 
 
 async def test_page_contains_the_limits(service: Service):
-    config = (await service.client.get("/web/config.json")).json()
+    config = (await service.client.get("/api/v1/limits")).json()
     assert config["max_file_size"] == 5_000_000
     assert "heic" in config["extensions"]
     assert "image/webp" in config["content_types"]

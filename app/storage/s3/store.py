@@ -7,10 +7,9 @@ import base64
 import hashlib
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import aiohttp
@@ -21,6 +20,7 @@ from app.common.content_disposition import attachment
 from app.domain.errors import DependencyUnavailable, ObjectMissing
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import PresignedPost, SignedUrl, StoredObject
+from app.storage.s3.calls import is_missing, response_within
 from app.storage.s3.files import FileSlice, save_to_file
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class S3ObjectStore:
         await self._put(check_key(key), data, sha256=hashlib.sha256(data).digest(), content_type=content_type)
 
     async def _put(self, key: str, body: FileSlice | bytes, *, sha256: bytes, content_type: str) -> None:
-        async with _response_within(_TRANSFER_SECONDS):
+        async with response_within(_TRANSFER_SECONDS):
             await self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
@@ -92,7 +92,7 @@ class S3ObjectStore:
             )
 
     async def _put_in_parts(self, key: str, fd: int, *, size: int, content_type: str) -> None:
-        async with _response_within(_CALL_SECONDS):
+        async with response_within(_CALL_SECONDS):
             response = await self._client.create_multipart_upload(
                 Bucket=self._bucket,
                 Key=key,
@@ -120,7 +120,7 @@ class S3ObjectStore:
             await self._delete(ordered[start : start + MAX_KEYS_PER_DELETE])
 
     async def _delete(self, keys: Sequence[str]) -> None:
-        async with _response_within(_CALL_SECONDS):
+        async with response_within(_CALL_SECONDS):
             response = await self._client.delete_objects(
                 Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
             )
@@ -132,18 +132,18 @@ class S3ObjectStore:
 
     async def size(self, key: str) -> int | None:
         check_key(key)
-        async with _response_within(_CALL_SECONDS):
+        async with response_within(_CALL_SECONDS):
             try:
                 response = await self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
-                if _is_missing(error):
+                if is_missing(error):
                     return None
                 raise
         return response["ContentLength"]
 
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
         check_key(key)
-        async with _response_within(_TRANSFER_SECONDS + max_bytes / _MIN_BYTES_PER_SECOND):
+        async with response_within(_TRANSFER_SECONDS + max_bytes / _MIN_BYTES_PER_SECOND):
             # botocore retries requests, but not responses that end early after their headers.
             retries = stamina.retry_context(
                 on=(BotoCoreError, aiohttp.ClientError), attempts=_FETCH_ATTEMPTS, timeout=None, wait_initial=0.2
@@ -164,7 +164,7 @@ class S3ObjectStore:
     async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
         request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": check_prefix(prefix)}
         while True:
-            async with _response_within(_CALL_SECONDS):
+            async with response_within(_CALL_SECONDS):
                 page = await self._client.list_objects_v2(**request)
             for entry in page.get("Contents", []):
                 yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
@@ -173,7 +173,7 @@ class S3ObjectStore:
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     async def now(self) -> datetime:
-        async with _response_within(_CALL_SECONDS):
+        async with response_within(_CALL_SECONDS):
             await self._client.head_bucket(Bucket=self._bucket)
         return self._clock()
 
@@ -199,11 +199,11 @@ class S3ObjectStore:
         return await self._signer.presign_put(key, size=size, expires_at=expires_at)
 
     async def check(self) -> None:
-        async with _response_within(_CALL_SECONDS):
+        async with response_within(_CALL_SECONDS):
             try:
                 await self._client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
-                if _is_missing(error):
+                if is_missing(error):
                     raise RuntimeError(
                         f"The bucket {self._bucket!r} does not exist. Run setup_localstack.sh, or deploy "
                         "infra/template.yaml."
@@ -233,7 +233,7 @@ class _Upload:
         return [task.result() for task in tasks]
 
     async def _put_part(self, number: int, body: FileSlice) -> CompletedPartTypeDef:
-        async with self.body_slots, _response_within(_TRANSFER_SECONDS):
+        async with self.body_slots, response_within(_TRANSFER_SECONDS):
             checksum = base64.b64encode(await asyncio.to_thread(body.sha256)).decode()
             response = await self.client.upload_part(
                 Bucket=self.bucket,
@@ -246,7 +246,7 @@ class _Upload:
         return {"PartNumber": number, "ETag": response["ETag"], "ChecksumSHA256": checksum}
 
     async def complete(self, parts: Sequence[CompletedPartTypeDef]) -> None:
-        async with _response_within(_TRANSFER_SECONDS):
+        async with response_within(_TRANSFER_SECONDS):
             await self.client.complete_multipart_upload(
                 Bucket=self.bucket, Key=self.key, UploadId=self.upload_id, MultipartUpload={"Parts": parts}
             )
@@ -254,18 +254,5 @@ class _Upload:
     async def abort(self) -> None:
         # If this fails, the bucket's lifecycle rule removes the parts after a day.
         with suppress(DependencyUnavailable):
-            async with _response_within(_ABORT_SECONDS):
+            async with response_within(_ABORT_SECONDS):
                 await self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
-
-
-@asynccontextmanager
-async def _response_within(seconds: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except (BotoCoreError, ClientError, aiohttp.ClientError, OSError, EOFError) as error:
-        raise DependencyUnavailable("store") from error
-
-
-def _is_missing(error: ClientError) -> bool:
-    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.NOT_FOUND

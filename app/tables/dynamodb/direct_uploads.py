@@ -11,7 +11,7 @@ from app.domain.images import Quota
 from app.domain.uploads import MAX_OPEN_UPLOADS, DirectUpload
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.claims import require_claim
-from app.tables.dynamodb.items import upload_from_item, upload_item
+from app.tables.dynamodb.items import update_of, upload_from_item, upload_item
 from app.tables.dynamodb.reservations import close_open, reserve, uncount
 from app.tables.dynamodb.table import Action, ConditionFailed, DynamoDBTable
 
@@ -37,6 +37,23 @@ class DynamoDBDirectUploadTable:
     async def find_upload(self, owner_id: str, upload_id: str) -> DirectUpload | None:
         fields = await self._table.find(keys.upload_key(owner_id, upload_id))
         return None if fields is None else upload_from_item(fields)
+
+    async def save_progress(self, upload: DirectUpload, *, seen: DirectUpload) -> bool:
+        changes = {"received": upload.received, "holder": upload.holder, "version": upload.version}
+        update = update_of(changes)
+        try:
+            await self._table.update(
+                keys.upload_key(upload.owner_id, upload.id),
+                UpdateExpression=update["UpdateExpression"],
+                ConditionExpression="#version = :seen",
+                values={**update["values"], "seen": seen.version},
+            )
+        except ConditionFailed:
+            # The SDK may have retried a write that succeeded.
+            current = await self.find_upload(upload.owner_id, upload.id)
+            now = current and (current.received, current.holder, current.version)
+            return upload.holder is not None and now == (upload.received, upload.holder, upload.version)
+        return True
 
     async def release_upload(self, upload: DirectUpload) -> None:
         await self._release(upload, close_open(upload))

@@ -19,6 +19,10 @@ from app.tables.sqlite.rows import first, from_row, insert
 _RETENTION = timedelta(days=1)
 
 _FIND = "SELECT * FROM direct_uploads WHERE owner_id = ? AND id = ?"
+_SAVE_PROGRESS = """
+    UPDATE direct_uploads SET received = ?, holder = ?, version = ?
+    WHERE owner_id = ? AND id = ? AND version = ? RETURNING 1
+"""
 _REMOVE = "DELETE FROM direct_uploads WHERE owner_id = ? AND id = ?"
 _REMOVE_EXPIRED = "DELETE FROM direct_uploads WHERE expires_at <= ? AND is_open = 0"
 _EXPIRED = "SELECT * FROM direct_uploads WHERE expires_at < ? AND is_open = 1 ORDER BY expires_at LIMIT ?"
@@ -39,6 +43,10 @@ class SqliteDirectUploadTable:
             insert(writer, "direct_uploads", upload)
 
         await self._database.write(add)
+
+    async def save_progress(self, upload: DirectUpload, *, seen: DirectUpload) -> bool:
+        values = (upload.received, upload.holder, upload.version, upload.owner_id, upload.id, seen.version)
+        return bool(await self._database.execute(_SAVE_PROGRESS, *values))
 
     async def release_upload(self, upload: DirectUpload) -> None:
         await self._database.write(lambda writer: release(writer, upload))

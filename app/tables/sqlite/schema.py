@@ -239,6 +239,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE usage ADD COLUMN reserved_bytes INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE usage ADD COLUMN open_uploads INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE direct_uploads ADD COLUMN is_open INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE direct_uploads ADD COLUMN parts_id TEXT",
+        "ALTER TABLE direct_uploads ADD COLUMN received INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE direct_uploads ADD COLUMN holder TEXT",
+        "ALTER TABLE direct_uploads ADD COLUMN version INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX open_uploads_by_expiry ON direct_uploads (expires_at) WHERE is_open = 1",
     ),
 )

@@ -2,14 +2,12 @@
 
 import { Problem, problemFromResponse } from "../problems.js";
 
-const DIRECT_UPLOAD_FROM_BYTES = 8 * 1024 * 1024;
-
 /**
  * Returns the image view. Every attempt sends `upload.idempotencyKey`, so that a retry after a lost response does not
  * create a second image.
  */
 export async function uploadFile(api, upload, options) {
-  const isLarge = upload.file.size > Math.min(DIRECT_UPLOAD_FROM_BYTES, options.config.max_file_size);
+  const isLarge = upload.file.size > options.config.direct_upload_from;
   try {
     return await (isLarge ? uploadToStore : uploadToService)(api, upload, options);
   } catch (problem) {
