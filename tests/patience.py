@@ -12,11 +12,12 @@ from importlib import import_module
 SECONDS = 300
 LIMITS = {
     "app.api.routes.health": ["_CHECK_SECONDS"],
-    "app.queues.sqs": ["_CALL_SECONDS"],
+    "app.queues.sqs": ["_CALL_SECONDS", "_READ_SECONDS"],
     "app.services.originals": ["_FETCH_SECONDS"],
     "app.services.uploads": ["_STORE_SECONDS"],
+    "app.storage.s3.client": ["_READ_SECONDS"],
     "app.storage.s3.store": ["_CALL_SECONDS", "_TRANSFER_SECONDS"],
-    "app.tables.dynamodb.table": ["_CALL_SECONDS"],
+    "app.tables.dynamodb.table": ["_CALL_SECONDS", "_READ_SECONDS"],
 }
 """The constants, by module."""
 

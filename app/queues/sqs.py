@@ -20,6 +20,7 @@ from app.domain.jobs import JobMessage
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
+_READ_SECONDS = 5
 _CALL_SECONDS = 10
 _MAX_WAIT_SECONDS = 20
 _MAX_DELAY_SECONDS = 900
@@ -141,7 +142,7 @@ def make_config(*, wait_seconds: int = _MAX_WAIT_SECONDS) -> AioConfig:
     return AioConfig(
         connect_timeout=3,
         # SQS responds to a receive request when a message is available or the wait time has passed.
-        read_timeout=wait_seconds + 5,
+        read_timeout=wait_seconds + _READ_SECONDS,
         max_pool_connections=50,
         retries={"mode": "standard", "total_max_attempts": 3},
         ignore_configured_endpoint_urls=True,

@@ -85,7 +85,7 @@ def chunk(data: bytes) -> bytes:
     [
         (UPLOAD, [FORM], 401),
         (UPLOAD, [FORM, "{authorization}"], 413),
-        (UPLOAD, ["{authorization}"], 415),
+        (UPLOAD, ["Content-Type: text/plain", "{authorization}"], 415),
         ("POST /api/v1/objects", [FORM], 403),
         ("POST /api/v1/auth/register", ["Content-Type: application/json"], 413),
         ("POST /nowhere", [], 404),

@@ -13,7 +13,8 @@ from app.container.data_dir import DataDir
 from app.domain.images import Quota
 from app.storage.disk.store import open_disk
 from app.tables.sqlite import SqliteImageTable, open_sqlite
-from app.tables.sqlite.schema import MIGRATIONS, migrate
+from app.tables.sqlite.migrations import MIGRATIONS
+from app.tables.sqlite.schema import migrate
 from tests.contracts.object_stores import file_of
 from tests.contracts.tables import make_image
 

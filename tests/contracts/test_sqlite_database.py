@@ -26,8 +26,9 @@ from app.tables.sqlite import (
     open_sqlite,
 )
 from app.tables.sqlite.database import DatabaseDamaged
+from app.tables.sqlite.migrations import MIGRATIONS
 from app.tables.sqlite.rows import to_values
-from app.tables.sqlite.schema import MIGRATIONS, migrate
+from app.tables.sqlite.schema import migrate
 from tests.contracts.tables import NOON, make_account, make_image, make_session, make_source
 
 ROOT = Path(__file__).parents[2]

@@ -82,7 +82,6 @@ _UPLOAD_BODY: dict[str, Any] = {
                     },
                 }
             },
-            "image/*": {"schema": _BINARY},
             "application/octet-stream": {"schema": _BINARY},
         },
     },
@@ -137,7 +136,7 @@ async def upload_image(
 ) -> ImageView:
     """Upload one image. When the response arrives, original, thumbnails and metadata are stored durably.
 
-    The body is a form, or the file itself with a type of `image/*`, `application/octet-stream`, or none.
+    The body is a form, or the file itself with the type `application/octet-stream`, any type of an image, or none.
 
     The format (JPEG, PNG, GIF, WebP, HEIC/HEIF or AVIF) is detected from the content; the declared content type and
     the filename extension are ignored. With `Prefer: respond-async` the response does not wait for the thumbnails.

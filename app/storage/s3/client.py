@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 
+_READ_SECONDS = 10
+
+
 def make_config(*, path_style: bool) -> AioConfig:
     """`path_style` puts the bucket into the path of URLs, as emulators and most S3-compatible stores require."""
     return AioConfig(
         connect_timeout=3,
-        read_timeout=10,
+        read_timeout=_READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=50,
         signature_version="s3v4",

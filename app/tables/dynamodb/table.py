@@ -26,6 +26,7 @@ Parameter = str | int | Mapping[str, Any]
 Action = tuple[str, Mapping[str, Any]]
 """A part of a transaction: Put, Update, Delete or ConditionCheck, and its parameters."""
 
+_READ_SECONDS = 5
 _CALL_SECONDS = 10
 """What one call may take, retries included."""
 _CONCURRENT_DELETES = 20
@@ -46,7 +47,7 @@ _TRANSIENT_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThro
 def make_config() -> AioConfig:
     return AioConfig(
         connect_timeout=3,
-        read_timeout=5,
+        read_timeout=_READ_SECONDS,
         max_pool_connections=50,
         retries={"mode": "standard", "total_max_attempts": 3},
         ignore_configured_endpoint_urls=True,

@@ -1,0 +1,240 @@
+"""The tables of the SQLite file: the statements that lead from each version of it to the next."""
+
+from __future__ import annotations
+
+# Migration n brings version n - 1 to n. What was released is never edited: a change is one more entry.
+# WITHOUT ROWID keeps the rows of an owner together in the order of ids, which is the order of pages.
+# Times are ISO 8601 text in UTC, always of the same width, so that they compare as times.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE images (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            uploaded_at TEXT NOT NULL,
+            placeholder TEXT NOT NULL,
+            thumbnails TEXT NOT NULL,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE usage (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            images INTEGER NOT NULL,
+            bytes INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE accounts (
+            id TEXT NOT NULL PRIMARY KEY,
+            email TEXT NOT NULL,
+            normalised_email TEXT NOT NULL UNIQUE,
+            password_hash TEXT NOT NULL,
+            display_name TEXT,
+            created_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE sessions (
+            account_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            token_hash TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (account_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
+        """
+        CREATE TABLE attempts (
+            key TEXT NOT NULL PRIMARY KEY,
+            count INTEGER NOT NULL,
+            resets_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX attempts_by_reset ON attempts (resets_at)",
+    ),
+    (
+        """
+        CREATE TABLE direct_uploads (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX direct_uploads_by_expiry ON direct_uploads (expires_at)",
+        """
+        CREATE TABLE once (
+            owner_id TEXT NOT NULL,
+            key TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            result_id TEXT NOT NULL,
+            done INTEGER NOT NULL,
+            leased_until TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX once_by_expiry ON once (expires_at)",
+    ),
+    (
+        """
+        CREATE TABLE store (
+            number INTEGER NOT NULL PRIMARY KEY CHECK (number = 1),
+            id TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+    (
+        # SQLite cannot take a NOT NULL from a column (placeholder) but by making the table anew.
+        """
+        CREATE TABLE images_4 (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            filename TEXT NOT NULL,
+            description TEXT,
+            content_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            uploaded_at TEXT NOT NULL,
+            placeholder TEXT,
+            thumbnails TEXT NOT NULL,
+            source TEXT,
+            ean TEXT,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "INSERT INTO images_4 SELECT *, NULL, NULL FROM images",
+        "DROP TABLE images",
+        "ALTER TABLE images_4 RENAME TO images",
+        "CREATE INDEX images_by_ean ON images (owner_id, ean, id) WHERE ean IS NOT NULL",
+        """
+        CREATE TABLE jobs (
+            owner_id TEXT NOT NULL,
+            id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            due_at TEXT,
+            status TEXT NOT NULL,
+            claim TEXT,
+            attempts INTEGER NOT NULL,
+            progress INTEGER NOT NULL,
+            error TEXT,
+            ean TEXT,
+            description TEXT,
+            image_id TEXT,
+            PRIMARY KEY (owner_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Those that are not finished are due at some time, those that are finished never again.
+        "CREATE INDEX jobs_by_due_time ON jobs (due_at) WHERE due_at IS NOT NULL",
+        "CREATE INDEX finished_jobs ON jobs (updated_at) WHERE due_at IS NULL",
+        """
+        CREATE TABLE closed_owners (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            until TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX closed_owners_by_end ON closed_owners (until)",
+    ),
+    (
+        """
+        CREATE TABLE tombstones (
+            owner_id TEXT NOT NULL,
+            image_id TEXT NOT NULL,
+            deleted_at TEXT NOT NULL,
+            closed_at TEXT,
+            PRIMARY KEY (owner_id, image_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX open_tombstones ON tombstones (deleted_at) WHERE closed_at IS NULL",
+        "CREATE INDEX closed_tombstones ON tombstones (closed_at) WHERE closed_at IS NOT NULL",
+        """
+        CREATE TABLE deleted_owners (
+            owner_id TEXT NOT NULL PRIMARY KEY,
+            deleted_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX deleted_owners_by_time ON deleted_owners (deleted_at)",
+        # One row for each object that no record refers to, by the last part of its key. The empty name is a record
+        # whose original is missing.
+        """
+        CREATE TABLE discrepancies (
+            owner_id TEXT NOT NULL,
+            image_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            first_seen_at TEXT NOT NULL,
+            PRIMARY KEY (owner_id, image_id, name)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE reconcile_state (
+            number INTEGER NOT NULL PRIMARY KEY CHECK (number = 1),
+            run_id TEXT NOT NULL,
+            unbroken_since TEXT NOT NULL,
+            originals_deleted TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+    (
+        "ALTER TABLE once RENAME TO idempotency",
+        "ALTER TABLE attempts RENAME TO counters",
+        "ALTER TABLE closed_owners RENAME TO blocked_owners",
+        "ALTER TABLE accounts RENAME COLUMN normalised_email TO normalized_email",
+        "UPDATE jobs SET kind = 'delete_account' WHERE kind = 'leave'",
+    ),
+    (
+        "ALTER TABLE accounts ADD COLUMN disabled_at TEXT",
+        "ALTER TABLE sessions ADD COLUMN created_at TEXT",
+        "ALTER TABLE sessions ADD COLUMN refreshed_at TEXT",
+        "ALTER TABLE sessions ADD COLUMN user_agent TEXT",
+        "CREATE TABLE owners (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID",
+        """
+        CREATE TABLE server_keys (
+            id TEXT NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            token_hash TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            revoked_at TEXT
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE audit (
+            id TEXT NOT NULL PRIMARY KEY,
+            at TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL,
+            owner_id TEXT,
+            target TEXT,
+            address TEXT,
+            expires_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX audit_by_owner ON audit (owner_id, id)",
+        "CREATE INDEX audit_by_expiry ON audit (expires_at)",
+        "ALTER TABLE usage ADD COLUMN reserved_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE usage ADD COLUMN open_uploads INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE direct_uploads ADD COLUMN is_open INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE direct_uploads ADD COLUMN parts_id TEXT",
+        "ALTER TABLE direct_uploads ADD COLUMN received INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE direct_uploads ADD COLUMN holder TEXT",
+        "ALTER TABLE direct_uploads ADD COLUMN version INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX open_uploads_by_expiry ON direct_uploads (expires_at) WHERE is_open = 1",
+    ),
+)
