@@ -79,6 +79,7 @@ def test_connections_that_never_finish_their_headers_do_not_affect_others(tmp_pa
                 # Most requests open a new connection.
                 headers = {} if number % 4 == 0 else {"Connection": "close"}
                 assert client.get("/health/live", headers=headers).status_code == 200
+        assert "connections.limit_exceeded" not in running.log.read_text()
 
 
 def test_incomplete_headers_get_a_problem_response(tmp_path: Path):
@@ -97,6 +98,16 @@ def test_incomplete_headers_get_a_problem_response(tmp_path: Path):
             second_request.sendall(b"GET /health/live HTTP/1.1\r\n")
             while b"request_timeout" not in received:
                 received += second_request.recv(65_536) or pytest.fail(received.decode())
+
+
+def test_the_command_of_uvicorn_accepts_the_protocol(tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    options = ("--port", environment["PORT"], "--http", "app.connections:LimitedProtocol")
+    with ExitStack() as stack:
+        running = stack.enter_context(started(environment, command=("-m", "uvicorn", "main:app", *options)))
+        connection = stack.enter_context(closing(connect(running, "127.0.0.2")))
+        connection.sendall(b"GET /health/live HTTP/1.1\r\n")
+        assert response_on(connection)[1]["code"] == "request_timeout"
 
 
 def test_a_client_that_trickles_header_bytes_gets_no_more_time(tmp_path: Path):
