@@ -16,7 +16,7 @@ dev: export HOST := 127.0.0.1
 dev: export PORT ?= 8000
 dev: $(VENV)/.run
 	$(BIN)/python -m infra.seed_demo http://$(HOST):$(PORT) & \
-	  exec $(BIN)/uvicorn main:app --host $(HOST) --port $(PORT) --http h11 --reload --reload-dir app
+	  exec $(BIN)/uvicorn main:app --host $(HOST) --port $(PORT) --http app.connections:LimitedProtocol --reload --reload-dir app
 
 # The aws backend on MiniStack, an AWS emulator that needs no Docker. Its state is kept in data/ministack.
 aws: $(VENV)/.run $(VENV)-ministack/.ready

@@ -34,6 +34,16 @@ def server(folder: Path, **limits: Any) -> Iterator[Running]:
         yield running
 
 
+@contextmanager
+def descriptor_limit(soft: int) -> Iterator[None]:
+    previous, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (previous, hard))
+
+
 def connect(running: Running, source: str) -> socket.socket:
     port = int(running.environment["PORT"])
     return socket.create_connection(("127.0.0.1", port), timeout=100, source_address=(source, 0))
@@ -54,11 +64,13 @@ def client_from(running: Running, source: str) -> httpx.Client:
 
 @pytest.mark.parametrize("header_seconds", [5, 1000])
 def test_connections_that_never_finish_their_headers_do_not_affect_others(tmp_path: Path, header_seconds: int):
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 2 * STALLED:
-        pytest.skip("the limit of open files is too low for this number of connections")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with server(tmp_path, connections={"header_seconds": header_seconds}) as running, ExitStack() as stack:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 3 * STALLED:
+        pytest.skip("the hard limit of open files is too low for this number of connections")
+    with ExitStack() as stack:
+        with descriptor_limit(1024):  # The service inherits this limit and has to raise it.
+            running = stack.enter_context(server(tmp_path, connections={"header_seconds": header_seconds}))
+        stack.enter_context(descriptor_limit(hard))
         for number in range(STALLED):
             stalled = stack.enter_context(closing(connect(running, f"127.0.0.{2 + number % 6}")))
             stalled.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Header: ")
@@ -67,7 +79,7 @@ def test_connections_that_never_finish_their_headers_do_not_affect_others(tmp_pa
                 # Most requests open a new connection.
                 headers = {} if number % 4 == 0 else {"Connection": "close"}
                 assert client.get("/health/live", headers=headers).status_code == 200
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert "connections.limit_exceeded" not in running.log.read_text()
 
 
 def test_incomplete_headers_get_a_problem_response(tmp_path: Path):
@@ -86,6 +98,16 @@ def test_incomplete_headers_get_a_problem_response(tmp_path: Path):
             second_request.sendall(b"GET /health/live HTTP/1.1\r\n")
             while b"request_timeout" not in received:
                 received += second_request.recv(65_536) or pytest.fail(received.decode())
+
+
+def test_the_command_of_uvicorn_accepts_the_protocol(tmp_path: Path):
+    environment = environment_for(tmp_path / "data")
+    options = ("--port", environment["PORT"], "--http", "app.connections:LimitedProtocol")
+    with ExitStack() as stack:
+        running = stack.enter_context(started(environment, command=("-m", "uvicorn", "main:app", *options)))
+        connection = stack.enter_context(closing(connect(running, "127.0.0.2")))
+        connection.sendall(b"GET /health/live HTTP/1.1\r\n")
+        assert response_on(connection)[1]["code"] == "request_timeout"
 
 
 def test_a_client_that_trickles_header_bytes_gets_no_more_time(tmp_path: Path):

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import struct
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -30,6 +31,7 @@ from app.settings import Settings
 from tests.contracts.fault_injection_render_worker import ATTACKS
 from tests.pictures import encoded
 
+ROOT = Path(__file__).parents[2]
 ENDS_PROCESS = {"exec", "ptrace", "read-memory"}
 NOT_SUPPORTED = {"clone3": "ENOSYS"}
 
@@ -111,6 +113,14 @@ async def test_landlock_refuses_changes_of_files_on_its_own(data_dir: Path, name
 async def test_this_kernel_supports_the_sandbox():
     async with open_render_pool(RenderOptions(), processes=2, queue_limit=1) as opened:
         assert opened.lacking == Protection(0)
+
+
+@needs_linux
+@pytest.mark.parametrize("parent, printed", [("os.getppid()", "continues"), ("os.getpid()", "")])
+def test_process_exits_at_once_if_its_parent_has_already_ended(parent: str, printed: str):
+    code = f"import os; from app.imaging.sandbox import end_with_parent as e; e({parent}); print('continues')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0 if printed else 1, printed)
 
 
 def picture(image_format: str) -> bytes:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +81,19 @@ def test_the_messages_name_the_setting_but_not_its_value(
     assert "SECRETKEY" in text
     assert "S3_BUCKET" in text
     assert "very-secret-value" not in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these settings of a process")
+def test_every_process_hides_its_memory_and_raises_its_limit_of_open_files():
+    code = """
+import ctypes, resource
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+from app.startup import configure
+configure()
+PR_GET_DUMPABLE = 3
+print(ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", str(resource.getrlimit(resource.RLIMIT_NOFILE)[1])]
