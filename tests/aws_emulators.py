@@ -85,20 +85,14 @@ def _deployed(name: str, url: str) -> AwsEmulator:
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.moto_server", str(port)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(f"{url}/moto-api/")
-        yield url
-    finally:
-        process.kill()  # it stores nothing, and takes seconds to stop after SIGTERM
-        process.wait(60)
+    """Start moto's server, which chooses a free port and prints it; yield its URL."""
+    command = [sys.executable, "-m", "tests.moto_server"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()  # it stores nothing, and takes seconds to stop after SIGTERM
 
 
 def free_port() -> int:
@@ -108,9 +102,12 @@ def free_port() -> int:
         return port
 
 
-def wait_for(url: str, *, seconds: float = 300) -> None:
+def wait_for(url: str, *, process: subprocess.Popen[bytes] | None = None, seconds: float = 300) -> None:
+    """Wait until the server at `url` responds. Raises RuntimeError if its process ends before."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        if process and process.poll() is not None:
+            raise RuntimeError(f"The server of {url} has ended with status {process.returncode}.")
         try:
             if httpx.get(url, timeout=30).status_code < 500:
                 return

@@ -1,4 +1,4 @@
-"""Moto's server with a DynamoDB that is serializable and fast: `python -m tests.moto_server PORT`.
+"""Moto's server with a DynamoDB that is serializable and fast: `python -m tests.moto_server` prints its port.
 
 Each DynamoDB call runs alone, because moto checks a condition and writes in two steps, and a transaction that moto
 rolls back also undoes concurrent writes of other clients. DynamoDB promises that each write is serializable.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from threading import Lock
@@ -20,7 +19,7 @@ from typing import Any
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import run_simple
+from werkzeug.serving import make_server
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -94,4 +93,6 @@ if __name__ == "__main__":
     make_queries_fast(Table)
     moto = DomainDispatcherApplication(create_backend_app)
     app = one_dynamodb_call_at_a_time(moto)
-    run_simple("127.0.0.1", int(sys.argv[1]), app, threaded=True, request_handler=MotoRequestHandler)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+    print(server.port, flush=True)  # noqa: T201 - the parent process reads it
+    server.serve_forever()

@@ -92,7 +92,7 @@ def started(
         process = subprocess.Popen([sys.executable, *command], cwd=root, env=environment, stderr=output)
     url = f"http://127.0.0.1:{environment['PORT']}"
     try:
-        wait_for(f"{url}/health/ready", seconds=150)
+        wait_for(f"{url}/health/ready", process=process)
         yield Running(process, url, environment, log)
     finally:
         if process.poll() is None:
