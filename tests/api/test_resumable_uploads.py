@@ -195,6 +195,27 @@ async def test_an_assembled_file_is_not_sent_again(both: Service, monkeypatch: p
     assert await incoming(both, person) == []
 
 
+async def test_the_full_length_of_a_file_of_whole_parts_is_not_reported_early(
+    both: Service, monkeypatch: pytest.MonkeyPatch
+):
+    person = await both.person()
+    data = LARGE[: 2 * both.services.resumable_uploads._parts.part_bytes]
+    upload = await begin(person, data)
+    direct: Any = both.services.direct_uploads
+
+    async def overloaded(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(direct, "_validate_and_store", overloaded)
+        assert (await upload.send(data, 0)).status_code == 500
+    position = await upload.offset()
+    assert position < len(data)
+    assert (await upload.send(data[position:], position)).status_code == 204
+    assert await upload.offset() == len(data)
+    assert (await person.get(f"/images/{upload.id}")).json()["sha256"] == hashlib.sha256(data).hexdigest()
+
+
 async def test_a_wrong_checksum_discards_the_bytes(both: Service):
     person = await both.person()
     upload = await begin(person, LARGE)
