@@ -7,6 +7,7 @@ import click
 from app.commands.backup import backup, restore
 from app.commands.doctor import doctor
 from app.commands.reconcile import reconcile
+from app.commands.rerender import rerender
 from app.commands.serve import serve
 from app.commands.users import users
 from app.commands.worker import worker
@@ -24,3 +25,4 @@ cli.add_command(users)
 cli.add_command(backup)
 cli.add_command(restore)
 cli.add_command(doctor)
+cli.add_command(rerender)

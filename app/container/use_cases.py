@@ -35,6 +35,7 @@ from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.rerendering import Rerendering
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
@@ -62,6 +63,7 @@ class Container:
     reconciler: Reconciler
     adoption: Adoption
     invitations: Invitations
+    rerendering: Rerendering
 
 
 def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
@@ -90,7 +92,14 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     )
     worker = _build_worker(settings, adapters, services.job_registry, reconciler, deletion)
     invitations = open_invitations(tables, secret=secret)
-    return Container(services, worker, reconciler, adoption, invitations)
+    rerendering = Rerendering(
+        store=store,
+        images=tables.images,
+        renderer=adapters.renderer,
+        temp_files=adapters.temp_files,
+        sizes=settings.thumbnail_sizes,
+    )
+    return Container(services, worker, reconciler, adoption, invitations, rerendering)
 
 
 def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Services:
