@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase \
+.PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
   test-ministack test-mutation test-openapi test-generated-clients test-web vendor bench lock upgrade
 
 run: $(VENV)/.run
@@ -80,6 +80,13 @@ test-clients: $(VENV)/.dev tests/clients/node_modules/.package-lock.json
 	missing=$$(for tool in $(CLIENT_PACKAGES); do command -v $${tool%=*} >/dev/null || echo $${tool#*=}; done); \
 	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
 	$(BIN)/python -m tests.clients.matrix
+
+# The samples in deploy/, with the tools that read them. Installs missing tools with apt, which requires root.
+DEPLOY_PACKAGES := nginx=nginx caddy=caddy promtool=prometheus systemd-analyze=systemd
+test-deploy: $(VENV)/.dev
+	missing=$$(for tool in $(DEPLOY_PACKAGES); do command -v $${tool%=*} >/dev/null || echo $${tool#*=}; done); \
+	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
+	$(BIN)/pytest tests/deploy
 
 # With the Firebase Auth emulator, also in a browser. Needs what test-web needs.
 test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json
