@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def test_an_upload_succeeds_through_nginx(tmp_path: Path):
     with started(environment):
         process = subprocess.Popen([nginx, "-c", config, "-e", tmp_path / "nginx.log"])
         try:
-            transport = httpx.HTTPTransport(verify=str(authority.path), retries=5)
+            transport = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=authority.path), retries=5)
             with httpx.Client(base_url=url, transport=transport, timeout=60) as client:
                 body = {"email": "ada@example.com", "password": "a long enough passphrase"}
                 token = client.post("/api/v1/auth/register", json=body).json()["access_token"]
