@@ -1,10 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
+LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --generate-hashes --quiet
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-web vendor bench lock upgrade
+  test-ministack test-mutation test-openapi test-generated-clients test-web vendor bench lock upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -118,6 +118,21 @@ lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) requirements.in --output-file requirements.txt
 	$(BIN)/uv pip compile $(LOCK) --constraint requirements.txt requirements-dev.in --output-file requirements-dev.txt
+
+# Known vulnerabilities of the pinned versions. It needs access to the database of the Python Package Index.
+TOOLS := $(VENV)-tools
+audit: $(TOOLS)/.ready
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r requirements.txt
+
+# A software bill of materials of the service, in CycloneDX.
+sbom: $(TOOLS)/.ready
+	$(TOOLS)/bin/cyclonedx-py requirements requirements.txt --output-file sbom.json
+
+# In an environment of their own: their requirements are not those of the service.
+$(TOOLS)/.ready:
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
+	touch $@
 
 upgrade: LOCK += --upgrade
 upgrade: lock
