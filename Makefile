@@ -1,10 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
+LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --generate-hashes --quiet
 
-.PHONY: run dev aws check check-all lint format test test-clients test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade
+.PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
+  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
+  audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -27,7 +28,7 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads
+check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads test-deploy
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -90,6 +91,13 @@ test-clients: $(VENV)/.dev tests/clients/node_modules/.package-lock.json
 test-uploads: $(VENV)/.dev $(VENV)-ministack/.ready tests/resumable/node_modules/.package-lock.json
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack $(BIN)/pytest -m "" tests/resumable
 
+# The samples in deploy/, with the tools that read them. Installs missing tools with apt, which requires root.
+DEPLOY_PACKAGES := nginx=nginx caddy=caddy promtool=prometheus systemd-analyze=systemd
+test-deploy: $(VENV)/.dev
+	missing=$$(for tool in $(DEPLOY_PACKAGES); do command -v $${tool%=*} >/dev/null || echo $${tool#*=}; done); \
+	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
+	$(BIN)/pytest tests/deploy
+
 # With the Firebase Auth emulator, also in a browser. Needs what test-web needs.
 test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json
 	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
@@ -120,6 +128,21 @@ lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) requirements.in --output-file requirements.txt
 	$(BIN)/uv pip compile $(LOCK) --constraint requirements.txt requirements-dev.in --output-file requirements-dev.txt
+
+# Known vulnerabilities of the pinned versions. It needs access to the database of the Python Package Index.
+TOOLS := $(VENV)-tools
+audit: $(TOOLS)/.ready
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r requirements.txt
+
+# A software bill of materials of the service, in CycloneDX.
+sbom: $(TOOLS)/.ready
+	$(TOOLS)/bin/cyclonedx-py requirements requirements.txt --output-file sbom.json
+
+# In an environment of their own: their requirements are not those of the service.
+$(TOOLS)/.ready:
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
+	touch $@
 
 upgrade: LOCK += --upgrade
 upgrade: lock

@@ -8,6 +8,7 @@ from app.commands.backup import backup, restore
 from app.commands.doctor import doctor
 from app.commands.keys import audit, keys
 from app.commands.reconcile import reconcile
+from app.commands.rerender import rerender
 from app.commands.serve import serve
 from app.commands.users import users
 from app.commands.worker import worker
@@ -27,3 +28,4 @@ cli.add_command(audit)
 cli.add_command(backup)
 cli.add_command(restore)
 cli.add_command(doctor)
+cli.add_command(rerender)

@@ -29,6 +29,11 @@ def names_in(requirements: str) -> set[str]:
     return {normalized(re.split(r"[\[;=<> ]", line)[0]) for line in lines if line and line[0].isalnum()}
 
 
+def entries_in(requirements: str) -> list[str]:
+    """Return the requirements with their options, each on one line."""
+    return (ROOT / requirements).read_text().replace("\\\n", "").splitlines()
+
+
 def imported_by(*roots: str) -> set[str]:
     """Return the top-level modules, except those of the project and of the standard library."""
     found: set[str] = set()
@@ -69,5 +74,6 @@ def test_every_import_of_the_tests_is_a_direct_requirement():
 def test_every_requirement_is_pinned():
     for source, pins in (("requirements.in", "requirements.txt"), ("requirements-dev.in", "requirements-dev.txt")):
         assert names_in(source) <= names_in(pins)
-        lines = (ROOT / pins).read_text().splitlines()
-        assert [line for line in lines if not re.match(r"[\w-]+==\S+( ; .+)?$", line)] == []
+        pattern = r"[\w-]+==\S+( ; [^:]+?)? +(--hash=sha256:[0-9a-f]{64} *)+"
+        assert [entry for entry in entries_in(pins) if not re.fullmatch(pattern, entry)] == []
+        assert "://" not in (ROOT / pins).read_text(), "a lock file must not name the host of an index"

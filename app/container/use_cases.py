@@ -38,6 +38,7 @@ from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.rerendering import Rerendering
 from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
@@ -73,6 +74,7 @@ class Container:
     invitations: Invitations
     password_reset: PasswordReset | None
     """None if another provider keeps the accounts."""
+    rerendering: Rerendering
 
 
 def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
@@ -101,7 +103,14 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     )
     worker = _build_worker(settings, adapters, services.job_registry, reconciler, deletion)
     invitations = open_invitations(tables, secret=secret)
-    return Container(services, worker, reconciler, adoption, invitations, adapters.auth.password_reset)
+    rerendering = Rerendering(
+        store=store,
+        images=tables.images,
+        renderer=adapters.renderer,
+        temp_files=adapters.temp_files,
+        sizes=settings.thumbnail_sizes,
+    )
+    return Container(services, worker, reconciler, adoption, invitations, adapters.auth.password_reset, rerendering)
 
 
 def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Services:

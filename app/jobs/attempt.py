@@ -26,9 +26,14 @@ class Attempt:
         self._deadline = deadline
         self.job = job
 
-    async def report(self, *, progress: int | None = None, image_id: str | None = None) -> None:
-        """Save the progress (percent) and the image that the job creates, and renew the lease. Raises ClaimLost."""
-        changes = {"progress": progress, "image_id": image_id}
+    async def report(
+        self, *, progress: int | None = None, image_id: str | None = None, description: str | None = None
+    ) -> None:
+        """Save the progress (percent), the image that the job creates and its description, and renew the lease.
+
+        Raises ClaimLost.
+        """
+        changes = {"progress": progress, "image_id": image_id, "description": description}
         await self.save(due_in=LEASE_SECONDS, **{name: value for name, value in changes.items() if value is not None})
 
     async def save(self, *, due_in: float | None, **changes: Any) -> None:  # noqa: ANN401 - fields of Job

@@ -35,6 +35,8 @@ class JobResult:
 
     image_id: str | None = None
     download: SignedUrl | None = None
+    note: str | None = None
+    """What the user should know of the result, such as what is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import json
 import zipfile
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 import structlog
@@ -19,7 +18,7 @@ from app.common.rate_limit import RateLimit
 from app.common.temp_files import TempFiles
 from app.domain.accounts import User
 from app.domain.claims import ClaimLost
-from app.domain.errors import DependencyUnavailable, ObjectMissing, Overloaded
+from app.domain.errors import DependencyUnavailable, ImageMissing, ObjectMissing, Overloaded
 from app.domain.images import Image
 from app.domain.jobs import Job, JobError, JobStatus
 from app.domain.object_keys import EXPORTS_PREFIX, export_key
@@ -30,12 +29,14 @@ from app.jobs.service import JobService
 from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
+from app.services.export_names import MemberNames
 
 _log = structlog.stdlib.get_logger(__name__)
 
 _MAX_CONCURRENT = 2
 """Per worker, so that the other slots stay free for short jobs."""
 _SEARCHED_JOBS = 50
+_MISSING = "The file is missing in the store."
 _COPY_BYTES = 1 << 20
 _SPACE_FACTOR = 1.1
 """Space for the export, as a multiple of the images' bytes: the ZIP file adds headers, and one image is copied."""
@@ -96,12 +97,12 @@ class Exports:
 
     async def _job_result(self, job: Job) -> JobResult:
         """Return a download URL as long as the file exists."""
-        key = export_key(job.owner_id, job.id)
+        key, note = export_key(job.owner_id, job.id), job.description or None
         is_expired = self._clock() - job.created_at > EXPORT_RETENTION
         if job.status is not JobStatus.COMPLETED or is_expired or await self._store.size(key) is None:
-            return JobResult()
+            return JobResult(note=note)
         signed = await self._store.sign_url(key, filename=f"images-{job.created_at:%Y-%m-%d}.zip")
-        return JobResult(download=signed)
+        return JobResult(download=signed, note=note)
 
     async def _delete_if_orphaned(self, job: Job, key: str) -> None:
         """Delete the stored file if the owner's account was deleted in the meantime."""
@@ -136,26 +137,44 @@ class Exports:
         self, attempt: Attempt, archive: zipfile.ZipFile, metadata: BinaryIO, *, images: int
     ) -> None:
         await run_blocking_io(metadata.write, b'{"images": [')
+        names, left_out = MemberNames(), list[dict[str, str]]()
         written = 0
         async for image in self._images.walk(attempt.job.owner_id):
-            name = f"images/{image.id}{PurePosixPath(image.original_key).suffix}"
+            name = names.name_of(image)
             if await self._write_original(archive, image, name):
                 line = json.dumps(_metadata(image, name)).encode()
                 await run_blocking_io(metadata.write, b",\n" + line if written else b"\n" + line)
                 written += 1
+            elif await self._exists(image):
+                left_out.append({"id": image.id, "filename": image.filename, "reason": _MISSING})
             progress = min(_WRITTEN, _WRITTEN * written // images)
             if progress > attempt.job.progress:
                 await attempt.report(progress=progress)
-        await run_blocking_io(metadata.write, b"\n]}\n")
+        await run_blocking_io(metadata.write, b'\n],\n"left_out": ' + json.dumps(left_out).encode() + b"}\n")
+        await attempt.report(description=_note(len(left_out)))
+
+    async def _exists(self, image: Image) -> bool:
+        try:
+            await self._images.get(image.owner_id, image.id)
+        except ImageMissing:
+            return False
+        return True
 
     async def _write_original(self, archive: zipfile.ZipFile, image: Image, name: str) -> bool:
         async with self._temp_files.file() as original:
             try:
                 await self._store.fetch(image.original_key, original, max_bytes=image.size)
             except ObjectMissing:
-                return False  # The image was deleted after the list was read.
+                return False  # Usually the image was deleted after the list was read.
             await run_blocking_io(_add, archive, original, name, image.uploaded_at)
         return True
+
+
+def _note(left_out: int) -> str:
+    if not left_out:
+        return ""  # It replaces the note of an earlier attempt.
+    images = "1 image was" if left_out == 1 else f"{left_out} images were"
+    return f"{images} left out, because the file is missing. The list left_out in metadata.json names each of them."
 
 
 def _add(archive: zipfile.ZipFile, original: BinaryIO, name: str, time: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import shutil
@@ -57,7 +58,31 @@ async def test_export_contains_all_originals_and_their_metadata(both: Service):
 async def test_export_without_images_contains_an_empty_list(both: Service):
     _, archive = await export(both, await both.person())
     assert archive.namelist() == ["metadata.json"]
-    assert json.loads(archive.read("metadata.json")) == {"images": []}
+    assert json.loads(archive.read("metadata.json")) == {"images": [], "left_out": []}
+
+
+async def test_an_export_names_its_files_and_what_it_left_out(both: Service):
+    person = await both.person()
+    names = ["beach.jpg", "Beach.JPG", "no extension", "a:b?.jpg", "beach.jpg"]
+    images = [(await person.upload(jpeg(seed=number), filename=name)).json() for number, name in enumerate(names)]
+    lost = images.pop()
+    user_id = person.tokens["user"]["id"]
+    await both.container.services.library._store.delete([f"images/{user_id}/{lost['id']}/original.jpg"])
+    job, archive = await export(both, person)
+    assert job["result"]["note"].startswith("1 image was left out")
+    members = [
+        "images/Beach (2).JPG",
+        "images/a_b_.jpg",
+        "images/beach.jpg",
+        "images/no extension.jpg",
+        "metadata.json",
+    ]
+    assert sorted(archive.namelist()) == members
+    metadata = json.loads(archive.read("metadata.json"))
+    left_out = [(image["id"], image["filename"]) for image in metadata["left_out"]]
+    assert left_out == [(lost["id"], "beach.jpg")]
+    for image in metadata["images"]:
+        assert hashlib.sha256(archive.read(image["file"])).hexdigest() == image["sha256"]
 
 
 async def test_replaced_export_has_no_url(both: Service):

@@ -37,6 +37,7 @@ class JobErrorView(BaseModel):
 class JobResultView(BaseModel):
     image_id: str | None = Field(description="The image that was fetched or rendered.")
     url: str | None = Field(description="For an export: the URL of its ZIP file, which needs no token.")
+    note: str | None = Field(description="For an export: how many images had to be left out, and why. Usually null.")
     expires_at: datetime | None = Field(description="When `url` expires. Read the job again to get a new URL.")
 
     @classmethod
@@ -45,6 +46,7 @@ class JobResultView(BaseModel):
         return cls(
             image_id=result.image_id,
             url=urljoin(base_url, download.url) if download else None,
+            note=result.note,
             expires_at=download.expires_at if download else None,
         )
 

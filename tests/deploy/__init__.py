@@ -1,0 +1,1 @@
+"""Tests of the samples in deploy/, with the tools that read them."""
