@@ -129,10 +129,10 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile $(LOCK) requirements.in --output-file requirements.txt
 	$(BIN)/uv pip compile $(LOCK) --constraint requirements.txt requirements-dev.in --output-file requirements-dev.txt
 
-# Known vulnerabilities of the pinned versions. It needs access to the database of the Python Package Index.
+# Known vulnerabilities of the pinned versions. Fails if the database of vulnerabilities cannot be reached.
 TOOLS := $(VENV)-tools
 audit: $(TOOLS)/.ready
-	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r requirements.txt
+	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.txt
 
 # A software bill of materials of the service, in CycloneDX.
 sbom: $(TOOLS)/.ready
@@ -141,7 +141,7 @@ sbom: $(TOOLS)/.ready
 # In an environment of their own: their requirements are not those of the service.
 $(TOOLS)/.ready:
 	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0
 	touch $@
 
 upgrade: LOCK += --upgrade
