@@ -421,3 +421,15 @@ async def test_a_person_may_have_a_limited_number_of_open_uploads(service: Servi
     assert direct.json()["code"] == "too_many_open_uploads"
     assert (await uploads[0].request("DELETE")).status_code == 204
     assert (await create(person, 5)).status_code == 201
+
+
+async def test_only_the_request_that_creates_the_image_is_audited(person: Person, service: Service):
+    upload = await begin(person)
+    await upload.send(SMALL[:1000], 0)
+    response = await upload.send(SMALL[1000:], 1000)
+    assert response.status_code == 204
+    entries, _ = await service.services.audit.page(cursor=None, limit=10, owner_id=person.tokens["user"]["id"])
+    assert [(entry.action, entry.target) for entry in entries][:2] == [
+        ("image.uploaded", upload.id),
+        ("account.registered", None),
+    ]

@@ -15,6 +15,7 @@ from app.api.errors import TOKEN_ERRORS, TUS_VERSION, problems
 from app.api.middleware import allow_body
 from app.api.schemas.fields import Id
 from app.api.tus_headers import OFFSET_STREAM, parse_checksum, parse_metadata, require_offset_stream, require_version
+from app.api.upload_slots import LimitedUpload
 from app.domain.accounts import User
 from app.domain.errors import (
     ChecksumMismatch,
@@ -28,6 +29,7 @@ from app.domain.errors import (
     QuotaExceeded,
     RequestInProgress,
     TooManyOpenUploads,
+    TooManyUploads,
     TusVersionUnsupported,
     UploadLocked,
     UploadMismatch,
@@ -92,6 +94,7 @@ async def describe_tus(services: ServicesDep) -> Response:
     status_code=201,
     response_class=Response,
     openapi_extra=_BODY | _VERSION,
+    dependencies=[LimitedUpload],
     responses=problems(
         *TOKEN_ERRORS,
         *_IMAGE_ERRORS,
@@ -100,6 +103,7 @@ async def describe_tus(services: ServicesDep) -> Response:
         FileEmpty,
         UploadTooLarge,
         TooManyOpenUploads,
+        TooManyUploads,
         UploadLocked,
         UploadMissing,
         ChecksumMismatch,
@@ -155,6 +159,7 @@ async def get_resumable_upload(request: Request, upload_id: Id, user: CurrentUse
     status_code=204,
     response_class=Response,
     openapi_extra=_BODY | _VERSION,
+    dependencies=[LimitedUpload],
     responses=problems(
         *TOKEN_ERRORS,
         *_IMAGE_ERRORS,
@@ -163,6 +168,7 @@ async def get_resumable_upload(request: Request, upload_id: Id, user: CurrentUse
         UploadMissing,
         UploadOffsetMismatch,
         UploadTooLarge,
+        TooManyUploads,
         UploadLocked,
         ChecksumMismatch,
     ),
