@@ -3,6 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --generate-hashes --quiet
 
+# Told before anything is installed. A virtual environment of an older Python is replaced.
+define REQUIRE_PYTHON
+import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is required, but this is %s. Name a newer one, for \
+example: make run PYTHON=python3.12" % sys.version.split()[0])
+endef
+
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
   test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
   audit sbom
@@ -149,7 +155,8 @@ upgrade: lock
 
 # The stamp files record that a requirements file is installed, so that make does not access the network again.
 $(VENV)/.run: requirements.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c '$(REQUIRE_PYTHON)'
+	@$(BIN)/python -c '$(REQUIRE_PYTHON)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
