@@ -51,7 +51,7 @@ test: $(VENV)/.dev
 
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
-	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients \
+	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
 	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api

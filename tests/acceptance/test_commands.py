@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import cli
-from tests.acceptance.conftest import PASSWORD, Running, environment_for, started, upload
+from tests.acceptance.conftest import PASSWORD, ROOT, Running, environment_for, started, upload
 from tests.pictures import jpeg
 
 NEW_PASSWORD = "another long passphrase"
@@ -118,3 +120,22 @@ def test_an_operator_manages_keys(running: Running, command: Command):
     wait_until(is_refused)
     actions = [json.loads(line)["action"] for line in command("audit").stdout.splitlines()]
     assert actions == ["key.revoked", "key.created"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("node") is None, reason="requires Node")
+def test_the_firebase_function_of_the_examples_deletes_a_user(running: Running, command: Command):
+    invitation = command("users", "invite").stdout.strip().removeprefix("http://photos.example/?invitation=")
+    user_id = register(running, invitation, "ada@example.com")["user"]["id"]
+    token = command("keys", "create", "firebase", "--scope", "users:delete").stdout.strip()
+    script = """
+        import { deleteUserImages } from "./examples/firebase-function/delete_user.js";
+        await deleteUserImages(process.argv[1]);
+        await deleteUserImages("unknown");
+        process.env.IMAGE_SERVICE_KEY = "isk_wrong";
+        await deleteUserImages(process.argv[1]).then(() => process.exit(9), () => {});
+    """
+    environment = {**running.environment, "IMAGE_SERVICE_URL": running.url, "IMAGE_SERVICE_KEY": token}
+    node = ["node", "--input-type=module", "--eval", script, user_id]
+    subprocess.run(node, cwd=ROOT, env=environment, check=True, timeout=300)
+    wait_until(lambda: user_id not in command("users", "list").stdout)
