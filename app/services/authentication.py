@@ -50,3 +50,4 @@ class Authentication:
     def forget(self, user_id: str) -> None:
         """Check the user's next token again, because a session has ended or the account was closed."""
         self._active.pop(user_id, None)
+        self._indexed.pop(user_id, None)
