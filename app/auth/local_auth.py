@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.auth.access_tokens import AccessTokens
 from app.auth.account_settings import LocalAccountSettings
 from app.auth.invitations import Invitations
 from app.auth.local import LocalAccounts, Registration
-from app.auth.mail import Mailer
 from app.auth.password_reset import PasswordReset
 from app.auth.passwords import THREADS, Passwords
 from app.auth.sessions import Sessions
@@ -19,6 +19,9 @@ from app.auth.sign_in import SignIn
 from app.common.rate_limit import RateLimiter
 from app.ports.clock import Clock
 from app.ports.tables import AccountTable
+
+if TYPE_CHECKING:
+    from app.auth.mail import Mailer
 
 
 @dataclass(frozen=True, slots=True)

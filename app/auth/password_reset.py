@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 
 from app.auth.emails import comparable_email
-from app.auth.mail import Mailer
 from app.auth.passwords import Passwords
 from app.auth.sign_in import SignIn
 from app.common.rate_limit import RateLimit, RateLimiter
@@ -24,6 +24,9 @@ from app.domain.errors import (
 from app.domain.ids import is_id
 from app.ports.clock import Clock
 from app.ports.tables import AccountTable
+
+if TYPE_CHECKING:
+    from app.auth.mail import Mailer
 
 _BY_OPERATOR = timedelta(days=1)
 _BY_EMAIL = timedelta(hours=1)

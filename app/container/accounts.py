@@ -14,6 +14,7 @@ from app.ports.auth import Accounts, AccountSettings, AppCheck
 from app.settings import Settings, reveal
 
 if TYPE_CHECKING:
+    from app.auth.mail import Mailer
     from app.auth.password_reset import PasswordReset
 
 _CALL_SECONDS = 5
@@ -39,9 +40,7 @@ async def open_local_accounts(
     settings: Settings, tables: Tables, *, limiter: RateLimiter, secret: str
 ) -> AsyncIterator[Auth]:
     from app.auth.local_auth import open_local_auth
-    from app.auth.mail import Mailer
 
-    smtp_url = reveal(settings.smtp_url)
     async with open_local_auth(
         tables.accounts,
         limiter=limiter,
@@ -50,10 +49,19 @@ async def open_local_accounts(
         secret_key=secret,
         access_token_seconds=settings.access_token_expire_minutes * 60,
         clock=tables.clock,
-        mailer=Mailer(smtp_url, sender=settings.email_from or "") if smtp_url else None,
+        mailer=_make_mailer(settings),
         public_url=settings.public_url,
     ) as local:
         yield Auth(local.accounts, local.settings, local.password_reset)
+
+
+def _make_mailer(settings: Settings) -> Mailer | None:
+    smtp_url = reveal(settings.smtp_url)
+    if smtp_url is None:
+        return None
+    from app.auth.mail import Mailer
+
+    return Mailer(smtp_url, sender=settings.email_from or "")
 
 
 @asynccontextmanager
