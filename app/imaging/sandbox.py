@@ -118,7 +118,7 @@ class _FilterProgram(ctypes.Structure):
 
 
 def forbid_new_privileges() -> None:
-    """Prevent this process from gaining privileges. Landlock and seccomp require it, except for root. Raises OSError."""
+    """Prevent this process from gaining privileges, as Landlock and seccomp require. Raises OSError."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -26,7 +26,8 @@ _MAX_SENT = 1000
 _MAX_SENT_INTO_BACKLOG = 20
 _RECONCILE_LEASE = timedelta(hours=6)
 _SERVICE = "service"
-"""The owner of the service's own idempotency records. No user has this id: local ids are UUIDs, Firebase ids longer."""
+"""The owner of the service's own idempotency records. If a Firebase user has this id, that user's records still have
+other keys: the keys of requests begin with another word than `reconcile`."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
