@@ -1,6 +1,6 @@
-"""The HTTP protocol of the server: uvicorn's, with a deadline for headers and a limit on the connections of an address.
+"""The HTTP protocol of the server: that of uvicorn, with a deadline for headers and limits on connections.
 
-`python -m app serve` uses it. For uvicorn's own command, it is the value of `--http`.
+`python -m app serve` uses it. uvicorn's own command uses it with `--http app.connections:LimitedProtocol`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Connections:
 
 
 class LimitedProtocol(H11Protocol):
-    """Ends connections whose headers do not arrive in time.
+    """Ends connections whose headers do not arrive in time, and limits the number of connections.
 
     When a limit is reached, the oldest connection on which no request is in progress is closed in favor of the new one.
     If there is none, the application refuses the request of the new connection.
@@ -97,7 +97,7 @@ class LimitedProtocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._has_received = False
         self.address: str | None = None
-        """What connections are counted by; None for a trusted proxy."""
+        """The network address by which connections are counted. None for a trusted proxy, which has no limit."""
         super().__init__(config, server_state, app_state, _loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

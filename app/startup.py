@@ -1,4 +1,4 @@
-"""What every process does first: read the settings, configure the logs and the process itself."""
+"""The first steps of every process: read the settings, and configure the logs and the process itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.observability.logs import configure_logs
 from app.settings import Settings, read_settings
 
 _SIMILARITY = 0.85
-"""Higher than that of AWS_REGION, which only the AWS SDK reads, to AWS_DEFAULT_REGION."""
+"""Names of a lower similarity are not reported. AWS_REGION, which only the AWS SDK reads, must not be reported."""
 
 _log = structlog.stdlib.get_logger("app.settings")
 
@@ -38,7 +38,7 @@ def all_misspelled() -> Iterator[tuple[str, str]]:
 
 
 def misspelled(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield each name that is no setting but similar to one, with that setting."""
+    """Yield each name that is not a setting but is similar to one, with that setting."""
     known = {name.upper() for name in Settings.model_fields}
     for name in sorted(names):
         if name.upper() not in known and (nearest := get_close_matches(name.upper(), known, n=1, cutoff=_SIMILARITY)):

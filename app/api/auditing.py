@@ -36,10 +36,12 @@ ACTIONS = {
     "delete_image": "image.deleted",
     "delete_images": "image.deleted",
 }
-"""The action of each route function that is recorded."""
+"""The action that is recorded for each route function. Requests to other routes are not recorded."""
 
 
 class AuditedRoute(APIRoute):
+    """A route that records each successful request if ACTIONS contains its function."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         action = ACTIONS.get(self.name)
@@ -56,7 +58,7 @@ class AuditedRoute(APIRoute):
 
 
 def set_audited(request: Request, *, user: User | None = None, targets: Sequence[str] | None = None) -> None:
-    """State whom and what the request concerns, if that is not its authenticated user and the id in its path."""
+    """Record another user than the authenticated one, or other targets than the id in the path."""
     if user is not None:
         request.state.user = user
     if targets is not None:

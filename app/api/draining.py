@@ -31,8 +31,8 @@ class DrainMiddleware:
     """Sends early responses in full, and withholds only the end of the response until the body has been drained.
 
     The server closes the connection once it has the end of the response. The client does not wait for that: it knows
-    where the response ends by its Content-Length. A streaming response without a Content-Length is sent as it comes,
-    and its client sees the end once the body has been drained.
+    where the response ends by its Content-Length. A streaming response without a Content-Length is sent as usual, but
+    its end reaches the client only once the body has been drained.
 
     This must be the outermost middleware, so that a request has released its resources and has been logged and counted
     before its connection is drained.
@@ -62,7 +62,7 @@ class DrainMiddleware:
         await self._app(scope, exchange.receive, exchange.send)
         if not exchange.end_withheld:
             return
-        # A cancellation comes from a server that stops at the end of its grace period.
+        # The server cancels the request if it is stopping and its grace period has ended.
         with suppress(asyncio.CancelledError):
             limit = await self._drain(receive, status=exchange.status)
             if limit:
@@ -100,7 +100,7 @@ class DrainMiddleware:
         if self._is_stopping():
             return min(_STOPPING_SECONDS, self._max_seconds)
         if status == 408:  # noqa: PLR2004
-            # The client has had its time for the body; it gets only what it needs to read the response.
+            # The time for the body has already passed. The client only needs time to read the response.
             return min(_SLOW_BODY_SECONDS, self._max_seconds)
         return self._max_seconds
 

@@ -45,7 +45,7 @@ class PublicUrlMiddleware:
 class HostMiddleware:
     """Refuses requests to hosts other than this machine and `allowed`.
 
-    Otherwise the URLs in a response, which may be cached or sent to others, would contain whatever a client sent.
+    Otherwise the URLs in a response, which may be cached or sent to others, would contain any host that a client sent.
     """
 
     def __init__(self, app: ASGIApp, *, allowed: Collection[str]) -> None:

@@ -26,7 +26,7 @@ async def read_body(request: Request, sink: UploadSink, *, max_bytes: int) -> No
     digests = BodyDigests(request.headers)
     if (declared := int(request.headers.get("content-length", "0"))) > max_bytes:
         raise file_too_large(max_bytes, size=declared)
-    # One chunk of slack, so that the sink's own limit, whose error message is better, applies first.
+    # One more chunk is allowed, so that the limit of the sink, whose error message is better, applies first.
     allow_body(request.scope, max_bytes=max_bytes + _LARGEST_CHUNK)
     async for chunk in request.stream():
         digests.update(chunk)
@@ -37,7 +37,7 @@ async def read_body(request: Request, sink: UploadSink, *, max_bytes: int) -> No
 
 
 class UploadSink:
-    """`add` only buffers. `flush` writes in a thread."""
+    """Collects the bytes of a file in memory (`add`), and writes them to the file in a thread (`flush`)."""
 
     def __init__(
         self, file: BinaryIO, *, max_bytes: int, detect_format: Callable[[bytes], ImageFormat] | None = None
@@ -51,7 +51,7 @@ class UploadSink:
         self.size = 0
 
     def add(self, data: memoryview) -> None:
-        """Raises UploadTooLarge."""
+        """Add bytes. Raises UploadTooLarge if the file is larger than `max_bytes`."""
         self.size += len(data)
         if self.size > self._max_bytes:
             raise file_too_large(self._max_bytes)

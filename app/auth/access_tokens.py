@@ -50,7 +50,8 @@ class AccessTokens:
             issued_at, expires_at = int(claims["iat"]), int(claims["exp"])
         except (jwt.InvalidTokenError, UnicodeEncodeError, ValueError, TypeError) as error:
             raise TokenInvalid from error
-        # Not checked by `decode`, which uses the clock of this machine: another machine may have issued the token.
+        # `decode` does not check the expiry, because it uses the clock of this machine, and another machine may have
+        # issued the token.
         now = self._clock()
         if issued_at > (now + _CLOCK_SKEW).timestamp():
             raise TokenInvalid

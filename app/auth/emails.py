@@ -1,4 +1,4 @@
-"""Checks email addresses and determines when two of them belong to one mailbox."""
+"""Checks email addresses, and determines whether two of them belong to the same mailbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_email(text: str) -> str:
 
 
 def email_key(text: str) -> str:
-    """Return the form of a valid address that is unique: one mailbox has one key. Raises EmailInvalid.
+    """Return the unique form of a valid address: each mailbox has one key. Raises EmailInvalid.
 
     The domain is in ASCII (IDNA 2008), so that `bücher.example` and `xn--bcher-kva.example` are equal, and
     `straße.example` and `strasse.example`, which are different domains, are not. The local part is in the form NFKC and

@@ -43,7 +43,8 @@ class Invitations:
         except (jwt.InvalidTokenError, UnicodeEncodeError, ValueError) as error:
             raise InvitationInvalid from error
         now = self._clock()
-        # Not checked by `decode`, which uses the clock of this machine: another machine may have issued the token.
+        # `decode` does not check the expiry, because it uses the clock of this machine, and another machine may have
+        # issued the token.
         if claims["exp"] <= now.timestamp():
             raise InvitationInvalid("The invitation has expired. Ask for a new one.")
         if claims["email"] is not None and comparable_email(claims["email"]) != comparable_email(email):

@@ -28,7 +28,7 @@ class Mailer:
         self._use_tls = parts.scheme == "smtps"
 
     async def send(self, recipient: str, *, subject: str, text: str) -> None:
-        """Send a message. Raises DependencyUnavailable after some attempts, or if the server refuses it for good."""
+        """Send a message. Raises DependencyUnavailable after three attempts, or after a permanent refusal."""
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self._sender, recipient, subject
         message.set_content(text)

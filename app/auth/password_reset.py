@@ -1,4 +1,4 @@
-"""Password reset: one-time links, made by an operator or sent by email."""
+"""Password reset with one-time links, which an operator creates or the service sends by email."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ _PER_EMAIL = RateLimit("password reset by e-mail", 5, 60 * 60)
 _PER_CLIENT = RateLimit("password reset by client", 50, 60 * 60)
 _MAX_SENDING = 100
 _SUBJECT = "Reset your password"
-_TEXT = """Somebody, probably you, asked to reset the password of your account at {url}.
+_TEXT = """Someone, probably you, requested a reset of the password of your account at {url}.
 
 To choose a new password, open this link within an hour:
 
 {link}
 
-If you did not ask for it, ignore this message. Your password stays as it is.
+If you did not request this, ignore this message. Your password will not change.
 """
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class PasswordReset:
-    """A token is `<account id>.<expiry>.<tag>`.
+    """Creates, sends and accepts the tokens of these links. A token is `<account id>.<expiry>.<tag>`.
 
-    The tag covers the password hash, so that a token is invalid as soon as the password changes. No table is needed.
+    The tag authenticates the password hash, too, so a token becomes invalid as soon as the password changes. Tokens
+    are not stored.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class PasswordReset:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def find_account(self, email: str) -> Account | None:
-        """Return the account of an address, in whichever way it is written."""
+        """Return the account with this email address, or None, also if the address is invalid."""
         return await self._sign_in.find(email)
 
     def operator_token(self, account: Account) -> str:
@@ -89,7 +90,7 @@ class PasswordReset:
         await self._limiter.count(_PER_EMAIL, comparable_email(email))
         if len(self._sending) >= _MAX_SENDING:
             raise Overloaded
-        # The account is looked up after the response, whose time then does not show whether the account exists.
+        # The response does not wait for this task, so its time does not show whether the account exists.
         task = asyncio.create_task(self._send(self._mailer, email))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -106,7 +107,7 @@ class PasswordReset:
         return User(account.id, account.email)
 
     async def finish(self) -> None:
-        """Wait until all messages are sent or have failed. Sending has a time limit."""
+        """Wait until all messages have been sent or have failed. The attempts and the time of each one are limited."""
         await asyncio.gather(*self._sending)
 
     async def _send(self, mailer: Mailer, email: str) -> None:
@@ -115,7 +116,7 @@ class PasswordReset:
             if account and not account.disabled_at:
                 link = f"{self._public_url}/#reset={self._token(account, lifetime=_BY_EMAIL)}"
                 text = _TEXT.format(url=self._public_url, link=link)
-                # To the address of the account, not to the entered one, which may only look like it.
+                # The recipient is the address of the account. The entered address may only look like it.
                 await mailer.send(account.email, subject=_SUBJECT, text=text)
                 _log.info("password_reset.sent", user_id=account.id)
         except DependencyUnavailable as error:

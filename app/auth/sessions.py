@@ -40,11 +40,13 @@ class Sessions:
         """Exchange a refresh token. Return the account, the id of the session, and the next refresh token.
 
         The next token is derived from the used one, so that a client that lost the response, or two tabs that refresh
-        at once, get the same token. This is possible for 60 s and only until the next token is used. Raises
-        AccountDisabled, or RefreshTokenInvalid, after which the session has ended.
+        at the same time, get the same token. This is possible for 60 s, and only until the next token is used.
+
+        Raises AccountDisabled, or RefreshTokenInvalid if the token is malformed, has expired, was used before, or
+        belongs to no account. Unless it is malformed or belongs to no account, its session has then ended.
         """
         account_id, session_id = _parse(token)
-        # Read before the token is used: if the table fails here, the client can retry with the same token.
+        # The account is read before the token is used: if the table fails here, the client can retry with this token.
         account = await self._table.find_account(account_id)
         if account is None:
             raise RefreshTokenInvalid

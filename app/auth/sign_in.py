@@ -15,7 +15,7 @@ _PER_CLIENT = RateLimit("sign-in by client", 1000, 15 * 60)
 # Limits attackers with many addresses: NIST SP 800-63B, section 5.2.2, allows 100 consecutive failures.
 _PER_EMAIL = RateLimit("sign-in by e-mail", 100, 60 * 60)
 _PER_ACCOUNT = RateLimit("password of a signed-in user", 10, 15 * 60)
-# Not a limit, but a record: the counter shows that the account was used from this network within 90 days.
+# This is not a limit but a record: the counter shows that the account was used from this network within 90 days.
 _KNOWN_NETWORK = RateLimit("network of a successful sign-in", 1, 90 * 86_400)
 
 
@@ -30,7 +30,7 @@ class SignIn:
         address = comparable_email(email)
         # The slot is taken first, so that an attempt that is refused because the queue is full does not count.
         with self._passwords.slot():
-            # Counted before the password is verified, so that no more concurrent guesses than the limit are verified.
+            # The attempt is counted before the password is verified, so the limit also holds for concurrent attempts.
             # The limits of the client apply first, so that one client alone cannot exhaust the limit of the address.
             await self._limiter.count(_PER_CLIENT, client)
             await self._limiter.count(_PER_EMAIL_AND_CLIENT, address, client)
@@ -69,7 +69,7 @@ class SignIn:
         await self._limiter.reset(_PER_ACCOUNT, account.id)
 
     async def find(self, email: str) -> Account | None:
-        """Return the account of an address, in whichever way it is written."""
+        """Return the account whose address has the same `email_key`, or None, also if the address is invalid."""
         try:
             keys, wanted = lookup_keys(email), email_key(email)
         except EmailInvalid:

@@ -2,12 +2,12 @@
 
 The order makes the copy consistent. First the deletion of objects is paused. Then the records are copied, as they were
 at one moment. Then the objects are copied that these records refer to. A record is written after its objects and is
-removed before them, so every object of a copied record exists when the records are copied, and the pause keeps it until
-it is copied itself.
+removed before them, so every object of a copied record exists when the records are copied, and the pause prevents its
+deletion until it is copied, too.
 
 Objects that no copied record refers to are left out: parts of unfinished uploads, exports (users can request them
-again), objects of deleted images, and the marker of the latest reconcile run. If this marker is missing, the first run
-after a restore knows that it sees a copy, and starts all grace periods again.
+again), objects of deleted images, and the marker of the latest reconcile run. Because this marker is missing, the first
+run after a restore detects that the store is a copy, and starts all grace periods again.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _Copy:
 
     def finish(self) -> None:
         self._checksums[DATABASE] = sha256_of(self._target / DATABASE)
-        with suppress(FileNotFoundError):  # SECRET_KEY is set, so that none was generated.
+        with suppress(FileNotFoundError):  # SECRET_KEY is set, so no secret was generated.
             self._checksums[SECRET] = copy_durably(self._data_dir / SECRET, self._target / SECRET)
         sync_folders(self._target)
         write_checksums(self._target, self._checksums)

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.common.durability import make_folder
 
 CHECKSUMS = "SHA256SUMS"
-"""In the format of `sha256sum`. It is written last: a backup without it is incomplete."""
+"""A file in the format of `sha256sum`. It is written last, so a backup without it is incomplete."""
 DATABASE = "service.db"
 OBJECTS = "objects"
 SECRET = "secret"

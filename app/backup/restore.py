@@ -17,8 +17,9 @@ _EMPTY_FOLDER = {"spool", "serving.lock", "stopped-cleanly", _DRAFT}
 def restore(source: Path, data_dir: Path, *, progress: Callable[[], None] = lambda: None) -> int:
     """Copy the backup in `source` to `data_dir`, verify every file, and return the number of files.
 
-    The caller holds `data_dir`, so that no service is using it. `progress` is called after each file. Raises
-    BackupError if `data_dir` holds data or if a file of the backup is missing or damaged. Then nothing was restored.
+    The caller must hold the lock of `data_dir`, so that no service is using it. `progress` is called after each file.
+    Raises BackupError if `data_dir` holds data, or if a file of the backup is missing or damaged. Nothing was restored
+    in these cases.
     """
     checksums = read_checksums(source)
     if existing := sorted(entry.name for entry in data_dir.iterdir() if entry.name not in _EMPTY_FOLDER):
@@ -27,7 +28,7 @@ def restore(source: Path, data_dir: Path, *, progress: Callable[[], None] = lamb
             "folder, so that files of two states are not mixed. Move these files away, or set another DATA_DIR."
         )
     draft = data_dir / _DRAFT
-    shutil.rmtree(draft, ignore_errors=True)  # It is left of a restore that was killed.
+    shutil.rmtree(draft, ignore_errors=True)  # A restore that was killed may have left it.
     try:
         for name, expected in checksums.items():
             _copy_verified(source / name, draft / name, expected=expected)

@@ -94,7 +94,7 @@ async def open_safe_client(
 ) -> AsyncIterator[SafeClient]:
     """Open a client. `own` is a server of the operator: its address may be private, and its URL may have a password."""
     exempt = [(Origin.of(own).host, Origin.of(own).port)] if own else []
-    # httpcore, because it uses no proxy from the environment, follows no redirects and decompresses nothing.
+    # httpcore is used because it ignores proxies in the environment, follows no redirects and decompresses nothing.
     pool = httpcore.AsyncConnectionPool(
         ssl_context=tls or httpx.create_ssl_context(),
         max_connections=_CONNECTIONS,
@@ -122,7 +122,8 @@ class SafeClient:
         """Open the response of `url`.
 
         The URL and each redirect must use HTTPS and one of `hosts`, or the operator's own server. Before each request,
-        `before_hop` is called with the host, and its port if the URL contains one. Raises AddressRefused and FAILURES.
+        `before_hop` is called with the host, and its port if the URL contains one. Raises AddressRefused, and the
+        errors in FAILURES.
         """
         for _ in range(1 + _MAX_REDIRECTS):
             checked = self._check(url, hosts=hosts)

@@ -1,4 +1,4 @@
-"""Handles a request with an idempotency key at most once: a retry gets the result of the first try."""
+"""Handles a request with an idempotency key at most once: a retry gets the result of the first request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.ports.clock import Clock
 from app.ports.tables import IdempotencyTable
 
 RETENTION = timedelta(hours=26)
-"""A day, and two hours in which a direct upload may still arrive and be completed again."""
+"""A day, and two more hours, because a direct upload that was initiated last may still arrive and be completed."""
 LEASE_SECONDS = 12
 """How long a request may go without renewing its lease before a retry takes over."""
 _RENEWALS_PER_LEASE = 3
@@ -106,7 +106,7 @@ class Idempotency:
                 _log.warning("idempotency.lease_not_renewed", cause=error.code)
 
     async def _abandon(self, record: IdempotencyRecord, find: Find[T]) -> None:
-        """Let the next try start over, unless something was created after all."""
+        """Let the next retry start over, unless the result was created despite the error."""
         try:
             if await find(record.result_id) is None:
                 await self._table.abandon(record)

@@ -31,9 +31,9 @@ class UploadExpiry:
 
     async def _close(self, upload: DirectUpload) -> None:
         if upload.parts_id is None:
-            # If its file has arrived, the upload can still be completed. It then counts like any other upload.
+            # If the file has arrived, the upload can still be completed. The image then counts toward the quota.
             await self._table.release_upload(upload)
         else:
-            # The record is removed last, so that another run finishes what this one leaves.
+            # The record is removed last, so that after a failure another run discards the rest.
             await self._parts.discard(upload.key, upload.parts_id)
             await self._table.remove_upload(upload)

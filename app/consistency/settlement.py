@@ -128,7 +128,7 @@ class Settlement:
             await self._remove(image)
 
     async def _delete_all(self, entry: Discrepancy, due: _Due) -> None:
-        """Delete the objects of an image without a record, while a tombstone prevents that its record is added."""
+        """Delete the objects of an image without a record, while a tombstone prevents its record from being added."""
         tombstone = Tombstone(entry.owner_id, entry.image_id, deleted_at=self._now)
         if await self._ports.tombstones.add_tombstone(tombstone):
             await self._delete(entry, due)
@@ -136,7 +136,7 @@ class Settlement:
 
     async def _delete(self, entry: Discrepancy, due: _Due) -> None:
         if due.has_original:
-            # Counted before the deletion: after a crash the count may be too high, but never too low.
+            # The count is saved before the deletion: after a crash it may be too high, but never too low.
             deleted = self._state.originals_deleted
             today = day_of(self._now)
             self._state = dataclasses.replace(

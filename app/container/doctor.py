@@ -24,7 +24,7 @@ _ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared only
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Yield the finding of each check. The only change is that a missing DATA_DIR is created."""
     for name, nearest in all_misspelled():
-        yield failed("settings", f"{name} is no setting. Did you mean {nearest}?")
+        yield failed("settings", f"{name} is not a setting. Did you mean {nearest}?")
     yield passed("settings", "all values are valid")
     async for finding in _check_local(settings):
         yield finding

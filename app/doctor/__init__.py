@@ -1,1 +1,1 @@
-"""Checks of an installation: what is wrong with the settings and the surroundings of the service, and what to do."""
+"""Checks of an installation. They find errors in the settings and the environment of the service."""

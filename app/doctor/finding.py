@@ -17,7 +17,7 @@ class Finding:
     check: str
     verdict: Verdict
     text: str
-    """What was found. After a failure, also what to do."""
+    """What was found. If the check failed, the text also says what to do."""
 
     def __str__(self) -> str:
         return f"{self.verdict:<8} {self.check}: {self.text}"

@@ -1,4 +1,4 @@
-"""Checks of this machine: the folder of the data, the free space, and the clock."""
+"""Checks of this machine: DATA_DIR, its free space, and the clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from app.doctor.finding import Finding, failed, passed
 
 _MAX_SKEW = timedelta(seconds=60)
-"""AWS refuses requests that are signed 5 to 15 minutes off. Tokens and signed URLs suffer from less."""
+"""AWS accepts a difference of 5 or 15 minutes, depending on the service. Tokens and signed URLs need a smaller one."""
 
 
 def check_disk(data_dir: Path, *, needed_bytes: int) -> Finding:
@@ -29,14 +29,14 @@ def check_disk(data_dir: Path, *, needed_bytes: int) -> Finding:
 
 
 def check_file_clock(data_dir: Path) -> Finding:
-    """Compare the clock of this machine with that of the file system, which differs on a network drive."""
+    """Compare the clock of this machine with that of the file system, which may differ on a network drive."""
     with tempfile.NamedTemporaryFile(dir=data_dir) as file:
         stored = datetime.fromtimestamp(Path(file.name).stat().st_mtime, UTC)
     return compare_clocks(stored, store="the file system of DATA_DIR")
 
 
 def compare_clocks(stored: datetime, *, store: str) -> Finding:
-    """Compare the clock of this machine with the time `stored` by the clock of `store`, read just now."""
+    """Compare the clock of this machine with `stored`, the time that was just read from the clock of `store`."""
     difference = datetime.now(UTC) - stored
     seconds = round(abs(difference).total_seconds())
     if abs(difference) > _MAX_SKEW:

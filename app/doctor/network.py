@@ -14,7 +14,10 @@ from app.doctor.finding import Finding, failed, passed, skipped
 async def check_service(
     client: httpx.AsyncClient, url: str, *, public_url: str | None, cors_origins: Sequence[str]
 ) -> AsyncIterator[Finding]:
-    """Check the service at `url`, which is `public_url` if that is set. Without it, a stopped service is no failure."""
+    """Check the service at `url`, which is `public_url` if that is set.
+
+    Without `public_url`, a stopped service is not a failure.
+    """
     try:
         response = await client.get(f"{url}/health/live")
     except httpx.TransportError as error:
@@ -29,16 +32,14 @@ async def check_service(
         return
     name = "public URL" if public_url else "service"
     if response.is_redirect:
-        yield failed(
-            name, f"{url} redirects to {response.headers.get('location')}. Set PUBLIC_URL to the URL that is final."
-        )
+        yield failed(name, f"{url} redirects to {response.headers.get('location')}. Set PUBLIC_URL to the final URL.")
         return
     health = _json(response)
     if response.status_code != httpx.codes.OK or health.get("status") != "ok":
         yield failed(
             name,
-            f"{url}/health/live returns status {response.status_code}, but not from this service. Check that the proxy "
-            "passes all paths to the service, without the path of PUBLIC_URL.",
+            f"{url}/health/live has status {response.status_code}, but the response is not from this service. Check "
+            "that the proxy passes all paths to the service, without the path of PUBLIC_URL.",
         )
         return
     yield passed(name, f"{url} responds")
@@ -54,16 +55,16 @@ def _judge_proxy(url: str, proxy_trusted: bool | None) -> Finding:  # noqa: FBT0
     if proxy_trusted is False:
         return failed(
             "proxy",
-            "X-Forwarded-For arrives from an address that the service does not trust, so that all clients share one "
-            "rate limit. Set FORWARDED_ALLOW_IPS to the address of the proxy, and restart the service.",
+            "X-Forwarded-For arrives from an address that the service does not trust, so all clients share one rate "
+            "limit. Set FORWARDED_ALLOW_IPS to the address of the proxy, and restart the service.",
         )
     if url.startswith("https://"):
         return failed(
             "proxy",
-            "the proxy sends no X-Forwarded-For header, so that all clients share one rate limit. Let it send "
+            "the proxy sends no X-Forwarded-For header, so all clients share one rate limit. Let it send "
             "X-Forwarded-For and X-Forwarded-Proto (see deploy/nginx.conf).",
         )
-    return passed("proxy", "there is none")
+    return passed("proxy", "no proxy was detected")
 
 
 async def _check_host(client: httpx.AsyncClient, url: str, *, public_url: str | None) -> Finding:

@@ -63,8 +63,8 @@ class TokenExpired(AppError):
 class ServerKeyInvalid(AppError):
     code, status, title = "server_key_invalid", 401, "Server key invalid"
     default_detail = (
-        "The server key is unknown or was revoked. An operator creates one with `python -m app keys create`. This "
-        "route accepts server keys only."
+        "The server key is unknown or was revoked, or the route requires a server key. An operator creates one with "
+        "`python -m app keys create`."
     )
 
 
@@ -506,7 +506,8 @@ class Overloaded(AppError):
 class DependencyUnavailable(AppError):
     """A dependency of the service did not respond in time, retries included.
 
-    `dependency` is `store`, `table`, `queue`, `accounts`, `renderer` or `disk`: it is logged, and named in the detail.
+    `dependency` is `store`, `table`, `queue`, `accounts`, `renderer`, `disk` or `email`. It is logged, and named in the
+    detail.
     """
 
     code, status, title = "dependency_unavailable", 503, "Temporarily unavailable"

@@ -2,7 +2,7 @@
 
 The worker itself never reads a byte of an image. A child has its own memory, a file descriptor for its own image only,
 limits that it cannot raise, and the restrictions of `app.imaging.sandbox`. The operating system releases its resources
-when it ends, for whatever reason.
+when it ends, even after a crash.
 """
 
 from __future__ import annotations

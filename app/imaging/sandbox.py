@@ -1,4 +1,4 @@
-"""Restricts a process that decodes images, with the means of the Linux kernel: Landlock and seccomp.
+"""Restricts a process that decodes images with two features of the Linux kernel: Landlock and seccomp.
 
 Landlock refuses every access to files that are not open yet. The seccomp filter is a list of the system calls that
 decoders need: all others fail with EPERM, and those that only an attacker uses end the process with SIGSYS.
@@ -118,7 +118,7 @@ class _FilterProgram(ctypes.Structure):
 
 
 def forbid_new_privileges() -> None:
-    """Landlock and seccomp require this of processes without root's privileges. Raises OSError."""
+    """Prevent this process from gaining privileges, as Landlock and seccomp require. Raises OSError."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
@@ -134,10 +134,11 @@ def end_with_parent(parent: int) -> None:
 
 
 def restrict_files() -> None:
-    """Refuse this process and its future children access to files that are not open yet. It cannot be undone.
+    """Refuse this process and its future children access to files that are not open yet. This cannot be undone.
 
-    If the kernel supports it, also refuse TCP, and signals and abstract Unix sockets to other processes. It must be
-    called before the process starts threads. Raises OSError if the kernel does not support Landlock.
+    If the kernel supports it, TCP connections, signals to other processes, and their abstract Unix sockets are refused,
+    too. The function must be called before the process starts threads. Raises OSError if the kernel does not support
+    Landlock.
     """
     version = _landlock(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
     file_rights = (1 << _FILE_RIGHTS.get(version, _LATEST_FILE_RIGHTS)) - 1
@@ -176,9 +177,10 @@ class SystemCallFilter:
         self._common = b"".join(_common_instructions(audit_code, self._column))
 
     def install(self) -> None:
-        """Allow this process only the system calls on the list. It cannot be undone.
+        """Allow this process only the system calls on the list. This cannot be undone.
 
-        It must be called before the process starts threads. Raises OSError if the kernel does not support seccomp.
+        The method must be called before the process starts threads. Raises OSError if the kernel does not support
+        seccomp.
         """
         instructions = self.program(os.getpid())
         program = _FilterProgram(len(instructions) // _INSTRUCTION.size, instructions)
@@ -200,7 +202,8 @@ def _common_instructions(audit_code: int, column: int) -> Iterator[bytes]:
     yield _encode(_LOAD_WORD, _NUMBER)
     for numbers in _ALLOWED.values():
         yield from _if_called(numbers[column], _encode(_RETURN, _ALLOW))
-    # Threads, but no processes. The C library uses clone if clone3, whose arguments no filter can read, is missing.
+    # The process may start threads, but no processes. A filter cannot read the arguments of clone3, so clone3 fails as
+    # if the kernel did not have it, and the C library calls clone instead.
     yield from _if_called(_CLONE3[column], _encode(_RETURN, _ERRNO | errno.ENOSYS))
     flags = [_load_argument(0), _encode(_AND, _CLONE_THREAD | _CLONE_NAMESPACES)]
     yield from _if_called(_CLONE[column], *flags, *_allow_if_equal(_CLONE_THREAD))

@@ -1,4 +1,4 @@
-"""Periodic work of the workers: requeue stale jobs, finish deletions, expire uploads, reconcile once a day."""
+"""Periodic work of the workers: requeue stale jobs, finish deletions, close expired uploads, reconcile once a day."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _MAX_SENT = 1000
 _MAX_SENT_INTO_BACKLOG = 20
 _RECONCILE_LEASE = timedelta(hours=6)
 _SERVICE = "service"
-"""Owner of the service's own idempotency records. No user has this id: local ids are UUIDs, Firebase ids longer."""
+"""The owner of the service's own idempotency records. If a Firebase user has this id, that user's records still have
+other keys: the keys of requests begin with another word than `reconcile`."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -60,7 +61,7 @@ class Maintenance:
     async def requeue_all(self) -> None:
         """Send the messages of all unfinished jobs, with a delay for those that are due later.
 
-        For a queue in memory, which starts empty, and only if no other process works on these jobs.
+        It may be called only for a queue in memory, which starts empty, while no other process works on these jobs.
         """
         now = self._clock()
         for job in await self._jobs.due_jobs(before=now + _MAX_DELAY, limit=_MAX_SENT):
@@ -83,7 +84,7 @@ class Maintenance:
         await self._deletion.finish()
 
     async def expire_uploads(self) -> None:
-        """Release the reservations of direct uploads that have expired."""
+        """Close direct and resumable uploads that have expired."""
         await self._upload_expiry.run()
 
     async def reconcile_daily(self) -> None:
@@ -113,7 +114,7 @@ class Maintenance:
         await self._idempotency.finish(today)
 
     async def _index_owners(self) -> None:
-        """Add users to the index whose accounts or images were stored by a version without it."""
+        """Add users to the index whose accounts or images were stored by a version without this index."""
         async for owner_id in self._images.owners():
             await self._index_owner(owner_id)
         async for account in self._accounts.accounts():

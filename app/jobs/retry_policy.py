@@ -28,7 +28,7 @@ _SERVER_ERROR = 500
 _USER_ERRORS = {
     e.code for e in (ImageMissing, ImageRejected, OwnerClosed, ProductImageMissing, ProductUnknown, QuotaExceeded)
 }
-"""Failures that are answers to the user, which no operator has to look into."""
+"""Errors that only the user needs to know about. No operator has to investigate them."""
 
 
 def is_transient(error: AppError) -> bool:
@@ -45,12 +45,12 @@ def retries_exhausted(job: Job, error: AppError, *, now: datetime, retries_forev
         return False
     if is_job_fault(error):
         return job.attempts >= MAX_ATTEMPTS
-    # A job may be old because no worker was running. Its first failure must not be its last.
+    # A job may be old because no worker was running. It is retried after its first failure in any case.
     return job.error is not None and now - job.created_at > _MAX_OUTAGE
 
 
 def to_job_error(error: AppError) -> JobError:
-    """Return the user-facing error. The service retries by itself, so the text never tells the user to."""
+    """Return the user-facing error. The service itself retries, so the text never asks the user to retry."""
     if isinstance(error, Internal):
         return JobError(error.code, "Something went wrong on our side.")
     if isinstance(error, DependencyUnavailable):
@@ -68,7 +68,7 @@ def outage_backoff_seconds(error: AppError) -> int:
 
 
 def needs_operator(job: Job) -> bool:
-    """Return whether the job failed for a reason that an operator should look into."""
+    """Return whether the job failed for a reason that an operator should investigate."""
     return job.status is JobStatus.FAILED and (job.error is None or job.error.code not in _USER_ERRORS)
 
 

@@ -1,7 +1,7 @@
-"""Processes jobs: claims a job under a lease, keeps the lease, runs the handler, and records the outcome.
+"""Processes jobs: claims a job under a lease, renews the lease, runs the handler, and records the outcome.
 
-The record decides, not the message. If a message is delivered twice, late, or after its worker was killed, the record
-shows whether anything remains to be done.
+The record decides what is done, not the message. If a message is delivered twice, late, or after its worker was killed,
+the record shows whether anything remains to be done.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from app.ports.tables import JobTable
 
 _RENEWALS_PER_LEASE = 3
 _UNKNOWN_KIND_SECONDS = 60
-"""How long a job of an unknown kind waits for a worker of another version."""
+"""The delay before a job of an unknown kind is delivered again, to a worker of another version if there is one."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -148,7 +148,7 @@ class JobRunner:
             await attempt.save(due_in=backoff, status=JobStatus.RETRYING, error=job_error)
             await self._queue.change_visibility(message, timeout_seconds=backoff)
         else:
-            # Uses up neither an attempt of the job nor a delivery of its message.
+            # This failure counts neither as an attempt of the job nor as a delivery of its message.
             backoff = retry_policy.outage_backoff_seconds(error)
             waits_in_line = isinstance(error, CatalogUnavailable) and job.error is None
             status = JobStatus.QUEUED if waits_in_line else JobStatus.RETRYING
@@ -177,7 +177,7 @@ class JobRunner:
         if job is None or (job.is_finished and not retry_policy.needs_operator(job)):
             await self._queue.acknowledge(message)
         elif job.due_at is None:
-            # Without acknowledgment it moves to the dead-letter queue, where an operator finds it.
+            # Without acknowledgment the message moves to the dead-letter queue, where an operator finds it.
             await self._queue.change_visibility(message, timeout_seconds=0)
         else:
             remaining = (job.due_at - self._clock()).total_seconds()

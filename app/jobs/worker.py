@@ -1,4 +1,4 @@
-"""The worker: receives messages, processes a limited number of jobs concurrently, and runs the maintenance."""
+"""The worker: receives messages, processes a limited number of jobs concurrently, and runs the periodic maintenance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.ports.queue import JobQueue
 _CONCURRENCY = 8
 _MAX_MESSAGES = 10
 _VISIBILITY_TIMEOUT_SECONDS = 30
-"""Longer than a lease, so that the lease of a dead worker has ended when its message is delivered again."""
+"""Longer than a lease. The lease of a dead worker has therefore ended when its message is delivered again."""
 _SWEEP_SECONDS = 15
 _RECONCILE_SECONDS = 3600
 _ERROR_PAUSE_SECONDS = 2
@@ -42,7 +42,7 @@ class Worker:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Process jobs within the context. At its end, running jobs get some time to finish, then are requeued."""
+        """Process jobs within the context. At its end, running jobs get 20 s to finish; the others are requeued."""
         loops = [
             asyncio.create_task(loop)
             for loop in (

@@ -11,9 +11,8 @@ from app.domain.accounts import Profile, Session, Tokens, User
 class Accounts(Protocol):
     """Registers users, signs them in, and authenticates access tokens.
 
-    `client` is the network address of the caller, which throttling needs. `user_agent` describes the device in the
-    list of sessions. Every method may raise DependencyUnavailable
-    once its retries are exhausted.
+    `client` is the network address of the client, which throttling needs. `user_agent` describes the device in the
+    list of sessions. Every method may raise DependencyUnavailable once its retries are exhausted.
     """
 
     async def register(

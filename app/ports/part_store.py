@@ -9,7 +9,7 @@ class PartStore(Protocol):
     """Stores an object that arrives in parts of `part_bytes`, the last of which may be smaller.
 
     Part 0 contains the first bytes. The tail is the beginning of a part that has not arrived completely. Any process
-    can store any part; to store a part again replaces it. Whatever a method has stored is durable when it returns.
+    can store any part; to store a part again replaces it. What a method has stored is durable when it returns.
     """
 
     part_bytes: int

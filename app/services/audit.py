@@ -14,7 +14,7 @@ from app.ports.admin_tables import AuditTable
 from app.ports.clock import Clock
 
 OPERATOR = "operator"
-"""The actor of the command line."""
+"""The actor of actions on the command line."""
 _PAGE = 100
 _CLOCK_SKEW = timedelta(days=1)
 
@@ -23,7 +23,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 class AuditLog:
     def __init__(self, table: AuditTable, *, retention: timedelta, clock: Clock) -> None:
-        """Without `retention`, nothing is recorded."""
+        """If `retention` is zero, nothing is recorded."""
         self._table = table
         self._retention = retention
         self._clock = clock
@@ -74,5 +74,5 @@ class AuditLog:
                 return
 
     async def forget_addresses(self, owner_id: str) -> None:
-        """Remove what the entries of a deleted account say about a person: only ids remain."""
+        """Remove the network addresses from the entries of a deleted account, so that only ids remain."""
         await self._table.forget_addresses(owner_id)

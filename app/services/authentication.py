@@ -25,10 +25,10 @@ class Authentication:
         self._owner_index = owner_index
         self._indexed: TTLCache[str, bool] = TTLCache(_MAX_CACHED, ttl=_INDEXED_SECONDS)
         self._active: TTLCache[str, set[str | None]] = TTLCache(_MAX_CACHED, ttl=_CACHE_SECONDS)
-        """The sessions of each user that were found active."""
+        """For each user, the ids of the sessions that were found active. None stands for a token without a session."""
 
     async def authenticate(self, access_token: str) -> User:
-        """Return the user. Raises TokenInvalid, TokenExpired, AccountDisabled or OwnerClosed."""
+        """Return the user. Raises what `Accounts.authenticate` and `Accounts.require_active` raise, and OwnerClosed."""
         user = await self._accounts.authenticate(access_token)
         if user.session_id not in self._active.get(user.id, ()):
             await asyncio.gather(self._accounts.require_active(user, access_token), self.require_open(user.id))
@@ -42,12 +42,12 @@ class Authentication:
             raise OwnerClosed
 
     async def index(self, user_id: str) -> None:
-        """Make sure that operators find the user in their list. Writes once a day and process for each user."""
+        """Add the user to the list for operators. Each process does this at most once a day for each user."""
         if user_id not in self._indexed:
             await self._owner_index.add_owner(user_id)
             self._indexed[user_id] = True
 
     def forget(self, user_id: str) -> None:
-        """Check the user's next token again, because a session has ended or the account was closed."""
+        """Forget which sessions are active, because a session has ended or the account was closed."""
         self._active.pop(user_id, None)
         self._indexed.pop(user_id, None)

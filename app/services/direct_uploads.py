@@ -189,5 +189,5 @@ class DirectUploads:
         try:
             await self._store.delete([upload.key])
         except AppError as error:
-            # Reconcile runs delete it a day later.
+            # Reconcile runs delete the file a day later.
             _log.warning("objects.left_for_reconcile", upload_id=upload.id, cause=error.code)

@@ -1,4 +1,4 @@
-"""Receives the bytes of one request for a resumable upload, and stores them in parts."""
+"""Receives the bytes of one request to a resumable upload, and stores them in parts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class PartWriter:
-    """Writes to an upload that is held by this request.
+    """Writes to an upload that this request holds.
 
-    The bytes are collected in a temporary file, whose first byte is the first byte of a part. A part is stored, and
-    `received` of the record follows, as soon as the part is complete; with a checksum, once that was verified.
+    The bytes are collected in a temporary file that begins where a part begins. As soon as a part is complete, it is
+    stored, and then `received` is increased in the record. If the request has a checksum, both wait until it was
+    verified.
     """
 
     def __init__(self, upload: DirectUpload, table: DirectUploadTable, parts: PartStore) -> None:
@@ -36,7 +37,7 @@ class PartWriter:
         self._parts = parts
         self._part_bytes = parts.part_bytes
         self._first = upload.received - upload.received % parts.part_bytes
-        """Where the temporary file begins in the file that is uploaded. The following three are such positions, too."""
+        """Where the temporary file begins. This and the next two are positions in the file that is uploaded."""
         self._stored = self._first
         """The end of the complete parts that are stored."""
         self._end = upload.received
@@ -148,7 +149,7 @@ class PartWriter:
         try:
             await self._parts.delete_tail(self.upload.key, end=end)
         except AppError as error:
-            # Reconcile runs or the lifecycle rule of the bucket delete it a day later.
+            # Reconcile runs or the lifecycle rule of the bucket delete the tail a day later.
             _log.warning("objects.left_for_reconcile", upload_id=self.upload.id, cause=error.code)
 
     async def _renew(self) -> None:
@@ -157,7 +158,7 @@ class PartWriter:
             await self._save(self.upload.received)
 
     async def _save(self, received: int, *, is_held: bool = True) -> None:
-        """Raises UploadLocked if another request has taken over, and UploadMissing."""
+        """Save the progress. Raises UploadLocked if another request has taken over, or UploadMissing."""
         holder = self.upload.holder if is_held else None
         saved = replace(self.upload, received=received, holder=holder, version=self.upload.version + 1)
         if not await self._table.save_progress(saved, seen=self.upload):

@@ -91,7 +91,7 @@ class ResumableUploads:
         return upload
 
     async def get(self, user: User, upload_id: str) -> DirectUpload:
-        """Raises UploadMissing, also for an upload of another user, and for one that has expired."""
+        """Return the upload. Raises UploadMissing, also for an upload of another user, and for one that has expired."""
         upload = await self._table.find_upload(user.id, upload_id) if is_id(upload_id) else None
         if upload is None or upload.parts_id is None or upload.expires_at <= self._clock():
             raise UploadMissing
@@ -163,9 +163,10 @@ class ResumableUploads:
         return taken
 
     async def _wait_until_stale(self, seen: DirectUpload) -> DirectUpload:
-        """Return the upload once its holder has released it, or has not changed it for a while.
+        """Return the upload once its holder has released it, or has not changed it for 6 s.
 
-        The duration is measured with the monotonic clock of this process, so no two clocks are compared.
+        Raises UploadLocked as soon as the holder changes it, and UploadMissing if it was terminated. The duration is
+        measured with the monotonic clock of this process, so no two clocks are compared.
         """
         loop = asyncio.get_running_loop()
         unchanged_until = loop.time() + _STALE_SECONDS
@@ -182,10 +183,10 @@ class ResumableUploads:
         return seen
 
     async def _finish(self, user: User, upload: DirectUpload) -> DirectUpload:
-        """Record that the image is durable, whoever holds the upload now."""
+        """Record that the image is durable, even if another request holds the upload now."""
         while (current := await self._table.find_upload(user.id, upload.id)) is not None:
             finished = replace(current, received=current.size, holder=None, version=current.version + 1)
             if current.received == current.size or await self._table.save_progress(finished, seen=current):
                 return finished
-        # It was terminated in the meantime.
+        # The upload was terminated in the meantime.
         return replace(upload, received=upload.size)

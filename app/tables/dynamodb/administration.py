@@ -22,7 +22,7 @@ _CONCURRENT_UPDATES = 20
 
 
 class DynamoDBOwnerIndex:
-    """The order is that of the shards, and within a shard that of the ids."""
+    """Lists the owners by shard, and within a shard by id."""
 
     def __init__(self, table: DynamoDBTable) -> None:
         self._table = table
@@ -128,7 +128,7 @@ class DynamoDBAuditTable:
 
     async def _page_all(self, *, before: str | None, limit: int) -> tuple[Sequence[AuditEntry], str | None]:
         start = before or _AFTER_EVERY_ID
-        today = self._clock().astimezone(UTC).date() + timedelta(days=1)  # ids may come from a clock that is fast
+        today = self._clock().astimezone(UTC).date() + timedelta(days=1)  # the clock of another machine may be ahead
         day = id_timestamp(before).date() if before else today
         found: list[keys.Key] = []
         for _ in range(_DAYS_PER_PAGE):
