@@ -31,7 +31,7 @@ public class Client {
 
     private static String exchange(URI url, String kind, Path file, String token) throws Exception {
         BodyPublisher body = BodyPublishers.ofFile(file);
-        String contentType = "application/octet-stream";
+        String contentType = "text/plain";
         if (kind.equals("form")) {
             String head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"photo.jpg\"\r\n\r\n";
             body = BodyPublishers.concat(

@@ -33,7 +33,7 @@ func main() {
 }
 
 func exchange(address, kind string, content []byte, token string) string {
-	body, contentType := bytes.NewBuffer(content), "application/octet-stream"
+	body, contentType := bytes.NewBuffer(content), "text/plain"
 	if kind == "form" {
 		body = &bytes.Buffer{}
 		form := multipart.NewWriter(body)

@@ -8,6 +8,7 @@ const health = new URL("/health/live", url);
 const blob = await openAsBlob(path);
 const bytes = await readFile(path);
 const headers = token ? { Authorization: `Bearer ${token}` } : {};
+if (kind === "raw") headers["Content-Type"] = "text/plain"; // an image would be accepted
 
 function form() {
   const data = new FormData();
