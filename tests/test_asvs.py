@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CHAPTERS = range(4, 10)
-RESULTS = ("Met", "Partly met", "Not met", "Operator", "Not applicable")
+CHAPTERS = {4: 10, 5: 9, 6: 35, 7: 18, 8: 7, 9: 7}
+"""The number of requirements of levels 1 and 2 in each chapter of the standard."""
+RESULTS = ("Met", "Partly met", "Not met", "Not applicable")
 REASON = "No test: "
 
 
@@ -51,14 +52,12 @@ def test_ids_are_unique_and_ordered():
     assert numbers == sorted(set(numbers))
 
 
-def test_every_chapter_has_rows_below_its_heading():
-    text = (ROOT / "docs/asvs.md").read_text()
-    assert {number_of(row)[0] for row in ROWS} == set(CHAPTERS)
-    for chapter in CHAPTERS:
-        section = text.split(f"\n## V{chapter} ")[1].split("\n## ")[0]
-        assert {found.partition(".")[0] for found in re.findall(r"^\| (\d\S*) \|", section, re.MULTILINE)} == {
-            str(chapter)
-        }
+def test_every_chapter_has_all_its_requirements_below_its_heading():
+    sections = re.split(r"^## ", (ROOT / "docs/asvs.md").read_text(), flags=re.MULTILINE)[1:]
+    chapters = {
+        section.partition(" ")[0]: re.findall(r"^\| (\d+)\.", section, flags=re.MULTILINE) for section in sections
+    }
+    assert chapters == {f"V{chapter}": [str(chapter)] * count for chapter, count in CHAPTERS.items()}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
