@@ -102,7 +102,7 @@ class AuthenticatedRoute(AuditedRoute):
                 raise RequestInvalid(
                     errors=[FieldError(f"header.{_ON_BEHALF_OF}", "A server key needs a user id here")]
                 )
-            await services.authentication.require_open(user_id)
+            await services.user_administration.require_usable(user_id)
             await services.authentication.index(user_id)
             request.state.actor = f"key:{key.id}"
             return User(user_id)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,8 @@ _CALL_SECONDS = 10.0
 """The time limit of one call, including its retries and pauses."""
 _ATTEMPTS = 3
 _THROTTLED_SECONDS = 60
+_RECENT_SIGN_IN_SECONDS = 5 * 60
+"""As Firebase itself requires for the deletion of an account."""
 _REVOKED_SECONDS = 60
 """How long a token is accepted after Firebase revoked it."""
 _MAX_CACHED = 10_000
@@ -206,8 +209,10 @@ class FirebaseAccounts:
         Firebase itself requires a recent sign-in, so that a password is not needed. Without FIREBASE_API_KEY, the
         account remains in Firebase, and the app has to delete it.
         """
-        await self._id_tokens.verify(access_token)
+        verified = await self._id_tokens.verify(access_token)
         if self._api_key is None:
+            if time.time() > verified.signed_in_at + _RECENT_SIGN_IN_SECONDS:
+                raise SignInAgain
             return
         with contextlib.suppress(AccountGone):
             await self._call(f"{_IDENTITY}:delete", json={"idToken": access_token}, errors=_DELETE_ERRORS)

@@ -38,7 +38,8 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 class Verified:
     user: User
     name: str | None
-    expires_at: float
+    signed_in_at: float
+    """Seconds since 1970, by Firebase's clock."""
 
 
 @asynccontextmanager
@@ -179,4 +180,4 @@ def user_id(subject: str) -> str:
 
 def _to_verified(claims: dict[str, Any]) -> Verified:
     user = User(user_id(claims["sub"]), claims.get("email"))
-    return Verified(user, claims.get("name"), claims.get("exp", 0))
+    return Verified(user, claims.get("name"), float(claims.get("auth_time", 0)))

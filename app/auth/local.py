@@ -12,9 +12,10 @@ from app.auth.passwords import Passwords
 from app.auth.sessions import Sessions
 from app.auth.sign_in import SignIn
 from app.common.rate_limit import RateLimit, RateLimiter
-from app.domain.accounts import Account, Profile, Tokens, User
+from app.domain.accounts import Account, Profile, Session, Tokens, User
 from app.domain.errors import (
     AccountDisabled,
+    CredentialsInvalid,
     EmailTaken,
     InvitationRequired,
     RegistrationClosed,
@@ -93,6 +94,7 @@ class LocalAccounts:
             raise AccountDisabled
         session, token = self._sessions.new(account.id, user_agent=user_agent)
         await self._table.add_session(session)
+        await self._require_unchanged(account, session)
         return self._tokens(account, session_id=session.id, refresh_token=token)
 
     async def refresh(self, refresh_token: str) -> Tokens:
@@ -132,6 +134,17 @@ class LocalAccounts:
         if account is None:
             raise TokenInvalid
         return account
+
+    async def _require_unchanged(self, verified: Account, session: Session) -> None:
+        """End the new session if the account changed since its password was verified, and raise an error.
+
+        A change of the password ends all sessions, and would otherwise miss one that is added just after it.
+        """
+        account = await self._table.find_account(verified.id)
+        if account is not None and account.password_hash == verified.password_hash and not account.disabled_at:
+            return
+        await self._table.remove_session(verified.id, session.id)
+        raise AccountDisabled if account and account.disabled_at else CredentialsInvalid
 
     async def _require_recent_sign_in(self, user: User) -> None:
         session = await self._table.find_session(user.id, user.session_id) if user.session_id else None

@@ -21,18 +21,20 @@ _LIFETIME = timedelta(days=30)
 _REPEATABLE = timedelta(seconds=60)
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _MAX_USER_AGENT = 200
+_RANDOM_BYTES = 16
 
 
 class Sessions:
     def __init__(self, table: AccountTable, *, secret_key: str, clock: Clock) -> None:
         self._table = table
         self._key = derive_key(secret_key, "refresh-token")
+        self._tag_key = derive_key(secret_key, "refresh-token-tag")
         self._clock = clock
 
     def new(self, account_id: str, *, user_agent: str | None) -> tuple[Session, str]:
         """Return a session, which the caller stores, and its first refresh token."""
         now, session_id = self._clock(), new_id()
-        token = f"{account_id}.{session_id}.{secrets.token_urlsafe(32)}"
+        token = self._make_token(f"{account_id}.{session_id}", secrets.token_bytes(_RANDOM_BYTES))
         device = clean_line(user_agent or "")[:_MAX_USER_AGENT] or None
         return Session(session_id, account_id, _hash(token), now + _LIFETIME, now, user_agent=device), token
 
@@ -50,8 +52,6 @@ class Sessions:
         account = await self._table.find_account(account_id)
         if account is None:
             raise RefreshTokenInvalid
-        if account.disabled_at:
-            raise AccountDisabled
         now, successor = self._clock(), self._successor(token)
         rotated = await self._table.rotate_session(
             account_id,
@@ -62,10 +62,13 @@ class Sessions:
             now=now,
         )
         if rotated or await self._was_just_rotated(account_id, session_id, new_hash=_hash(successor)):
+            if account.disabled_at:
+                raise AccountDisabled
             return account, session_id, successor
         # If a token is used twice, two parties have it, and one of them may have stolen it. The session ends for both
-        # (RFC 9700, section 4.14.2).
-        await self._table.remove_session(account_id, session_id)
+        # (RFC 9700, section 4.14.2). Someone who only knows the ids cannot end it.
+        if self._is_genuine(token):
+            await self._table.remove_session(account_id, session_id)
         raise RefreshTokenInvalid
 
     async def _was_just_rotated(self, account_id: str, session_id: str, *, new_hash: str) -> bool:
@@ -76,8 +79,18 @@ class Sessions:
 
     def _successor(self, token: str) -> str:
         digest = hmac.digest(self._key, token.encode(), hashlib.sha256)
-        secret = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        return f"{token.rpartition('.')[0]}.{secret}"
+        return self._make_token(token.rpartition(".")[0], digest[:_RANDOM_BYTES])
+
+    def _make_token(self, ids: str, random: bytes) -> str:
+        """Return a token whose secret is `random` and a tag, which shows that this service issued it."""
+        tag = hmac.digest(self._tag_key, f"{ids}.{random.hex()}".encode(), hashlib.sha256)[:_RANDOM_BYTES]
+        return f"{ids}.{base64.urlsafe_b64encode(random + tag).rstrip(b'=').decode()}"
+
+    def _is_genuine(self, token: str) -> bool:
+        """Return whether the service issued the token. Tokens of earlier versions have no tag."""
+        ids, _, secret = token.rpartition(".")
+        random = base64.urlsafe_b64decode(f"{secret}=")[:_RANDOM_BYTES]
+        return hmac.compare_digest(self._make_token(ids, random), token)
 
 
 def _parse(token: str) -> tuple[str, str]:

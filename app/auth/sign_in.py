@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.auth.emails import comparable_email, email_key, lookup_keys
 from app.auth.passwords import Passwords
 from app.common.rate_limit import RateLimit, RateLimiter
@@ -26,7 +28,7 @@ class SignIn:
         self._limiter = limiter
 
     async def verify(self, *, email: str, password: str, client: str) -> Account:
-        """Return the account. Raises CredentialsInvalid, Overloaded or TooManyAttempts."""
+        """Return the account, with its current hash. Raises CredentialsInvalid, Overloaded or TooManyAttempts."""
         address = comparable_email(email)
         # The slot is taken first, so that an attempt that is refused because the queue is full does not count.
         with self._passwords.slot():
@@ -42,12 +44,17 @@ class SignIn:
             if account is None or not is_correct:
                 raise CredentialsInvalid
             if self._passwords.outdated(account.password_hash):
-                new_hash = await self._passwords.hash(password)
-                await self._table.replace_password_hash(account.id, old_hash=account.password_hash, new_hash=new_hash)
+                account = await self._rehash(account, password)
         await self._limiter.reset(_PER_EMAIL_AND_CLIENT, address, client)
         await self._limiter.reset(_PER_EMAIL, address)
         await self.remember_network(email, client)
         return account
+
+    async def _rehash(self, account: Account, password: str) -> Account:
+        new_hash = await self._passwords.hash(password)
+        if not await self._table.replace_password_hash(account.id, old_hash=account.password_hash, new_hash=new_hash):
+            raise CredentialsInvalid  # The password was changed since it was verified.
+        return replace(account, password_hash=new_hash)
 
     async def verify_again(self, account: Account, password: str) -> None:
         """Verify the password of a signed-in user. Raises PasswordIncorrect, Overloaded or TooManyAttempts."""

@@ -17,9 +17,10 @@ from app.common.signing import derive_key
 from app.common.temp_files import TempFiles
 from app.consistency.store_identity import check_store_matches_table
 from app.container import accounts, backends
+from app.container.adapters import Adapters
 from app.container.data_dir import DataDir, SiblingServes
 from app.container.renderers import open_inspector, open_renderer
-from app.container.use_cases import Adapters, Container, build
+from app.container.use_cases import Container, build
 from app.domain.errors import AppError
 from app.observability.metrics import MeasuredRenderer, PrometheusMetrics
 from app.settings import Settings, reveal

@@ -11,25 +11,17 @@ from app.auth.invitations import Invitations
 from app.common.idempotency import Idempotency
 from app.common.object_deletion import ObjectDeletion
 from app.common.pagination import Cursors
-from app.common.rate_limit import RateLimiter
 from app.common.signing import derive_key
-from app.common.temp_files import TempFiles
-from app.common.upload_expiry import UploadExpiry
 from app.consistency.ports import ReconcilePorts
 from app.consistency.reconciler import Reconciler
-from app.container.accounts import Auth, open_invitations
-from app.container.backends import Storage, Tables
+from app.container.accounts import open_invitations
+from app.container.adapters import Adapters
 from app.container.health import health_checks
+from app.container.workers import build_worker
 from app.domain.images import Quota
-from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
-from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
 from app.jobs.worker import Worker
-from app.ports.catalog import ProductCatalog
-from app.ports.metrics import Metrics
-from app.ports.queue import JobQueue
-from app.ports.renderer import Renderer
 from app.services.account_deletion import AccountDeletion
 from app.services.adoption import Adoption
 from app.services.audit import AuditLog
@@ -49,20 +41,6 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.auth.password_reset import PasswordReset
-
-
-@dataclass(frozen=True, slots=True)
-class Adapters:
-    storage: Storage
-    tables: Tables
-    queue: JobQueue
-    auth: Auth
-    catalog: ProductCatalog
-    renderer: Renderer
-    inspector: Renderer
-    metrics: Metrics
-    limiter: RateLimiter
-    temp_files: TempFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +79,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         uploads=services.uploads,
         temp_files=adapters.temp_files,
     )
-    worker = _build_worker(settings, adapters, services.job_registry, reconciler, deletion)
+    worker = build_worker(settings, adapters, services.job_registry, reconciler, deletion)
     invitations = open_invitations(tables, secret=secret)
     rerendering = Rerendering(
         store=store,
@@ -240,6 +218,7 @@ def _build_user_administration(
         owners=tables.owners,
         account_deletion=account_deletion,
         authentication=authentication,
+        has_local_accounts=adapters.auth.settings is not None,
         clock=tables.clock,
     )
 
@@ -271,30 +250,4 @@ def _build_resumable_uploads(
         temp_files=adapters.temp_files,
         max_bytes=settings.max_direct_file_size,
         clock=adapters.tables.clock,
-    )
-
-
-def _build_worker(
-    settings: Settings, adapters: Adapters, registry: JobRegistry, reconciler: Reconciler, deletion: ObjectDeletion
-) -> Worker:
-    tables, queue = adapters.tables, adapters.queue
-    runner = JobRunner(table=tables.jobs, queue=queue, registry=registry, metrics=adapters.metrics, clock=tables.clock)
-    maintenance = Maintenance(
-        jobs=tables.jobs,
-        queue=queue,
-        idempotency=tables.idempotency,
-        deletion=deletion,
-        upload_expiry=UploadExpiry(tables.direct_uploads, adapters.storage.parts, clock=tables.clock),
-        reconciler=reconciler,
-        images=tables.images,
-        accounts=tables.accounts,
-        owner_index=tables.owner_index,
-        clock=tables.clock,
-    )
-    return Worker(
-        queue=queue,
-        runner=runner,
-        maintenance=maintenance,
-        metrics=adapters.metrics,
-        queue_is_volatile=settings.queue == "local",
     )

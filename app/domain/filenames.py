@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from app.domain.text import clean_line
 
@@ -24,6 +25,15 @@ def clean_title(title: str | None) -> str:
     """Return a name that a person wrote as a filename like that of `clean`. Slashes become hyphens."""
     without_path = _RELATIVE_PATH.sub("", title or "")
     return _shorten(clean_line(re.sub(r"[/\\]", "-", without_path)))
+
+
+def with_extension(filename: str, extensions: Sequence[str]) -> str:
+    """Return the filename if it has one of the extensions, otherwise with the first of them appended.
+
+    Otherwise a JPEG named `invoice.html`, with markup in its metadata, would be opened as a page after a download.
+    """
+    _, dot, extension = filename.rpartition(".")
+    return filename if dot and extension.lower() in extensions else f"{filename}.{extensions[0]}"
 
 
 def _shorten(name: str) -> str:

@@ -14,6 +14,7 @@ from app.common.sidecars import rewrite_sidecar
 from app.domain import filenames
 from app.domain.accounts import User
 from app.domain.errors import AppError, ImageMissing, ThumbnailMissing
+from app.domain.formats import FORMATS_BY_CONTENT_TYPE
 from app.domain.ids import is_id
 from app.domain.images import Image, Quota, Thumbnail, Usage
 from app.domain.objects import SignedUrl
@@ -97,9 +98,14 @@ class Library:
         return image
 
     async def download_url(self, user: User, image_id: str) -> SignedUrl:
-        """Return a URL that downloads the original under its filename. Raises ImageMissing."""
+        """Return a URL that downloads the original under its filename, with an extension of its format.
+
+        Raises ImageMissing.
+        """
         image = await self.get(user, image_id)
-        return await self._store.sign_url(image.original_key, filename=image.filename)
+        extensions = FORMATS_BY_CONTENT_TYPE[image.content_type].extensions
+        filename = filenames.with_extension(image.filename, extensions)
+        return await self._store.sign_url(image.original_key, filename=filename)
 
     async def delete(self, user: User, image_id: str) -> None:
         """Delete the image. When this returns, no request can access it. Raises ImageMissing.

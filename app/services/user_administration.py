@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.accounts import Account, User
-from app.domain.errors import CursorInvalid, UserMissing
+from app.domain.errors import AccountDisabled, CursorInvalid, UserMissing
 from app.domain.images import Usage
 from app.domain.jobs import Job
 from app.ports.admin_tables import OwnerIndex
@@ -50,6 +50,7 @@ class UserAdministration:
         owners: OwnerTable,
         account_deletion: AccountDeletion,
         authentication: Authentication,
+        has_local_accounts: bool,
         clock: Clock,
     ) -> None:
         self._owner_index = owner_index
@@ -58,6 +59,7 @@ class UserAdministration:
         self._owners = owners
         self._account_deletion = account_deletion
         self._authentication = authentication
+        self._has_local_accounts = has_local_accounts
         self._clock = clock
 
     async def page(self, *, cursor: str | None, limit: int) -> tuple[Sequence[UserDetails], str | None]:
@@ -79,6 +81,20 @@ class UserAdministration:
         if details.account is None and not await self._owner_index.has_owner(user_id):
             raise UserMissing
         return details
+
+    async def require_usable(self, user_id: str) -> None:
+        """Return if a server may act on behalf of the user. Raises UserMissing, AccountDisabled or OwnerClosed.
+
+        With another provider of accounts, every id is accepted whose account was not closed.
+        """
+        await self._authentication.require_open(user_id)
+        if not self._has_local_accounts:
+            return
+        account = await self._accounts.find_account(user_id)
+        if account is None:
+            raise UserMissing
+        if account.disabled_at:
+            raise AccountDisabled
 
     async def delete(self, user_id: str) -> Job:
         """Close the account and submit a job that deletes everything of the user. Raises UserMissing."""

@@ -120,6 +120,17 @@ async def test_a_key_does_only_what_its_scopes_allow(service: Service, person: P
     assert code(await get(service, "/auth/me", acting | on_behalf)) == (401, "token_invalid")
 
 
+async def test_a_key_cannot_act_on_behalf_of_unknown_and_disabled_users(service: Service):
+    person = await service.person()
+    user_id = person.tokens["user"]["id"]
+    acting = await key_headers(service, Scope.IMAGES)
+    assert code(await get(service, "/images", acting | {"X-On-Behalf-Of": "nobody"})) == (404, "user_not_found")
+    await service.services.user_administration.disable(user_id)
+    assert code(await get(service, "/images", acting | {"X-On-Behalf-Of": user_id})) == (403, "account_disabled")
+    await service.services.user_administration.enable(user_id)
+    assert (await get(service, "/images", acting | {"X-On-Behalf-Of": user_id})).status_code == 200
+
+
 async def test_unknown_and_revoked_keys_are_refused(service: Service, person: Person):
     key, token = await service.services.server_keys.create("test", [Scope.USERS_READ])
     revoked_key, revoked = await service.services.server_keys.create("test", [Scope.USERS_READ])

@@ -19,7 +19,14 @@ from jwt.algorithms import RSAAlgorithm
 
 from app.auth.firebase import FirebaseAccounts, open_firebase_accounts
 from app.auth.firebase_tokens import FirebaseAppCheck, open_app_check
-from app.domain.errors import AccountDisabled, AppCheckFailed, AppError, DependencyUnavailable, TokenInvalid
+from app.domain.errors import (
+    AccountDisabled,
+    AppCheckFailed,
+    AppError,
+    DependencyUnavailable,
+    SignInAgain,
+    TokenInvalid,
+)
 from tests.fake_identity_toolkit import API_KEY, FakeIdentityToolkit, RefusedError, ToFake, fake_identity_toolkit
 
 PROJECT = "demo-images"
@@ -100,6 +107,22 @@ async def test_without_firebase_no_token_is_accepted(accounts: FirebaseAccounts,
     fake.refusals["accounts:lookup"] = [RefusedError("UNAVAILABLE", status=503)] * 3
     with pytest.raises(DependencyUnavailable):
         await accounts.require_active(user, token)
+
+
+@pytest.mark.parametrize("minutes,is_recent", [(4, True), (6, False)])
+async def test_without_an_api_key_a_deletion_requires_a_recent_sign_in(
+    fake: FakeIdentityToolkit, minutes: int, *, is_recent: bool
+) -> None:
+    async with (
+        httpx.AsyncClient(transport=ToFake(fake)) as client,
+        open_firebase_accounts(client, project_id=PROJECT, api_key=None, emulator_host=None) as accounts,
+    ):
+        token = fake.id_token(sub="anna", auth_time=int(time.time()) - 60 * minutes)
+        if is_recent:
+            await accounts.authorize_deletion(token)
+            return
+        with pytest.raises(SignInAgain):
+            await accounts.authorize_deletion(token)
 
 
 # App Check

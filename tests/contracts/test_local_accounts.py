@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
+import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,13 +25,15 @@ from app.auth import local as local_accounts
 from app.auth.access_tokens import AccessTokens
 from app.auth.invitations import Invitations
 from app.auth.local import LocalAccounts
+from app.auth.local_auth import open_local_auth
 from app.auth.passwords import PARAMETERS, Passwords
 from app.auth.sessions import Sessions
 from app.auth.sign_in import SignIn
 from app.common.rate_limit import RateLimiter
 from app.common.signing import derive_key
-from app.domain.accounts import Tokens
+from app.domain.accounts import Account, Session, Tokens
 from app.domain.errors import (
+    AccountDisabled,
     AppError,
     CredentialsInvalid,
     EmailInvalid,
@@ -295,6 +299,81 @@ async def test_parallel_refreshes_with_one_token_return_the_same_token(accounts:
 async def test_the_next_refresh_token_depends_on_the_secret(table: SqliteAccountTable, clock: Clock) -> None:
     ours, theirs = (Sessions(table, secret_key=secret, clock=clock) for secret in (SECRET, "t" * 32))
     assert ours._successor("account.session.secret") != theirs._successor("account.session.secret")
+
+
+async def test_first_refresh_tokens_are_random(accounts: LocalAccounts) -> None:
+    tokens = [await register(accounts), *[await sign_in(accounts) for _ in range(3)]]
+    assert len({each.refresh_token.rpartition(".")[2][:20] for each in tokens}) == 4
+
+
+@pytest.mark.parametrize("secret", ["A" * 43, "forged"])
+async def test_knowing_the_ids_of_a_session_is_not_enough_to_end_it(accounts: LocalAccounts, secret: str) -> None:
+    tokens = await register(accounts)
+    other = (await sign_in(accounts)).refresh_token.rpartition(".")[2]
+    ids = tokens.refresh_token.rpartition(".")[0]
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(f"{ids}.{secret if len(secret) == 43 else other}")
+    await accounts.refresh(tokens.refresh_token)
+
+
+async def test_a_refresh_token_of_an_earlier_version_is_exchanged(
+    accounts: LocalAccounts, table: SqliteAccountTable
+) -> None:
+    account_id, session_id, _ = (await register(accounts)).refresh_token.split(".")
+    token = f"{account_id}.{session_id}.{secrets.token_urlsafe(32)}"
+    session = make_session(account_id, expires_at=datetime.now(UTC) + timedelta(days=1))
+    await table.remove_session(account_id, session_id)
+    await table.add_session(replace(session, id=session_id, token_hash=hashlib.sha256(token.encode()).hexdigest()))
+    await accounts.refresh((await accounts.refresh(token)).refresh_token)
+
+
+class Interrupted(SqliteAccountTable):
+    """Runs `meanwhile` just before a session is added."""
+
+    meanwhile: Callable[[str], Awaitable[object]]
+
+    async def add_session(self, session: Session) -> None:
+        await self.meanwhile(session.account_id)
+        await super().add_session(session)
+
+
+@pytest.mark.parametrize("change", ["the password is changed", "the account is disabled", "the account is deleted"])
+async def test_a_sign_in_that_a_change_overtakes_leaves_no_session(
+    database: SqliteDatabase, limiter: RateLimiter, invitations: Invitations, clock: Clock, change: str
+) -> None:
+    table = Interrupted(database)
+    async with open_local_auth(
+        table,
+        limiter=limiter,
+        invitations=invitations,
+        registration="open",
+        secret_key=SECRET,
+        access_token_seconds=1800,
+        clock=clock,
+    ) as auth:
+        await register(auth.accounts)
+
+        async def meanwhile(account_id: str) -> None:
+            match change:
+                case "the password is changed":
+                    token = auth.password_reset.operator_token(await account())
+                    await auth.password_reset.confirm(token, new_password="another long passphrase")
+                case "the account is disabled":
+                    await table.edit_account(account_id, changes={"disabled_at": clock.now})
+                    await table.remove_sessions(account_id)
+                case _:
+                    await table.remove_account(account_id)
+
+        async def account() -> Account:
+            found = await table.find_account_by_email(EMAIL)
+            assert found
+            return found
+
+        account_id = (await account()).id
+        table.meanwhile = meanwhile
+        with pytest.raises((CredentialsInvalid, AccountDisabled)):
+            await sign_in(auth.accounts)
+        assert await table.sessions(account_id) == []
 
 
 async def test_a_session_lasts_thirty_days_from_its_last_use(accounts: LocalAccounts, clock: Clock) -> None:

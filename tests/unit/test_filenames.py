@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.domain import filenames
 from app.domain.filenames import clean
 
 
@@ -37,3 +38,18 @@ def test_filename_is_made_safe_to_display(filename: str | None, expected: str):
 def test_a_clean_filename_is_not_changed(filename: str):
     cleaned = clean(filename)
     assert clean(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    "filename, downloaded",
+    [
+        ("photo.jpg", "photo.jpg"),
+        ("photo.JPEG", "photo.JPEG"),
+        ("invoice.html", "invoice.html.jpg"),
+        ("photo.png", "photo.png.jpg"),
+        ("photo", "photo.jpg"),
+        ("jpg", "jpg.jpg"),
+    ],
+)
+def test_a_download_has_an_extension_of_its_format(filename: str, downloaded: str):
+    assert filenames.with_extension(filename, ("jpg", "jpeg")) == downloaded

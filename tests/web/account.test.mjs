@@ -64,6 +64,36 @@ describe("account", { skip: noChromium, timeout: 180_000 }, () => {
     for (const page of [phone, laptop]) await page.context().close();
   });
 
+  test("password fields are masked, accept pasted text and are known to password managers", async () => {
+    const page = await open();
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.evaluate((text) => navigator.clipboard.writeText(text), PASSWORD);
+    const check = async (label, purpose) => {
+      const field = page.getByLabel(label, { exact: true });
+      assert.equal(await field.getAttribute("type"), "password", label);
+      assert.equal(await field.getAttribute("autocomplete"), purpose, label);
+      await field.press("ControlOrMeta+V");
+      assert.equal(await field.inputValue(), PASSWORD, label);
+      await field.fill("");
+    };
+    await check("Password", "new-password");
+    const { email } = await register(page);
+    await button(page, "Account").click();
+    await page.locator("summary", { hasText: "Change password" }).click();
+    await check("Current password", "current-password");
+    await check("New password", "new-password");
+    await page.locator("summary", { hasText: "Delete my account" }).click();
+    await check("Enter your password to confirm", "current-password");
+    await button(page, "Sign out").click();
+    await page.getByText("You are signed out.").waitFor();
+    await check("Password", "current-password");
+    await page.goto(`${service.url}#reset=token-of-${email}`);
+    await page.reload();
+    await check("New password", "new-password");
+    assertNoErrors(page);
+    await page.context().close();
+  });
+
   test("another device is signed out", async () => {
     const [phone, laptop] = [await open(), await open()];
     const { email } = await register(phone);

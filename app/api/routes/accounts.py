@@ -195,6 +195,7 @@ async def change_account(user: CurrentUser, token: AccessToken, body: AccountCha
         raise AccountsExternal
     if body.password is not None and body.current_password is not None:
         await settings.change_password(user, current_password=body.current_password, new_password=body.password)
+        services.authentication.forget(user.id)
     if "display_name" in body.model_fields_set:
         await settings.change_display_name(user, body.display_name)
     return await get_account(user, token, services)

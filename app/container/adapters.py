@@ -1,0 +1,28 @@
+"""Everything that the settings select, opened: the use cases are built from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.common.rate_limit import RateLimiter
+from app.common.temp_files import TempFiles
+from app.container.accounts import Auth
+from app.container.backends import Storage, Tables
+from app.ports.catalog import ProductCatalog
+from app.ports.metrics import Metrics
+from app.ports.queue import JobQueue
+from app.ports.renderer import Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    storage: Storage
+    tables: Tables
+    queue: JobQueue
+    auth: Auth
+    catalog: ProductCatalog
+    renderer: Renderer
+    inspector: Renderer
+    metrics: Metrics
+    limiter: RateLimiter
+    temp_files: TempFiles
