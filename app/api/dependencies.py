@@ -120,14 +120,14 @@ def require_scope(key: ServerKey, scope: Scope) -> None:
     """Raises ServerKeyRefused."""
     if scope not in key.scopes:
         raise ServerKeyRefused(
-            f"This needs a server key with the scope {scope}. The key {key.name!r} does not have it."
+            f"This route needs a server key with the scope {scope}. The key {key.name!r} does not have it."
         )
 
 
 async def _access_token(
     request: Request, _: Annotated[object, Depends(_password)], __: Annotated[object, Depends(_bearer)]
 ) -> str:
-    """The token of a request to an AuthenticatedRoute. The unused dependencies declare the schemes in OpenAPI."""
+    """Return the token of a request to an AuthenticatedRoute. The unused dependencies declare schemes in OpenAPI."""
     token: str = request.state.access_token
     return token
 
@@ -138,7 +138,7 @@ async def _current_user(request: Request, _: Annotated[str, Depends(_access_toke
 
 
 async def _client_address(request: Request) -> str:
-    """Return what rate limits count by."""
+    """Return the address by which rate limits count requests."""
     return throttling_key(request.client.host) if request.client else "unknown"
 
 

@@ -45,7 +45,7 @@ def _judge_project(response: httpx.Response, *, project_id: str) -> Finding:
     if f"{project_id}.firebaseapp.com" not in domains:
         return failed(
             "Firebase project",
-            f"FIREBASE_API_KEY belongs to a project with the domains {', '.join(domains)}, not to "
+            f"FIREBASE_API_KEY belongs to another project (domains: {', '.join(domains)}) than "
             f"GOOGLE_CLOUD_PROJECT ({project_id}). Copy both from the same project in the Firebase console.",
         )
     return passed("Firebase project", f"FIREBASE_API_KEY belongs to {project_id}")

@@ -5,5 +5,5 @@ from __future__ import annotations
 from datetime import timedelta
 
 INCOMING_RETENTION = timedelta(days=1)
-"""Direct uploads that arrived and were not completed."""
+"""Applies to files of direct uploads that were not completed, and to the bytes of unfinished resumable uploads."""
 EXPORT_RETENTION = timedelta(days=7)

@@ -1,4 +1,4 @@
-"""Direct uploads: files that a client announces before it sends them."""
+"""Direct and resumable uploads: files that a client announces before it sends them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from app.domain.object_keys import incoming_key
 
 MAX_OPEN_UPLOADS = 100
-"""How many direct uploads of one owner may be open at the same time."""
+"""How many direct and resumable uploads of one owner may be open at the same time."""
 
 
 @dataclass(frozen=True, slots=True)

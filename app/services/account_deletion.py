@@ -27,7 +27,7 @@ _BLOCK_RETENTION = timedelta(days=2)
 _KEYS_PER_DELETE = 500
 _IMAGES_PER_REPORT = 20
 _IMAGES_DELETED = 90
-"""Percent done."""
+"""The progress, in percent, when all images are deleted."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -98,12 +98,12 @@ class AccountDeletion:
         await self._owners.delete_owner_data(owner_id, except_job_id=attempt.job.id, deleted_at=deleted_at)
         await self._owner_index.remove_owner(owner_id)
         await self._audit.forget_addresses(owner_id)
-        # An export that was running may have been stored after its prefix was cleared.
+        # An export that was running may have been stored after the exports were deleted above.
         await self._delete_objects(f"{EXPORTS_PREFIX}{owner_id}/")
         _log.info("account.deleted")
 
     async def give_up(self, job: Job, error: JobError) -> None:
-        """Never called: the job is retried until it succeeds."""
+        """Do nothing. It is never called, because the job is retried until it succeeds."""
 
     async def _delete_images(self, attempt: Attempt) -> None:
         user = User(attempt.job.owner_id)

@@ -59,5 +59,5 @@ class Rerendering:
         try:
             await self._images.update_thumbnails(changed)
         except ImageMissing:
-            # The deletion did not know of these thumbnails.
+            # The image was deleted before its record listed these thumbnails, so they must be deleted here.
             await self._store.delete(changed.object_keys)

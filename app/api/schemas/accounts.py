@@ -124,7 +124,7 @@ class LimitView(BaseModel):
 class UsageView(BaseModel):
     images: int
     bytes: int = Field(description="The total size of the originals.")
-    reserved_bytes: int = Field(description="The announced size of the open direct uploads.")
+    reserved_bytes: int = Field(description="The announced size of the open direct and resumable uploads.")
     limit: LimitView
 
 
