@@ -18,7 +18,8 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 
 MIN_CASES = 500
 EXCLUDED = (
-    "deleteAccount",  # afterwards every response is a 401
+    *("deleteAccount", "signOut"),  # afterwards every response is a 401
+    *("createResumableUpload", "sendResumableUpload"),  # their media type cannot be generated
     "watchJob",  # a stream lasts as long as its job
     "watchImage",
 )

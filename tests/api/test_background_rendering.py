@@ -151,7 +151,7 @@ async def test_preference_with_wait_renders_immediately_unless_the_service_is_bu
         waiting = {"Prefer": "respond-async, wait=10"}
         assert (await upload(person, jpeg(), **waiting)).status_code == 201
 
-        async def full(file: object) -> None:
+        async def full(_file: object, *, owner_id: str) -> None:
             raise Overloaded
 
         uploads = service.services.uploads

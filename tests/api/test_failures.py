@@ -135,7 +135,7 @@ async def test_upload_rejected_by_a_busy_renderer_leaves_nothing(
 ):
     person = await service.person()
 
-    async def refuse(_: object) -> None:
+    async def refuse(_: object, *, owner_id: str) -> None:
         raise error
 
     monkeypatch.setattr(service.services.uploads._renderer, "render", refuse)

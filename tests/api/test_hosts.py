@@ -58,7 +58,7 @@ async def test_every_absolute_url_begins_with_the_public_url(public: Service):
     assert len(urls) == 11
     assert [url for url in urls if not url.startswith(f"{PUBLIC_URL}/")] == []
     # The proxy removes the path of PUBLIC_URL.
-    for url in (view["original_url"], missing.json()["type"], f"{PUBLIC_URL}/web/config.json"):
+    for url in (view["original_url"], missing.json()["type"], f"{PUBLIC_URL}/web/icon.svg"):
         assert (await public.client.get(url.removeprefix(PUBLIC_URL))).status_code == 200
 
 

@@ -47,4 +47,6 @@ async def test_the_limits_are_those_of_the_settings(tmp_path: Path):
             "max_description_length": 2000,
             "thumbnail_sizes": [100],
             "quota": {"images": 5, "bytes": 6000},
+            "has_local_accounts": True,
+            "can_reset_password": False,
         }
