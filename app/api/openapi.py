@@ -18,6 +18,7 @@ TAGS = {
     "images": "Upload, list, show, edit, download and delete images.",
     "direct uploads": "Upload a large file straight to the object store.",
     "resumable uploads": "Upload a large file in several requests, with the protocol tus 1.0.0.",
+    "administration": "Manage users and read the audit log, with a server key.",
     "background jobs": "Fetch product images, and follow all jobs.",
     "objects": "The URLs that the service signs if it stores the files itself (`STORAGE=disk`).",
     "operations": "Health checks and metrics.",

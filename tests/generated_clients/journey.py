@@ -32,7 +32,7 @@ from image_upload_service_client.models import (
     ThumbnailsView,
     TokenForm,
     TokenView,
-    UploadImageBody,
+    UploadImageFilesBody,
 )
 from image_upload_service_client.types import File
 
@@ -51,7 +51,7 @@ def signed_in(url: str) -> AuthenticatedClient:
 
 
 def use_images(client: AuthenticatedClient, photo: bytes) -> None:
-    body = UploadImageBody(file=File(BytesIO(photo), file_name="beach.jpg"), description="At the sea")
+    body = UploadImageFilesBody(file=File(BytesIO(photo), file_name="beach.jpg"), description="At the sea")
     image = upload_image.sync(client=client, body=body, idempotency_key="one")
     assert isinstance(image, ImageView)
     assert image.size == len(photo)

@@ -56,6 +56,7 @@ def test_openapi_python_client(service: Running, photo: Path, tmp_path: Path):
     generator = Path(sys.executable).with_name("openapi-python-client")
     output = run(
         generator, "generate", "--meta", "none", "--fail-on-warning", "--url", f"{service.url}/openapi.json",
+        "--config", FOLDER / "openapi_python_client.yaml",
         folder=tmp_path, PATH=f"{generator.parent}:{os.environ['PATH']}",
     )  # fmt: skip
     assert "Warning" not in output

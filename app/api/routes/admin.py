@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from app.api.auditing import AuditedRoute, set_audited
 from app.api.dependencies import ServicesDep, known_query, require_scope
 from app.api.errors import problems
-from app.api.schemas.admin import AuditEntryView, AuditPageView, UserDeletionView, UserPageView, UserView
+from app.api.schemas.admin import AuditEntryView, AuditPageView, ManagedUserView, UserDeletionView, UserPageView
 from app.domain.accounts import User
 from app.domain.administration import Scope
 from app.domain.errors import CursorInvalid, ServerKeyInvalid, ServerKeyRefused, TokenMissing, UserMissing
@@ -51,7 +51,7 @@ def _scope(scope: Scope) -> Callable[..., Coroutine[Any, Any, None]]:
 async def list_users(services: ServicesDep, limit: _Limit = 50, cursor: _Cursor = None) -> UserPageView:
     """List all users, in no particular order. Needs the scope `users:read`."""
     users, next_cursor = await services.user_administration.page(cursor=cursor, limit=limit)
-    return UserPageView(items=[UserView.of(user) for user in users], next_cursor=next_cursor)
+    return UserPageView(items=[ManagedUserView.of(user) for user in users], next_cursor=next_cursor)
 
 
 @router.get(
@@ -59,9 +59,9 @@ async def list_users(services: ServicesDep, limit: _Limit = 50, cursor: _Cursor 
     responses=problems(*_KEY_ERRORS, UserMissing),
     dependencies=[Depends(_scope(Scope.USERS_READ))],
 )
-async def get_user(user_id: str, services: ServicesDep) -> UserView:
+async def get_user(user_id: str, services: ServicesDep) -> ManagedUserView:
     """Show a user. Needs the scope `users:read`."""
-    return UserView.of(await services.user_administration.get(user_id))
+    return ManagedUserView.of(await services.user_administration.get(user_id))
 
 
 @router.delete(

@@ -17,7 +17,7 @@ class UserUsage(BaseModel):
     bytes: int = Field(description="The total size of the originals.")
 
 
-class UserView(BaseModel):
+class ManagedUserView(BaseModel):
     id: str
     email: str | None = Field(description="Null if Firebase manages the account.")
     display_name: str | None
@@ -41,7 +41,7 @@ class UserView(BaseModel):
 
 
 class UserPageView(BaseModel):
-    items: list[UserView]
+    items: list[ManagedUserView]
     next_cursor: str | None = Field(description="Null on the last page.")
 
 
