@@ -169,5 +169,6 @@ $(VENV)-ministack/.ready: infra/requirements-ministack.txt
 	$(VENV)-ministack/bin/pip install --quiet --disable-pip-version-check -r infra/requirements-ministack.txt
 	touch $@
 
+# No package needs its installation script: they only compile optional parts or report statistics.
 %/node_modules/.package-lock.json: %/package-lock.json
-	npm ci --no-audit --no-fund --prefix $*
+	npm ci --ignore-scripts --no-audit --no-fund --prefix $*
