@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
+from app.domain.formats import FORMATS_BY_CONTENT_TYPE, FORMATS_BY_EXTENSION
 from app.domain.text import clean_line
 
 MAX_LENGTH = 255
@@ -27,13 +27,18 @@ def clean_title(title: str | None) -> str:
     return _shorten(clean_line(re.sub(r"[/\\]", "-", without_path)))
 
 
-def with_extension(filename: str, extensions: Sequence[str]) -> str:
-    """Return the filename if it has one of the extensions, otherwise with the first of them appended.
+def with_extension(filename: str, content_type: str) -> str:
+    """Return the filename with an extension of the format.
 
-    Otherwise a JPEG named `invoice.html`, with markup in its metadata, would be opened as a page after a download.
+    The extension of another image format is replaced; the right one is appended to anything else. Otherwise a JPEG
+    named `invoice.html`, with markup in its metadata, would be opened as a page after a download.
     """
-    _, dot, extension = filename.rpartition(".")
-    return filename if dot and extension.lower() in extensions else f"{filename}.{extensions[0]}"
+    image_format = FORMATS_BY_CONTENT_TYPE[content_type]
+    stem, dot, extension = filename.rpartition(".")
+    found = FORMATS_BY_EXTENSION.get(extension.lower()) if dot else None
+    if found is image_format:
+        return filename
+    return f"{stem if found else filename}.{image_format.extensions[0]}"
 
 
 def _shorten(name: str) -> str:

@@ -14,7 +14,6 @@ from app.common.sidecars import rewrite_sidecar
 from app.domain import filenames
 from app.domain.accounts import User
 from app.domain.errors import AppError, ImageMissing, ThumbnailMissing
-from app.domain.formats import FORMATS_BY_CONTENT_TYPE
 from app.domain.ids import is_id
 from app.domain.images import Image, Quota, Thumbnail, Usage
 from app.domain.objects import SignedUrl
@@ -103,8 +102,7 @@ class Library:
         Raises ImageMissing.
         """
         image = await self.get(user, image_id)
-        extensions = FORMATS_BY_CONTENT_TYPE[image.content_type].extensions
-        filename = filenames.with_extension(image.filename, extensions)
+        filename = filenames.with_extension(image.filename, image.content_type)
         return await self._store.sign_url(image.original_key, filename=filename)
 
     async def delete(self, user: User, image_id: str) -> None:

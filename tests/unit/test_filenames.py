@@ -46,10 +46,10 @@ def test_a_clean_filename_is_not_changed(filename: str):
         ("photo.jpg", "photo.jpg"),
         ("photo.JPEG", "photo.JPEG"),
         ("invoice.html", "invoice.html.jpg"),
-        ("photo.png", "photo.png.jpg"),
+        ("photo.PNG", "photo.jpg"),
         ("photo", "photo.jpg"),
         ("jpg", "jpg.jpg"),
     ],
 )
 def test_a_download_has_an_extension_of_its_format(filename: str, downloaded: str):
-    assert filenames.with_extension(filename, ("jpg", "jpeg")) == downloaded
+    assert filenames.with_extension(filename, "image/jpeg") == downloaded
