@@ -108,7 +108,7 @@ class Uploads:
             )
             image = _new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
-            await gather_or_cancel(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
+            await gather_all(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
         if is_shared:
             await self._images.add(image, quota=self.quota, claim=claim, upload=upload)
         else:
@@ -229,7 +229,7 @@ async def put_thumbnails(store: ObjectStore, image: Image, rendering: Rendering)
     """Store the rendered thumbnails under the keys of the image's thumbnails, all of which are ready."""
     pairs = zip(image.thumbnails, rendering.thumbnails, strict=True)
     puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in pairs}
-    await gather_or_cancel(*(store.put(key, r.data, content_type=r.content_type) for key, r in puts.items()))
+    await gather_all(*(store.put(key, r.data, content_type=r.content_type) for key, r in puts.items()))
 
 
 def ready_thumbnail(rendered: RenderedThumbnail, *, attempts: int = 1) -> Thumbnail:
@@ -260,6 +260,17 @@ def _new_image(user: User, image_id: str, received: ReceivedFile, rendering: Ren
         thumbnails=tuple(ready_thumbnail(rendered) for rendered in rendering.thumbnails),
         source=source,
     )
+
+
+async def gather_all(*coroutines: Coroutine[Any, Any, Any]) -> None:
+    """Wait for all coroutines, then raise the first exception, if there is one.
+
+    For small objects that are deleted after an error. A store may still carry out a request that was canceled, after
+    the deletion, and the object would remain until a reconcile run.
+    """
+    for result in await asyncio.gather(*coroutines, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 async def gather_or_cancel(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
