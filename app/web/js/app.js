@@ -39,10 +39,10 @@ export class App {
     await this.start();
   }
 
-  /** Signs out and shows `notice` on the welcome page. */
-  signOut(notice = translate("account.signedOut")) {
-    sessionStorage.setItem(NOTICE_KEY, notice);
-    this.session.signOut();
+  /** Signs out and shows `notice` on the welcome page. With a notice, the service has ended the session already. */
+  signOut(notice) {
+    sessionStorage.setItem(NOTICE_KEY, notice ?? translate("account.signedOut"));
+    this.session.signOut({ endSession: !notice && this.config.has_local_accounts });
   }
 
   #showWelcomePage() {

@@ -60,11 +60,12 @@ export class Session extends EventTarget {
     this.#start(email, await postJson("api/v1/auth/register", { email, password, invitation }));
   }
 
-  signOut() {
+  /** With `endSession`, also ends the session in the service. */
+  signOut({ endSession }) {
     localStorage.removeItem(KEY);
     // The response does not matter: without it, the session ends when its tokens expire.
     const headers = { Authorization: `Bearer ${this.#accessToken}` };
-    if (this.#accessToken) fetch("api/v1/auth/logout", { method: "POST", headers, keepalive: true }).catch(() => {});
+    if (endSession && this.#accessToken) fetch("api/v1/auth/logout", { method: "POST", headers, keepalive: true }).catch(() => {});
     this.#end();
   }
 
