@@ -90,7 +90,10 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
     await dialog.getByRole("button", { name: "Sign in" }).click();
     await dialog.waitFor({ state: "detached" });
     await page.locator(".viewer-title", { hasText: "admiral" }).waitFor();
-    assert.equal(await page.getByLabel("Description").inputValue(), "In uniform");
+    // Each field is saved by a request of its own, so that the second may still be on its way.
+    const description = page.getByLabel("Description");
+    for (let i = 0; i < 100 && (await description.inputValue()) !== "In uniform"; i++) await page.waitForTimeout(100);
+    assert.equal(await description.inputValue(), "In uniform");
     await page.waitForTimeout(500); // A delayed event must not close or replace the view.
     assert.ok(await page.locator(".viewer").isVisible());
     assert.equal(await page.locator(".gallery.same-element").count(), 1);
