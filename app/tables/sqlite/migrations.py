@@ -237,4 +237,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE direct_uploads ADD COLUMN version INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX open_uploads_by_expiry ON direct_uploads (expires_at) WHERE is_open = 1",
     ),
+    ("ALTER TABLE direct_uploads ADD COLUMN refusal TEXT",),
 )
