@@ -17,8 +17,9 @@ from app.consistency.reconciler import Reconciler
 from app.container.accounts import open_invitations
 from app.container.adapters import Adapters
 from app.container.health import health_checks
-from app.container.workers import build_worker
+from app.container.workers import build_maintenance, build_worker
 from app.domain.images import Quota
+from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
 from app.jobs.service import JobService
 from app.jobs.worker import Worker
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Container:
+    adapters: Adapters
     services: Services
     worker: Worker
+    maintenance: Maintenance
     reconciler: Reconciler
     adoption: Adoption
     invitations: Invitations
@@ -79,7 +82,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         uploads=services.uploads,
         temp_files=adapters.temp_files,
     )
-    worker = build_worker(settings, adapters, services.job_registry, reconciler, deletion)
+    maintenance = build_maintenance(adapters, reconciler, deletion)
     invitations = open_invitations(tables, secret=secret)
     rerendering = Rerendering(
         store=store,
@@ -88,7 +91,17 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         temp_files=adapters.temp_files,
         sizes=settings.thumbnail_sizes,
     )
-    return Container(services, worker, reconciler, adoption, invitations, adapters.auth.password_reset, rerendering)
+    return Container(
+        adapters=adapters,
+        services=services,
+        worker=build_worker(settings, adapters, services.job_registry, maintenance),
+        maintenance=maintenance,
+        reconciler=reconciler,
+        adoption=adoption,
+        invitations=invitations,
+        password_reset=adapters.auth.password_reset,
+        rerendering=rerendering,
+    )
 
 
 def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Services:

@@ -19,11 +19,21 @@ MARGIN_SECONDS = 5
 
 
 class Attempt:
-    def __init__(self, table: JobTable, job: Job, deadline: asyncio.Timeout, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        table: JobTable,
+        job: Job,
+        deadline: asyncio.Timeout,
+        *,
+        clock: Clock,
+        must_end_at: float | None = None,
+    ) -> None:
+        """`must_end_at` is the time of the event loop at which the job's handler is canceled, if there is a limit."""
         self._table = table
         self._clock = clock
         self._saving = asyncio.Lock()
         self._deadline = deadline
+        self.must_end_at = must_end_at
         self.job = job
 
     async def report(
