@@ -9,8 +9,8 @@ import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is req
 example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
-.PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
+.PHONY: run dev aws serverless check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
+  test-ministack test-mutation test-openapi test-generated-clients test-serverless test-slow test-templates test-uploads test-web vendor bench lock upgrade \
   audit sbom
 
 run: $(VENV)/.run
@@ -30,11 +30,18 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 	exec env BACKEND=aws ENVIRONMENT=development $(BIN)/python -m infra.with_aws_emulator --port 4566 --keep data/ministack ministack \
 	  sh -c '$(BIN)/python infra/deploy.py && exec sh infra/api_and_worker.sh $(BIN)/python'
 
+# The API and the worker as Lambda functions on MiniStack, which runs them without Docker. Its state is kept in
+# data/ministack-serverless. It prints how to upload a photo.
+serverless: export REGISTRATION ?= open
+serverless: $(VENV)/.run $(VENV)-ministack/.ready
+	exec $(BIN)/python -m infra.with_aws_emulator --port 4566 --keep data/ministack-serverless ministack \
+	  sh -c '$(BIN)/python infra/deploy.py serverless && exec $(BIN)/python -m infra.show_serverless'
+
 # What every change has to pass. It needs no Node, browser or Docker. CI also runs most of the slower suites (.ci/run).
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads test-deploy
+check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads test-deploy test-serverless
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -96,6 +103,11 @@ test-clients: $(VENV)/.dev tests/clients/node_modules/.package-lock.json
 # Real tus clients, whose connections are cut and whose service is killed, on both backends. Needs Node 20.
 test-uploads: $(VENV)/.dev $(VENV)-ministack/.ready tests/resumable/node_modules/.package-lock.json
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack $(BIN)/pytest -m "" tests/resumable
+
+# The Lambda functions on MiniStack, which enforces their roles: requests, jobs, files that arrive, failures and throttling;
+# and the handlers in a process with a read-only file system.
+test-serverless: $(VENV)/.dev $(VENV)-ministack/.ready
+	$(BIN)/pytest -m "" tests/serverless
 
 # The samples in deploy/, with the tools that read them. Installs missing tools with apt, which requires root.
 DEPLOY_PACKAGES := nginx=nginx caddy=caddy promtool=prometheus systemd-analyze=systemd

@@ -35,6 +35,9 @@ _MARGIN_SECONDS = 15
 """How long before the end of an invocation its work is stopped, so that there is time to save what it did."""
 _RETRY_SECONDS = 30
 
+_opened = AsyncExitStack()
+"""Keeps what the environment has opened. It is never closed: Lambda ends an environment without notice."""
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -63,14 +66,13 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 def _api() -> Mangum:
     settings = limited_by_lambda(configure())
     app = create_app(settings, functools.partial(open_services, settings), can_stream=False, shows_metrics=False)
-    # It is never exited: Lambda ends an environment without notice.
-    _event_loop().run_until_complete(AsyncExitStack().enter_async_context(app.router.lifespan_context(app)))
+    _event_loop().run_until_complete(_opened.enter_async_context(app.router.lifespan_context(app)))
     return Mangum(app if settings.public_url else _at_domain_of_event(app), lifespan="off")
 
 
 @functools.cache
 def _worker() -> Container:
-    return _event_loop().run_until_complete(AsyncExitStack().enter_async_context(open_container(configure())))
+    return _event_loop().run_until_complete(_opened.enter_async_context(open_container(configure())))
 
 
 def limited_by_lambda(settings: Settings) -> Settings:

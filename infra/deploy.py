@@ -1,13 +1,22 @@
-"""Deploys template.yaml: `python infra/deploy.py`. It reads the service's environment variables and `.env`."""
+"""Deploys the service to AWS or to an AWS emulator: `python infra/deploy.py [data|serverless|containers]`.
+
+`data`, the default, deploys template.yaml. The others deploy it too, and a stack that runs the service on top of it.
+The variables of `.env.example` and docs/deployment.md set their parameters. The program can be repeated.
+"""
 
 from __future__ import annotations
 
+import argparse
+import io
 import os
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -18,16 +27,61 @@ from dotenv import load_dotenv
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
 STACK = "image-upload-service"
-_PARAMETERS = {
+_DATA = {
     "BucketName": "S3_BUCKET",
     "TableName": "DYNAMODB_TABLE_NAME",
     "QueueName": "SQS_QUEUE_NAME",
     "CorsOrigins": "CORS_ORIGINS",
+    "QueueVisibilityTimeout": "QUEUE_VISIBILITY_TIMEOUT",
+    "KmsKeyArn": "KMS_KEY_ARN",
+    "Versioning": "BUCKET_VERSIONING",
+    "AccessLogBucket": "ACCESS_LOG_BUCKET",
 }
-"""The template's parameters, and the variables that set them. Without a variable, the template's default is used."""
+_SERVICE = {
+    "ImageUri": "IMAGE_URI",
+    "AlarmTopicArn": "ALARM_TOPIC_ARN",
+    "LogDays": "LOG_DAYS",
+    "LogLevel": "LOG_LEVEL",
+    "Registration": "REGISTRATION",
+    "PublicUrl": "PUBLIC_URL",
+    "CorsOrigins": "CORS_ORIGINS",
+    "ProductCatalogUrl": "PRODUCT_CATALOG_URL",
+    "ProductCatalogUserAgent": "PRODUCT_CATALOG_USER_AGENT",
+    "MaxDirectFileSize": "MAX_DIRECT_FILE_SIZE",
+    "UserQuotaBytes": "USER_QUOTA_BYTES",
+    "GoogleCloudProject": "GOOGLE_CLOUD_PROJECT",
+    "FirebaseApiKey": "FIREBASE_API_KEY",
+    "SmtpUrl": "SMTP_URL",
+    "EmailFrom": "EMAIL_FROM",
+}
+_SERVERLESS = {
+    **_SERVICE,
+    "KmsKeyArn": "KMS_KEY_ARN",
+    "ApiMemory": "API_MEMORY",
+    "WorkerMemory": "WORKER_MEMORY",
+    "WorkerTimeout": "WORKER_TIMEOUT",
+    "WorkerConcurrency": "WORKER_CONCURRENCY",
+    "WorkerDiskSize": "WORKER_DISK_SIZE",
+}
+_CONTAINERS = {
+    **_SERVICE,
+    "VpcId": "VPC_ID",
+    "Subnets": "SUBNETS",
+    "CertificateArn": "CERTIFICATE_ARN",
+    "Processors": "TASK_PROCESSORS",
+    "Memory": "TASK_MEMORY",
+    "MaxApiTasks": "MAX_API_TASKS",
+    "MaxWorkerTasks": "MAX_WORKER_TASKS",
+}
+"""The parameters of the templates, and the variables that set them. Without a variable, a new stack gets the template's
+default, and an existing one keeps its value."""
 
+_WORKER_TIMEOUT = 300
+_VISIBILITY_PER_TIMEOUT = 6
+"""What AWS requires of a queue that invokes a function: its messages stay invisible while the function retries them."""
+_CREATION_FAILED = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"}
 _START_SECONDS = 120
-_DEPLOY_SECONDS = 600
+_DEPLOY_SECONDS = 1800
 
 
 class DeployError(Exception):
@@ -35,20 +89,75 @@ class DeployError(Exception):
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", nargs="?", choices=["data", "serverless", "containers"], default="data")
+    parser.add_argument("--stack", default=STACK, help="the name of the stack of template.yaml (default: %(default)s)")
+    arguments = parser.parse_args()
     load_dotenv(".env")
     environment = {name: value for name, value in os.environ.items() if value}
-    endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
     try:
-        region = _region(environment)
-        if endpoint_url:
-            wait_until_ready(endpoint_url, seconds=_START_SECONDS)
-        parameters = {name: environment[key] for name, key in _PARAMETERS.items() if key in environment}
-        outputs = deploy(endpoint_url=endpoint_url, region=region, stack=STACK, parameters=parameters)
+        outputs = _deploy_target(arguments.target, arguments.stack, environment)
     except (DeployError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"The deployment failed: {error}\n")
         return 1
     sys.stdout.writelines(f"{name}: {value}\n" for name, value in sorted(outputs.items()))
     return 0
+
+
+def _deploy_target(target: str, stack: str, environment: Mapping[str, str]) -> dict[str, str]:
+    endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
+    region = _region(environment)
+    if endpoint_url:
+        wait_until_ready(endpoint_url, seconds=_START_SECONDS)
+    data = _parameters(_DATA, environment)
+    if target == "serverless":
+        timeout = int(environment.get("WORKER_TIMEOUT", _WORKER_TIMEOUT))
+        data = {"QueueVisibilityTimeout": str(_VISIBILITY_PER_TIMEOUT * timeout), **data}
+    names = {} if endpoint_url else _unique_names(stack, region)
+    outputs = deploy(endpoint_url=endpoint_url, region=region, stack=stack, parameters=data, defaults=names)
+    if target == "data":
+        return outputs
+    variables = _SERVERLESS if target == "serverless" else _CONTAINERS
+    shared = ("BucketName", "TableName", "QueueName", "QueueUrl" if target == "serverless" else "ServicePolicyArn")
+    parameters = {name: outputs[name] for name in shared} | _parameters(variables, environment)
+    if target == "serverless" and endpoint_url:
+        parameters |= _code_for_emulator(endpoint_url, region)
+    template = TEMPLATE.with_name(f"{target}.yaml")
+    return outputs | deploy(
+        endpoint_url=endpoint_url, region=region, stack=f"{stack}-{target}", parameters=parameters, template=template
+    )
+
+
+def _parameters(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: environment[variable] for name, variable in variables.items() if variable in environment}
+
+
+def _unique_names(stack: str, region: str) -> dict[str, str]:
+    """Return names that no other stack has. Names of buckets are unique among all accounts and regions."""
+    account = _client("sts", region=region).get_caller_identity()["Account"]
+    return {"BucketName": f"{stack}-{account}-{region}", "TableName": stack, "QueueName": f"{stack}-jobs"}
+
+
+def _code_for_emulator(endpoint_url: str, region: str) -> dict[str, str]:
+    """Return the parameters with which an emulator on this machine runs the functions from this folder.
+
+    The ZIP file contains a note only, and the code and the libraries are found by their paths: with all libraries it
+    would have more than 100 MB, which every environment would unpack.
+    """
+    root = TEMPLATE.parents[1]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        # Of a fixed time, so that the file is the same each time.
+        archive.writestr(zipfile.ZipInfo("README.txt"), f"The code is in {root}.")
+    bucket, key = f"{STACK}-code", "functions.zip"
+    s3 = _client("s3", endpoint_url=endpoint_url, region=region)
+    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=bucket, **place)
+    s3.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue())
+    libraries = next(path for path in sys.path if path.endswith("site-packages"))
+    code = {"CodeBucket": bucket, "CodeKey": key, "PythonPath": f"{root}{os.pathsep}{libraries}"}
+    return {**code, "EmulatorUrl": endpoint_url}
 
 
 def _region(environment: Mapping[str, str]) -> str:
@@ -80,49 +189,99 @@ def is_ready(endpoint_url: str) -> bool:
     return bool(response.json()["completed"]) if response.is_success else not response.is_server_error
 
 
-def deploy(*, endpoint_url: str | None, region: str, stack: str, parameters: dict[str, str]) -> dict[str, str]:
+def deploy(
+    *,
+    endpoint_url: str | None,
+    region: str,
+    stack: str,
+    parameters: Mapping[str, str],
+    defaults: Mapping[str, str] = MappingProxyType({}),
+    template: Path = TEMPLATE,
+) -> dict[str, str]:
     """Create or update the stack and return its outputs. A stack that is up to date is not changed.
+
+    A new stack also gets the `defaults`. An existing one keeps the values of all parameters that are not given.
 
     Raises DeployError if the deployment fails, BotoCoreError if AWS does not respond, and ClientError if it refuses.
     """
-    client = Session().create_client(
-        "cloudformation",
+    client = _client("cloudformation", endpoint_url=endpoint_url, region=region)
+    is_http = (endpoint_url or "").startswith("http:")
+    if is_http and template == TEMPLATE:
+        parameters = {"RequireTls": "false", **parameters}
+    return _Stack(client, stack, template.read_text(), poll_seconds=0.2 if is_http else 2).apply(
+        parameters, defaults=defaults
+    )
+
+
+def _client(service: str, *, region: str, endpoint_url: str | None = None) -> Any:  # noqa: ANN401 - botocore has no types
+    return Session().create_client(
+        service,
         region_name=region,
         endpoint_url=endpoint_url or None,
-        config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 3, "mode": "standard"}),
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            s3={"addressing_style": "path"},
+        ),
     )
-    is_http = (endpoint_url or "").startswith("http:")
-    if is_http:
-        parameters = {"RequireTls": "false", **parameters}
-    return _Stack(client, stack, poll_seconds=0.2 if is_http else 2).apply(parameters)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stack:
     client: Any
     name: str
+    template: str
     poll_seconds: float
 
-    def apply(self, parameters: Mapping[str, str]) -> dict[str, str]:
-        request = {
-            "StackName": self.name,
-            "TemplateBody": TEMPLATE.read_text(),
-            "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
-            "Capabilities": ["CAPABILITY_IAM"],
-        }
+    def apply(self, parameters: Mapping[str, str], *, defaults: Mapping[str, str]) -> dict[str, str]:
+        request = {"StackName": self.name, "TemplateBody": self.template, "Capabilities": ["CAPABILITY_IAM"]}
         success = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
-        try:
-            self.client.create_stack(**request)
-        except self.client.exceptions.AlreadyExistsException:
-            # Another deployment may be in progress, and a stack supports only one at a time.
-            self._wait()
-            if not self._update(request):
-                # A previous update failed and was rolled back to the present template.
-                success.add("UPDATE_ROLLBACK_COMPLETE")
+        existing = self._existing()
+        if existing is None:
+            self.client.create_stack(**request, Parameters=_chosen({**defaults, **parameters}))
+        elif not self._update({**request, "Parameters": self._kept(existing, parameters) + _chosen(parameters)}):
+            # A previous update failed and was rolled back to the present template.
+            success.add("UPDATE_ROLLBACK_COMPLETE")
         description = self._wait()
         if description["StackStatus"] not in success:
             raise DeployError(f"The stack {self.name} is {description['StackStatus']}.\n{self._failures()}".rstrip())
         return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+
+    def _existing(self) -> dict[str, Any] | None:
+        """Return the description of the stack, or None if there is none. One whose creation failed is deleted."""
+        try:
+            # Another deployment may be in progress, and a stack supports only one at a time.
+            existing = self._wait()
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        if existing["StackStatus"] not in _CREATION_FAILED:
+            return existing
+        # CloudFormation can only delete such a stack.
+        self.client.delete_stack(StackName=self.name)
+        try:
+            remaining = self._wait()
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        if remaining["StackStatus"] == "DELETE_COMPLETE":
+            return None
+        raise DeployError(f"The stack {self.name} cannot be deleted: it is {remaining['StackStatus']}.")
+
+    @staticmethod
+    def _kept(existing: Mapping[str, Any], parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the parameters that keep their value. Other names would replace the bucket, the table or the queue."""
+        return [
+            # The values of secrets are not shown.
+            {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
+            if set(each["ParameterValue"]) == {"*"}
+            else each
+            for each in existing.get("Parameters", [])
+            if each["ParameterKey"] not in parameters
+        ]
 
     def _update(self, request: Mapping[str, Any]) -> bool:
         """Start an update. Return False if the stack is up to date."""
@@ -153,6 +312,10 @@ class _Stack:
             for event in reversed(events)
             if event.get("ResourceStatus", "").endswith("_FAILED")
         )
+
+
+def _chosen(parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
 
 
 if __name__ == "__main__":

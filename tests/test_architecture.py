@@ -24,6 +24,7 @@ CORE = {"app.ports", "app.domain"}
 ALLOWED = {
     "main": {"app.api.app", "app.container", "app.server", "app.startup"},
     "app.server": {"app.connections", "app.settings"},
+    "app.aws_lambda": {"app.api", "app.container", "app.settings", "app.startup", "app.ports", "app.domain"},
     "app.connections": {"app.api.errors", "app.domain"},
     "app.startup": {"app.settings", "app.common.process", "app.observability.logs"},
     "app.cli": {"app.commands"},
@@ -66,6 +67,7 @@ SEPARATE = [
 ONLY_IN = {
     "fastapi": ("app.api",),
     "starlette": ("app.api",),
+    "mangum": ("app.aws_lambda",),
     "uvicorn": ("app.connections", "app.server"),
     "click": ("app.cli", "app.commands"),
     "PIL": ("app.imaging",),
