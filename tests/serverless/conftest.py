@@ -108,9 +108,9 @@ def eventually(read: Callable[[], Any], *, seconds: float = SECONDS) -> Any:
 
 
 def noise(side: int) -> bytes:
-    """Return a JPEG of `side` by `side` pixels, with about two bytes for each pixel."""
+    """Return a JPEG of `side` by `side` pixels, with about four bytes for each pixel."""
     encoded = io.BytesIO()
-    Image.frombytes("RGB", (side, side), os.urandom(3 * side * side)).save(encoded, "JPEG", quality=95)
+    Image.frombytes("RGB", (side, side), os.urandom(3 * side * side)).save(encoded, "JPEG", quality=100, subsampling=0)
     return encoded.getvalue()
 
 

@@ -58,7 +58,7 @@ def test_the_limits_of_lambda_are_told_and_larger_files_are_refused(stack: Stack
 
 
 def test_photos_are_uploaded_listed_and_deleted(stack: Stack):
-    photo = noise(1250)
+    photo = noise(900)
     assert len(photo) > 3_000_000
     with stack.person() as client:
         response = upload(client, photo)
@@ -82,7 +82,7 @@ def test_urls_in_responses_begin_with_the_function_url(stack: Stack):
 
 
 def test_a_direct_upload_is_completed_by_the_arrival_of_its_file(stack: Stack):
-    photo = noise(3200)
+    photo = noise(2250)
     assert len(photo) > 20_000_000
     with stack.person() as client:
         opened = initiate(client, photo)
