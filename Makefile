@@ -41,7 +41,7 @@ serverless: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads test-deploy test-serverless
+check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads test-deploy test-serverless test-templates
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -59,6 +59,7 @@ test: $(VENV)/.dev
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
+	  --ignore tests/serverless \
 	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
@@ -106,8 +107,15 @@ test-uploads: $(VENV)/.dev $(VENV)-ministack/.ready tests/resumable/node_modules
 
 # The Lambda functions on MiniStack, which enforces their roles: requests, jobs, files that arrive, failures and throttling;
 # and the handlers in a process with a read-only file system.
-test-serverless: $(VENV)/.dev $(VENV)-ministack/.ready
-	$(BIN)/pytest -m "" tests/serverless
+SERVERLESS_TESTS := tests/serverless
+test-serverless: $(VENV)/.lambda $(VENV)-ministack/.ready
+	$(BIN)/pytest -m "" $(SERVERLESS_TESTS)
+
+# The CloudFormation templates, in the opinion of two linters.
+TEMPLATES := infra/template.yaml infra/serverless.yaml infra/containers.yaml
+test-templates: $(VENV)/.dev $(VENV)-templates/.ready
+	$(BIN)/cfn-lint $(TEMPLATES)
+	$(VENV)-templates/bin/checkov --framework cloudformation --compact --quiet --skip-download --file $(TEMPLATES)
 
 # The samples in deploy/, with the tools that read them. Installs missing tools with apt, which requires root.
 DEPLOY_PACKAGES := nginx=nginx caddy=caddy promtool=prometheus systemd-analyze=systemd
@@ -174,6 +182,17 @@ $(VENV)/.run: requirements.txt
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# The runtime client of AWS, which otherwise only the image of the functions has.
+$(VENV)/.lambda: infra/requirements-lambda.txt $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -r infra/requirements-lambda.txt
+	touch $@
+
+# In an environment of its own: its requirements are not those of the service.
+$(VENV)-templates/.ready: infra/requirements-templates.txt
+	test -x $(VENV)-templates/bin/python || $(PYTHON) -m venv $(VENV)-templates
+	$(VENV)-templates/bin/pip install --quiet --disable-pip-version-check -r infra/requirements-templates.txt
 	touch $@
 
 $(VENV)-ministack/.ready: infra/requirements-ministack.txt

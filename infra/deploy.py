@@ -38,6 +38,7 @@ _DATA = {
     "AccessLogBucket": "ACCESS_LOG_BUCKET",
 }
 _SERVICE = {
+    "KmsKeyArn": "KMS_KEY_ARN",
     "ImageUri": "IMAGE_URI",
     "AlarmTopicArn": "ALARM_TOPIC_ARN",
     "LogDays": "LOG_DAYS",
@@ -56,7 +57,6 @@ _SERVICE = {
 }
 _SERVERLESS = {
     **_SERVICE,
-    "KmsKeyArn": "KMS_KEY_ARN",
     "ApiMemory": "API_MEMORY",
     "WorkerMemory": "WORKER_MEMORY",
     "WorkerTimeout": "WORKER_TIMEOUT",
@@ -68,6 +68,7 @@ _CONTAINERS = {
     "VpcId": "VPC_ID",
     "Subnets": "SUBNETS",
     "CertificateArn": "CERTIFICATE_ARN",
+    "BalancerLogBucket": "BALANCER_LOG_BUCKET",
     "Processors": "TASK_PROCESSORS",
     "Memory": "TASK_MEMORY",
     "MaxApiTasks": "MAX_API_TASKS",
@@ -80,6 +81,8 @@ _WORKER_TIMEOUT = 300
 _VISIBILITY_PER_TIMEOUT = 6
 """What AWS requires of a queue that invokes a function: its messages stay invisible while the function retries them."""
 _CREATION_FAILED = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"}
+_HIDDEN = "****"
+"""What CloudFormation shows as the value of a secret parameter."""
 _START_SECONDS = 120
 _DEPLOY_SECONDS = 1800
 
@@ -275,12 +278,10 @@ class _Stack:
     def _kept(existing: Mapping[str, Any], parameters: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the parameters that keep their value. Other names would replace the bucket, the table or the queue."""
         return [
-            # The values of secrets are not shown.
-            {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
-            if set(each["ParameterValue"]) == {"*"}
-            else each
-            for each in existing.get("Parameters", [])
-            if each["ParameterKey"] not in parameters
+            {"ParameterKey": name, **({"UsePreviousValue": True} if value == _HIDDEN else {"ParameterValue": value})}
+            for name, value in _values(existing).items()
+            # A value that is empty is the default.
+            if value and name not in parameters
         ]
 
     def _update(self, request: Mapping[str, Any]) -> bool:
@@ -312,6 +313,10 @@ class _Stack:
             for event in reversed(events)
             if event.get("ResourceStatus", "").endswith("_FAILED")
         )
+
+
+def _values(stack: Mapping[str, Any]) -> dict[str, str]:
+    return {each["ParameterKey"]: each.get("ParameterValue", "") for each in stack.get("Parameters", [])}
 
 
 def _chosen(parameters: Mapping[str, str]) -> list[dict[str, Any]]:

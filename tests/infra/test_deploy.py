@@ -61,9 +61,10 @@ def run_script(url: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_cfn_lint_finds_no_error_in_the_template():
+def test_cfn_lint_finds_no_error_in_the_templates():
     linter = Path(sys.executable).with_name("cfn-lint")
-    done = subprocess.run([linter, TEMPLATE], capture_output=True, text=True, timeout=SECONDS, check=False)
+    templates = [TEMPLATE, TEMPLATE.with_name("serverless.yaml"), TEMPLATE.with_name("containers.yaml")]
+    done = subprocess.run([linter, *templates], capture_output=True, text=True, timeout=SECONDS, check=False)
 
     assert (done.stdout, done.returncode) == ("", 0)
 
