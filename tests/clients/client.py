@@ -75,7 +75,7 @@ def main() -> None:
             except Exception as error:  # noqa: BLE001 - whatever it is, the response is lost
                 outcomes[repr(error)[:80]] += 1
             else:
-                outcomes[str(problem["status"]) if live == {"status": "ok"} else f"then {live}"] += 1
+                outcomes[str(problem["status"]) if live.get("status") == "ok" else f"then {live}"] += 1
     print(json.dumps(outcomes))
 
 
