@@ -18,6 +18,8 @@ import requests
 
 CLIENT, URL, KIND, PATH, COUNT, *TOKEN = sys.argv[1:]
 HEADERS = {"Authorization": f"Bearer {TOKEN[0]}"} if TOKEN else {}
+if KIND == "raw":
+    HEADERS["Content-Type"] = "text/plain"  # an image would be accepted
 Exchange = Callable[[], tuple[dict[str, Any], dict[str, Any]]]
 """Returns the JSON of the response to the upload, and of the response to the request after it."""
 
