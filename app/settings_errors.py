@@ -21,6 +21,7 @@ _EXAMPLES = {
     "firebase_auth_emulator_host": "127.0.0.1:9099 together with ENVIRONMENT=development",
     "google_cloud_project": "my-project",
     "localstack_endpoint_url": "http://127.0.0.1:4566",
+    "password_forbidden_words": "acme,acmephotos",
     "public_url": "https://photos.example.com",
     "queue": "local",
     "registration": "invite",

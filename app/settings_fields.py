@@ -21,6 +21,8 @@ _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 _SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _ENDPOINTS = tuple(f"{service}_endpoint_url" for service in ("localstack", "s3", "dynamodb", "sqs"))
+_LISTS = ("cors_origins", "allowed_hosts", "allowed_extensions", "thumbnail_sizes", "password_forbidden_words")
+_MIN_FORBIDDEN_WORD = 4
 _REGION = r"^[a-z0-9-]+$"
 _SIZES = range(16, 4097)
 _MAX_SIZES = 8
@@ -74,6 +76,7 @@ class SettingsFields(BaseSettings):
     registration: Literal["open", "invite", "closed"] | None = None
 
     secret_key: SecretStr | None = None
+    password_forbidden_words: Annotated[tuple[str, ...], NoDecode] = ()
     access_token_expire_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
     smtp_url: SecretStr | None = None
     email_from: str | None = None
@@ -130,7 +133,7 @@ class SettingsFields(BaseSettings):
     google_cloud_project: str | None = None
     firebase_auth_emulator_host: Annotated[str | None, Field(pattern=r"^[^\s/]+:\d+$")] = None
 
-    @field_validator("cors_origins", "allowed_hosts", "allowed_extensions", "thumbnail_sizes", mode="before")
+    @field_validator(*_LISTS, mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -182,6 +185,14 @@ class SettingsFields(BaseSettings):
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is not a host: write it like photos.example.com, without a scheme or port")
         return tuple(host.lower() for host in hosts)
+
+    @field_validator("password_forbidden_words")
+    @classmethod
+    def _require_long_words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        # Almost every password contains one of the shorter ones.
+        if short := [word for word in words if len(word) < _MIN_FORBIDDEN_WORD]:
+            raise ValueError(f"each word must have at least {_MIN_FORBIDDEN_WORD} characters, unlike {short[0]!r}")
+        return words
 
     @field_validator("allowed_extensions")
     @classmethod

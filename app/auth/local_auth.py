@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,10 +43,11 @@ async def open_local_auth(
     clock: Clock,
     mailer: Mailer | None = None,
     public_url: str | None = None,
+    forbidden_words: Collection[str] = (),
 ) -> AsyncIterator[LocalAuth]:
     """`public_url` is needed only with `mailer`: the links of its messages lead there."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="passwords") as executor:
-        passwords = Passwords(executor)
+        passwords = Passwords(executor, forbidden_words=forbidden_words)
         sign_in = SignIn(table, passwords=passwords, limiter=limiter)
         accounts = LocalAccounts(
             table,

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import unicodedata
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -32,13 +32,23 @@ _ESTIMATED_LENGTH = 32
 
 
 class Passwords:
-    """`executor` determines how many hashes are computed concurrently. `slot` limits how many requests wait for one."""
+    """`executor` determines how many hashes are computed concurrently. `slot` limits how many requests wait for one.
 
-    def __init__(self, executor: ThreadPoolExecutor, *, parameters: Parameters = PARAMETERS) -> None:
+    No password may contain one of the `forbidden_words`, in any case.
+    """
+
+    def __init__(
+        self,
+        executor: ThreadPoolExecutor,
+        *,
+        parameters: Parameters = PARAMETERS,
+        forbidden_words: Collection[str] = (),
+    ) -> None:
         self._executor = executor
         self._hasher = PasswordHasher.from_parameters(parameters)
         self._decoy = _decoy(parameters)
         self._common = frozenset(map(str.casefold, FREQUENCY_LISTS["passwords"]))
+        self._forbidden = [_prepare(word).casefold() for word in forbidden_words]
         self._in_use = 0
 
     @contextmanager
@@ -67,6 +77,9 @@ class Passwords:
         folded = prepared.casefold()
         if folded in self._common:
             raise PasswordWeak("This is a very common password. Choose one that is less common.")
+        for word in self._forbidden:
+            if word in folded:
+                raise PasswordWeak(f"The password must not contain the word {word!r}.")
         address = normalize(email)
         if folded in {address, address.partition("@")[0]}:
             raise PasswordWeak("The password must not be the email address or its local part.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import re
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.common.signing import derive_key
 from app.domain.accounts import Account, Session
@@ -18,6 +19,8 @@ from app.ports.clock import Clock
 from app.ports.tables import AccountTable
 
 _LIFETIME = timedelta(days=30)
+_MAX_AGE = timedelta(days=365)
+"""After this time the user signs in again, however often the session was used (OWASP ASVS 5.0, 7.3.2)."""
 _REPEATABLE = timedelta(seconds=60)
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _MAX_USER_AGENT = 200
@@ -49,8 +52,10 @@ class Sessions:
         """
         account_id, session_id = _parse(token)
         # The account is read before the token is used: if the table fails here, the client can retry with this token.
-        account = await self._table.find_account(account_id)
-        if account is None:
+        account, session = await asyncio.gather(
+            self._table.find_account(account_id), self._table.find_session(account_id, session_id)
+        )
+        if account is None or session is None:
             raise RefreshTokenInvalid
         now, successor = self._clock(), self._successor(token)
         rotated = await self._table.rotate_session(
@@ -58,7 +63,7 @@ class Sessions:
             session_id,
             old_hash=_hash(token),
             new_hash=_hash(successor),
-            expires_at=now + _LIFETIME,
+            expires_at=_end(session, now=now),
             now=now,
         )
         if rotated or await self._was_just_rotated(account_id, session_id, new_hash=_hash(successor)):
@@ -91,6 +96,12 @@ class Sessions:
         ids, _, secret = token.rpartition(".")
         random = base64.urlsafe_b64decode(f"{secret}=")[:_RANDOM_BYTES]
         return hmac.compare_digest(self._make_token(ids, random), token)
+
+
+def _end(session: Session, *, now: datetime) -> datetime:
+    """Return when the session ends if it is not used again."""
+    unused = now + _LIFETIME
+    return min(unused, session.created_at + _MAX_AGE) if session.created_at else unused
 
 
 def _parse(token: str) -> tuple[str, str]:

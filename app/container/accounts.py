@@ -51,6 +51,7 @@ async def open_local_accounts(
         clock=tables.clock,
         mailer=_make_mailer(settings),
         public_url=settings.public_url,
+        forbidden_words=settings.password_forbidden_words,
     ) as local:
         yield Auth(local.accounts, local.settings, local.password_reset)
 

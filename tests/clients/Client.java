@@ -50,7 +50,7 @@ public class Client {
             if (!status.find()) {
                 return problem;
             }
-            return live.equals("{\"status\":\"ok\"}") ? status.group(1) : "then " + live;
+            return live.contains("\"status\":\"ok\"") ? status.group(1) : "then " + live;
         } catch (java.io.IOException error) {
             return error.toString();
         }

@@ -18,6 +18,8 @@ import requests
 
 CLIENT, URL, KIND, PATH, COUNT, *TOKEN = sys.argv[1:]
 HEADERS = {"Authorization": f"Bearer {TOKEN[0]}"} if TOKEN else {}
+if KIND == "raw":
+    HEADERS["Content-Type"] = "text/plain"  # an image would be accepted
 Exchange = Callable[[], tuple[dict[str, Any], dict[str, Any]]]
 """Returns the JSON of the response to the upload, and of the response to the request after it."""
 
@@ -75,7 +77,7 @@ def main() -> None:
             except Exception as error:  # noqa: BLE001 - whatever it is, the response is lost
                 outcomes[repr(error)[:80]] += 1
             else:
-                outcomes[str(problem["status"]) if live == {"status": "ok"} else f"then {live}"] += 1
+                outcomes[str(problem["status"]) if live.get("status") == "ok" else f"then {live}"] += 1
     print(json.dumps(outcomes))
 
 

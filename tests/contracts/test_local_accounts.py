@@ -386,6 +386,18 @@ async def test_a_session_lasts_thirty_days_from_its_last_use(accounts: LocalAcco
         await accounts.refresh(tokens.refresh_token)
 
 
+async def test_a_session_ends_a_year_after_the_sign_in_even_if_it_is_used(
+    accounts: LocalAccounts, clock: Clock
+) -> None:
+    tokens = await register(accounts)
+    for _ in range(14):
+        clock.now += timedelta(days=26)
+        tokens = await accounts.refresh(tokens.refresh_token)
+    clock.now += timedelta(days=1, seconds=1)
+    with pytest.raises(RefreshTokenInvalid):
+        await accounts.refresh(tokens.refresh_token)
+
+
 @pytest.mark.parametrize("part", [0, 1, 2])
 async def test_refresh_token_with_an_exchanged_part_is_rejected(accounts: LocalAccounts, part: int) -> None:
     mine = (await register(accounts)).refresh_token.split(".")

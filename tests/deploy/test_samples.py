@@ -76,12 +76,12 @@ def test_an_upload_succeeds_through_nginx(tmp_path: Path):
     tmp_path.chmod(0o755)
     authority, port = Authority(tmp_path), free_port()
     certificate = authority.certificate("localhost")
-    url = f"https://localhost:{port}"
+    url, plain = f"https://localhost:{port}", f"127.0.0.1:{free_port()}"
     environment = environment_for(tmp_path / "data", PUBLIC_URL=url, REGISTRATION="open")
     site = (DEPLOY / "nginx.conf").read_text()
     for sample, here in {
         "127.0.0.1:8000": f"127.0.0.1:{environment['PORT']}",
-        "listen 80;": f"listen 127.0.0.1:{free_port()};",
+        "listen 80;": f"listen {plain};",
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "photos.example.com;": "localhost;",
         "/etc/ssl/photos.example.com.pem": str(certificate),
@@ -107,6 +107,9 @@ def test_an_upload_succeeds_through_nginx(tmp_path: Path):
                 assert client.get(view["original_url"]).content == jpeg()
                 assert client.get("/health/live").json()["proxy_trusted"] is True
                 assert client.get("/metrics").status_code == 404
+                page = client.get(f"http://{plain}/?invitation=x")
+                assert (page.status_code, page.headers["Location"]) == (308, "https://localhost/?invitation=x")
+                assert client.get(f"http://{plain}/api/v1/images", headers=headers).status_code == 403
         finally:
             process.terminate()
             process.wait(30)

@@ -50,6 +50,14 @@ async def test_a_weak_password_is_refused_with_the_reason(passwords: Passwords, 
         await passwords.check(password, email="anna.berg@example.com")
 
 
+@pytest.mark.parametrize("password", ["my-ACME-photos", "x\N{FULLWIDTH LATIN SMALL LETTER A}cme9!kq"])
+async def test_a_password_must_not_contain_a_forbidden_word(executor: ThreadPoolExecutor, password: str) -> None:
+    passwords = Passwords(executor, parameters=CHEAP, forbidden_words=["Acme"])
+    with pytest.raises(PasswordWeak, match="must not contain the word 'acme'"):
+        await passwords.check(password, email="anna.berg@example.com")
+    await passwords.check("correct horse battery staple", email="anna.berg@example.com")
+
+
 @pytest.mark.parametrize("password", ["Zq9!xw7k", "correct horse battery staple", "Zq9!" * 32, "пароль-для-фото"])
 async def test_a_good_password_is_accepted(passwords: Passwords, password: str) -> None:
     await passwords.check(password, email="anna.berg@example.com")

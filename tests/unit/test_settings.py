@@ -335,6 +335,7 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("REGISTRATION", {"REGISTRATION": "yes"}),
     ("REGISTRATION", {"HOST": "0.0.0.0"}),  # noqa: S104 - nothing is bound
     ("REGISTRATION", {"PUBLIC_URL": "https://photos.example.com"}),
+    ("PASSWORD_FORBIDDEN_WORDS", {"PASSWORD_FORBIDDEN_WORDS": "acme,abc"}),
     ("SECRET_KEY", {"SECRET_KEY": "short"}),
     ("SECRET_KEY", {"BACKEND": "aws"}),
     ("ACCESS_TOKEN_EXPIRE_MINUTES", {"ACCESS_TOKEN_EXPIRE_MINUTES": "0"}),
