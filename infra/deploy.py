@@ -99,7 +99,7 @@ def main() -> int:
     load_dotenv(".env")
     environment = {name: value for name, value in os.environ.items() if value}
     try:
-        outputs = _deploy_target(arguments.target, arguments.stack, environment)
+        outputs = deploy_target(arguments.target, arguments.stack, environment)
     except (DeployError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"The deployment failed: {error}\n")
         return 1
@@ -107,7 +107,8 @@ def main() -> int:
     return 0
 
 
-def _deploy_target(target: str, stack: str, environment: Mapping[str, str]) -> dict[str, str]:
+def deploy_target(target: str, stack: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Deploy the stacks that the target needs, and return their outputs. Raises what `deploy` raises."""
     endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
     region = _region(environment)
     if endpoint_url:

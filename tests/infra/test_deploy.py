@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 from botocore.session import Session
+from moto import mock_aws
 
 from app.domain.object_keys import EXPORTS_PREFIX, INCOMING_PREFIX
 from app.domain.retention import EXPORT_RETENTION, INCOMING_RETENTION
 from app.settings import Settings
+from infra import deploy as deploy_program
 from infra.deploy import TEMPLATE, DeployError, deploy, wait_until_ready
 from tests.aws_emulators import AwsEmulator, aws_emulator, free_port
 
@@ -165,6 +167,22 @@ def test_the_script_reads_the_variables_of_the_service_and_prints_the_resources(
     printed = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     assert (printed["BucketName"], printed["TableName"]) == ("named-bucket", "named-table")
     assert printed["QueueUrl"].endswith("/named-queue")
+
+
+@pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")  # moto lacks bucket policies
+def test_a_new_stack_in_aws_gets_unique_names_and_an_existing_one_keeps_its_names(monkeypatch: pytest.MonkeyPatch):
+    environment = {"AWS_DEFAULT_REGION": "eu-west-1"}
+    origins = {**environment, "CORS_ORIGINS": "https://app.example.com"}
+    with mock_aws():
+        created = deploy_program.deploy_target("data", "photos", environment)
+        assert created["BucketName"] == "photos-123456789012-eu-west-1"
+        assert (created["TableName"], created["QueueName"]) == ("photos", "photos-jobs")
+        assert deploy_program.deploy_target("data", "photos", origins) == created
+
+        names = {"S3_BUCKET": "images", "DYNAMODB_TABLE_NAME": "images", "SQS_QUEUE_NAME": "image-jobs"}
+        named = deploy_program.deploy_target("data", "named", {**environment, **names})
+        assert (named["BucketName"], named["TableName"], named["QueueName"]) == ("images", "images", "image-jobs")
+        assert deploy_program.deploy_target("data", "named", origins) == named
 
 
 def test_the_script_refuses_a_bucket_in_another_region():
