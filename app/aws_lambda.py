@@ -65,9 +65,9 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 @functools.cache
 def _api() -> Mangum:
     settings = limited_by_lambda(configure())
-    app = create_app(settings, functools.partial(open_services, settings), can_stream=False, shows_metrics=False)
+    app = create_app(settings, functools.partial(open_services, settings), can_stream=False)
     _event_loop().run_until_complete(_opened.enter_async_context(app.router.lifespan_context(app)))
-    return Mangum(app if settings.public_url else _at_domain_of_event(app), lifespan="off")
+    return Mangum(_entry(app, public_url=settings.public_url), lifespan="off")
 
 
 @functools.cache
@@ -81,14 +81,21 @@ def limited_by_lambda(settings: Settings) -> Settings:
     return settings.model_copy(update={"max_file_size": ByteSize(max_file_size)})
 
 
-def _at_domain_of_event(app: ASGI) -> ASGI:
-    """Let URLs in responses begin with the domain of the function URL, which the function's settings cannot contain."""
+def _entry(app: ASGI, *, public_url: str | None) -> ASGI:
+    """Return the application as clients of the function may see it.
 
-    async def at_domain(scope: Scope, receive: Receive, send: Send) -> None:
-        domain = scope["aws.event"]["requestContext"]["domainName"]
-        await PublicUrlMiddleware(app, public_url=f"https://{domain}")(scope, receive, send)
+    Without PUBLIC_URL, URLs in responses begin with the domain of the function URL. The settings of the function cannot
+    contain it, but each event does.
+    """
 
-    return at_domain
+    async def entry(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/metrics"):
+            # Each environment would show its own metrics, and no proxy hides them from clients.
+            scope["path"] = "/no-metrics"
+        url = public_url or f"https://{scope['aws.event']['requestContext']['domainName']}"
+        await PublicUrlMiddleware(app, public_url=url)(scope, receive, send)
+
+    return entry
 
 
 async def _handle_event(container: Container, event: dict[str, Any], *, seconds: float) -> dict[str, Any]:

@@ -78,7 +78,6 @@ def create_app(
     *,
     body_deadline: BodyDeadline = _BODY_DEADLINE,
     can_stream: bool = True,
-    shows_metrics: bool = True,
 ) -> FastAPI:
     """Return the application. It opens its services when it starts and closes them when it stops.
 
@@ -99,7 +98,7 @@ def create_app(
     app.state.upload_slots = UploadSlots()
     add_error_handlers(app)
     _add_middleware(app, settings, in_flight, watchers, body_deadline)
-    _add_routes(app, settings, shows_metrics=shows_metrics)
+    _add_routes(app, serve_objects=settings.storage == "disk", public_url=settings.public_url)
     app.state.limits = _limits(settings)
     add_web_pages(app)
     add_problem_pages(app)
@@ -175,7 +174,7 @@ def _add_middleware(
         app.add_middleware(PublicUrlMiddleware, public_url=settings.public_url)
 
 
-def _add_routes(app: FastAPI, settings: Settings, *, shows_metrics: bool) -> None:
+def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) -> None:
     api = APIRouter(prefix="/api/v1")
     routers = [
         accounts.public_router,
@@ -190,13 +189,13 @@ def _add_routes(app: FastAPI, settings: Settings, *, shows_metrics: bool) -> Non
         images.router,
         jobs.router,
     ]
-    for router in routers + [objects.router] * (settings.storage == "disk"):
+    for router in routers + [objects.router] * serve_objects:
         api.include_router(router)
     app.include_router(api)
     # Probes and scrapers expect these paths at the root; the API description lists everything under its prefix.
-    for router in [health.router] + [metrics.router] * shows_metrics:
+    for router in (health.router, metrics.router):
         app.include_router(router)
         app.include_router(router, prefix="/api/v1", include_in_schema=False)
 
-    description = functools.cache(lambda: describe(app, public_url=settings.public_url))
+    description = functools.cache(lambda: describe(app, public_url=public_url))
     app.openapi = description  # type: ignore[method-assign]
