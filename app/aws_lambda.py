@@ -51,8 +51,9 @@ def handle_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any
 
     The result names the messages that Lambda must not delete. Raises ValueError for an event of another kind.
     """
+    container = _worker()
     seconds = context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
-    return _event_loop().run_until_complete(_handle_event(_worker(), event, seconds=seconds))
+    return _event_loop().run_until_complete(_handle_event(container, event, seconds=seconds))
 
 
 @functools.cache
