@@ -301,7 +301,8 @@ class _Stack:
         while True:
             description: dict[str, Any] = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
             status = description["StackStatus"]
-            if not status.endswith("_IN_PROGRESS"):
+            # A stack in review has no resources: a change set was made, but not executed.
+            if status == "REVIEW_IN_PROGRESS" or not status.endswith("_IN_PROGRESS"):
                 return description
             if time.monotonic() > deadline:
                 raise DeployError(f"The stack {self.name} is still {status} after {_DEPLOY_SECONDS} s.")
