@@ -172,6 +172,31 @@ def test_put_urls_equal_those_of_botocore(pair: Pair, key: str, size: int, secon
     assert (ours.netloc, ours.path, parse_qs(ours.query)) == (theirs.netloc, theirs.path, parse_qs(theirs.query))
 
 
+@pytest.mark.parametrize(
+    "region",
+    [
+        "us-gov-west-1",
+        "cn-northwest-1",
+        "eusc-de-east-1",
+        "us-iso-east-1",
+        "us-isob-east-1",
+        "eu-isoe-west-1",
+        "us-isof-south-1",
+    ],
+)
+def test_urls_and_forms_equal_those_of_botocore_in_every_partition(region: str) -> None:
+    pair = Pair(("images", region, None), CREDENTIALS[1])
+    url = sign(pair.ours, "a b.jpg", disposition="inline").url
+    form = presign_post(
+        pair.ours, "a", content_type="image/png", size=1, sha256=None, expires_at=NOON + timedelta(hours=1)
+    )
+    assert url == pair.botocore_url("a b.jpg", disposition="inline", content_type=None)
+    assert {"url": form.url, "fields": form.fields} == pair.botocore_form(
+        "a", content_type="image/png", size=1, sha256=None, seconds=3600
+    )
+    pair.client.close()
+
+
 def test_the_policy_of_a_form_allows_exactly_one_object() -> None:
     sha256 = "00" * 32
     presigner = make_presigner(CredentialsSource(CREDENTIALS[1]), Clock(NOON + timedelta(seconds=0.5)))
