@@ -79,6 +79,7 @@ async def open_disk_storage(settings: Settings, data_dir: DataDir, *, secret: st
 async def open_s3_storage(settings: Settings) -> AsyncIterator[Storage]:
     from app.container.aws import open_aws_client
     from app.storage.s3.client import disable_expect, make_config
+    from app.storage.s3.credentials import SharedCredentials
     from app.storage.s3.endpoints import locate_bucket
     from app.storage.s3.parts import S3PartStore
     from app.storage.s3.presigner import Presigner
@@ -89,7 +90,7 @@ async def open_s3_storage(settings: Settings) -> AsyncIterator[Storage]:
     async with open_aws_client(service, make_config(path_style=bool(service.endpoint_url))) as aws:
         disable_expect(aws.client)
         presigner = Presigner(
-            aws.credentials,
+            SharedCredentials(aws.credentials),
             bucket=bucket,
             region=service.region,
             endpoint_url=public_endpoint,

@@ -179,10 +179,7 @@ class S3ObjectStore:
 
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         disposition = None if filename is None else attachment(filename)
-        try:
-            return await self._signer.sign(check_key(key), disposition=disposition)
-        except BotoCoreError as error:  # The credentials have expired and could not be refreshed.
-            raise DependencyUnavailable("store") from error
+        return await self._signer.sign(check_key(key), disposition=disposition)
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
