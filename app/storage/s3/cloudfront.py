@@ -33,7 +33,7 @@ class CloudFrontSigner:
     """Signs the URL of one object at a time, never one with a wildcard.
 
     The expiry is rounded to windows, so that the URL of a key is identical within a window, in every process. It does
-    not depend on AWS credentials. URLs are kept, because a signature takes about as long as those of 20 URLs of S3.
+    not depend on AWS credentials. URLs are kept, because making one takes about as long as making seven of S3.
     """
 
     def __init__(
