@@ -14,6 +14,7 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from dotenv import load_dotenv
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
@@ -40,9 +41,11 @@ def main() -> int:
     endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
     try:
         region = _region(environment)
+        parameters = {name: environment[key] for name, key in _PARAMETERS.items() if key in environment}
+        if private_key := environment.get("CDN_PRIVATE_KEY"):
+            parameters["CdnPublicKey"] = public_key_of(private_key)
         if endpoint_url:
             wait_until_ready(endpoint_url, seconds=_START_SECONDS)
-        parameters = {name: environment[key] for name, key in _PARAMETERS.items() if key in environment}
         outputs = deploy(endpoint_url=endpoint_url, region=region, stack=STACK, parameters=parameters)
     except (DeployError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"The deployment failed: {error}\n")
@@ -59,6 +62,18 @@ def _region(environment: Mapping[str, str]) -> str:
             "S3_REGION to the value of AWS_DEFAULT_REGION, or leave it empty."
         )
     return region
+
+
+def public_key_of(private_key: str) -> str:
+    """Return the public key, in PEM, of a private key, which is given in PEM or as the path of a file."""
+    try:
+        pem = private_key if "-----BEGIN" in private_key else Path(private_key).expanduser().read_text()
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (OSError, TypeError, ValueError) as error:
+        raise DeployError(
+            f"CDN_PRIVATE_KEY must be a private key in PEM, or the path of a file that contains it ({error})"
+        ) from error
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def wait_until_ready(endpoint_url: str, *, seconds: float) -> None:
