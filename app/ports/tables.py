@@ -177,8 +177,12 @@ class JobTable(Protocol):
 
     async def page_jobs(
         self, owner_id: str, *, before: str | None, limit: int, status: JobStatus | None = None
-    ) -> Sequence[Job]:
-        """Return at most `limit` jobs, newest first, starting after the id `before`; with `status`, only those."""
+    ) -> tuple[Sequence[Job], str | None]:
+        """Return at most `limit` jobs, newest first, and where the next page starts, or None after the last one.
+
+        Only jobs with an id less than `before`; with `status`, only those. Such a page may be short or empty although
+        older ones exist: a call reads a bounded number of jobs.
+        """
         ...
 
     async def claim_job(
