@@ -10,7 +10,7 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
+  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench bench-scale lock upgrade \
   audit sbom
 
 run: $(VENV)/.run
@@ -128,6 +128,10 @@ bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.js
 	$(BIN)/python -m bench.presigning
 	$(BIN)/python -m bench.rendering
 	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
+
+# What one deployment and one owner can write before DynamoDB refuses, by a model. It takes some minutes.
+bench-scale: $(VENV)/.dev
+	$(BIN)/python -m bench.scale
 
 # Pins what the *.in files need. Existing pins stay, unless the target is `upgrade`.
 lock: $(VENV)/.dev

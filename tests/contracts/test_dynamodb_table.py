@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import aiohttp
 import pytest
@@ -28,7 +27,7 @@ from app.tables.dynamodb import (
     DynamoDBTable,
     table,
 )
-from app.tables.dynamodb.keys import AUDIT_SHARDS, job_key
+from app.tables.dynamodb.keys import AUDIT_SHARDS, first_id_of_day, job_key
 from tests.aws_emulators import AwsEmulator, free_port
 from tests.contracts.tables import NOON, READY, make_account, make_image, make_job, make_session, open_table
 
@@ -297,6 +296,6 @@ async def test_a_page_of_jobs_with_a_status_is_one_query_however_many_jobs_there
 
 async def test_a_page_of_the_audit_log_reads_a_bounded_number_of_days(opened: DynamoDBTable, road: Road) -> None:
     audit = DynamoDBAuditTable(opened, clock=lambda: NOON)
-    entries, last_id = await audit.page_entries(before=str(UUID(int=7 << 76 | 2 << 62)), limit=50)
+    entries, last_id = await audit.page_entries(before=first_id_of_day(NOON.date()), limit=50)
     assert (entries, len(road.bodies)) == ([], 7 * len(AUDIT_SHARDS))
     assert last_id is not None
