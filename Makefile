@@ -10,8 +10,8 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench bench-scale lock upgrade \
-  audit sbom
+  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
+  audit bench-scale sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve

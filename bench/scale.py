@@ -39,7 +39,7 @@ class Outcome:
 
 
 def render_jobs(
-    rate: float, *, shards: int, limits: Limits, seconds: float = 3, renews_always: bool = False
+    rate: float, *, shards: int, limits: Limits, seconds: float = 2, renews_always: bool = False
 ) -> Outcome:
     """Add `rate` jobs per second and run them like the rendering of thumbnails."""
     renewed_after = 0 if renews_always else attempt_module._RENEWED_AFTER_SECONDS  # noqa: SLF001
@@ -60,7 +60,7 @@ def _run(
 ) -> Outcome:
     client = ModelClient(limits)
     table = DynamoDBTable(cast("Any", client), name="images")
-    ids = random.Random(f"{rate}")
+    dice = random.Random(f"{rate}")
     times: list[float] = []
     failed = 0
 
@@ -76,9 +76,8 @@ def _run(
             times.append(asyncio.get_running_loop().time() - started_at)
 
     async def all_items() -> float:
-        count = round(rate * seconds)
-        item_ids = [str(UUID(int=ids.getrandbits(128))) for _ in range(count)]
-        await asyncio.gather(*(one(item_id, n / rate) for n, item_id in enumerate(item_ids)))
+        arrivals = [dice.uniform(0, seconds) for _ in range(round(rate * seconds))]
+        await asyncio.gather(*(one(str(UUID(int=dice.getrandbits(128))), delay) for delay in arrivals))
         return max(asyncio.get_running_loop().time(), seconds)
 
     random.seed(0)  # for the jitter of retries
@@ -146,17 +145,23 @@ def highest_job_rate(*, shards: int, limits: Limits, start: float, renews_always
 
 def main() -> None:
     limits = Limits()
-    earlier = highest_job_rate(shards=1, limits=limits, start=60, renews_always=True)
+    earlier = highest_job_rate(shards=1, limits=limits, start=70, renews_always=True)
     print(f"jobs per second before throttling, 1 shard, each report renews the lease: {earlier:.0f}")
-    for shards in (1, 16, keys.DUE_SHARDS):
-        rate = highest_job_rate(shards=shards, limits=limits, start=110 * shards)
-        print(f"jobs per second before throttling, {shards} shards: {rate:.0f}, {rate / earlier:.0f} times as many")
-    for offered in (20, 40, 60, 80):
+    one = highest_job_rate(shards=1, limits=limits, start=150)
+    print(f"jobs per second before throttling, 1 shard: {one:.0f}", flush=True)
+    for shards in (16, keys.DUE_SHARDS):
+        rate = highest_job_rate(shards=shards, limits=limits, start=150 * shards)
+        print(
+            f"jobs per second before throttling, {shards} shards: {rate:.0f}, {rate / one:.1f} times as many",
+            flush=True,
+        )
+    for offered in (10, 20, 30, 40, 60):
         outcome = upload_as_one_owner(offered, limits=limits)
         print(
             f"one owner, {offered} uploads per second offered: {outcome.done_per_second:.0f} stored, "
             f"{outcome.refused:.0%} of transactions conflict, {outcome.failed} requests fail, "
-            f"the slowest takes {outcome.slowest_seconds:.1f} s"
+            f"the slowest takes {outcome.slowest_seconds:.1f} s",
+            flush=True,
         )
 
 
