@@ -244,7 +244,7 @@ class AccountTable(Protocol):
     async def find_session(self, account_id: str, session_id: str) -> Session | None: ...
 
     async def sessions(self, account_id: str) -> Sequence[Session]:
-        """Return all sessions of the account, in any order, possibly some that have expired."""
+        """Return the newest sessions of the account, at most MAX_READ_SESSIONS, possibly some that have expired."""
         ...
 
     async def rotate_session(

@@ -35,7 +35,7 @@ class Counts:
 
     @property
     def usd_per_million(self) -> float:
-        return sum(price * getattr(self, name) for name, price in USD_PER_MILLION.items())
+        return float(sum(price * getattr(self, name) for name, price in USD_PER_MILLION.items()))
 
     @property
     def row(self) -> list[float]:
