@@ -149,12 +149,11 @@ def main() -> None:
     print(f"jobs per second before throttling, 1 shard, each report renews the lease: {earlier:.0f}")
     one = highest_job_rate(shards=1, limits=limits, start=150)
     print(f"jobs per second before throttling, 1 shard: {one:.0f}", flush=True)
-    for shards in (16, keys.DUE_SHARDS):
-        rate = highest_job_rate(shards=shards, limits=limits, start=150 * shards)
-        print(
-            f"jobs per second before throttling, {shards} shards: {rate:.0f}, {rate / one:.1f} times as many",
-            flush=True,
-        )
+    rate = highest_job_rate(shards=16, limits=limits, start=2900)
+    print(f"jobs per second before throttling, 16 shards: {rate:.0f}, {rate / one:.1f} times as many", flush=True)
+    for offered in (4000, 5000):
+        refused = render_jobs(offered, shards=keys.DUE_SHARDS, limits=limits).refused
+        print(f"{offered} jobs per second, {keys.DUE_SHARDS} shards: {refused:.2%} of writes throttled", flush=True)
     for offered in (10, 20, 30, 40, 60):
         outcome = upload_as_one_owner(offered, limits=limits)
         print(
