@@ -149,6 +149,11 @@ bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.js
 	$(BIN)/python -m bench.rendering
 	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
 
+# What one deployment and one owner can write before DynamoDB refuses, by a model. It takes some minutes.
+.PHONY: bench-scale
+bench-scale: $(VENV)/.dev
+	$(BIN)/python -m bench.scale
+
 # Pins what the *.in files need. Existing pins stay, unless the target is `upgrade`.
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet uv

@@ -48,10 +48,18 @@ class Settings(SettingsFields):
                 "QUEUE=sqs needs STORAGE=s3 and TABLES=dynamodb: its workers run on other machines, which cannot use "
                 "the files in DATA_DIR"
             )
+        self._check_cdn()
         for prefix in self.key_prefixes:
             if bool(getattr(self, f"{prefix}_access_key_id")) != bool(getattr(self, f"{prefix}_secret_access_key")):
                 names = f"{prefix.upper()}_ACCESS_KEY_ID and {prefix.upper()}_SECRET_ACCESS_KEY"
                 raise ValueError(f"{names} must be set together, or neither of them")
+
+    def _check_cdn(self) -> None:
+        given = [bool(value) for value in (self.cdn_url, self.cdn_key_pair_id, self.cdn_private_key)]
+        if any(given) and not all(given):
+            raise ValueError("CDN_URL, CDN_KEY_PAIR_ID and CDN_PRIVATE_KEY must be set together, or none of them")
+        if self.cdn_url and self.storage != "s3":
+            raise ValueError("CDN_URL needs STORAGE=s3: CloudFront reads the objects from the bucket")
 
     def _refuse_unsafe(self) -> None:
         if self.firebase_auth_emulator_host:

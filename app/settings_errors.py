@@ -12,6 +12,9 @@ _EXAMPLES = {
     "aws_access_key_id": "AKIA… together with AWS_SECRET_ACCESS_KEY",
     "aws_default_region": "eu-west-1",
     "backend": "embedded",
+    "cdn_key_pair_id": "K2JCJMDEHXQW5F",
+    "cdn_private_key": "/etc/photos/cdn.pem",
+    "cdn_url": "https://d111111abcdef8.cloudfront.net",
     "cors_origins": "https://app.example.com",
     "data_dir": "/var/lib/photos",
     "dynamodb_endpoint_url": "http://127.0.0.1:4566",
@@ -42,6 +45,7 @@ _EXAMPLES = {
 """For settings whose default value is no useful example."""
 _PATTERNS = {
     "aws_default_region": "must be the short name of a region",
+    "cdn_key_pair_id": "must be the id of a public key of CloudFront: uppercase letters and digits",
     "dynamodb_table_name": "must be 3 to 255 letters, digits, `_`, `.` or `-`",
     "firebase_auth_emulator_host": "must be a host and a port, without a scheme",
     "host": "must be an address or a host name, without a scheme or path",

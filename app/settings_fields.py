@@ -14,10 +14,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import __version__
 from app.domain.formats import FORMATS_BY_EXTENSION
+from app.settings_keys import read_signing_key
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+_CDN_URL = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?/?")
 _SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _ENDPOINTS = tuple(f"{service}_endpoint_url" for service in ("localstack", "s3", "dynamodb", "sqs"))
@@ -120,6 +122,10 @@ class SettingsFields(BaseSettings):
     sqs_access_key_id: str | None = None
     sqs_secret_access_key: SecretStr | None = None
 
+    cdn_url: str | None = None
+    cdn_key_pair_id: Annotated[str | None, Field(pattern=r"^[A-Z0-9]+$")] = None
+    cdn_private_key: SecretStr | None = None
+
     product_catalog_url: str = "https://world.openfoodfacts.org"
     product_catalog_user_agent: str = (
         f"ImageUploadService/{__version__} (set PRODUCT_CATALOG_USER_AGENT to your contact)"
@@ -161,6 +167,18 @@ class SettingsFields(BaseSettings):
         if value and not _PUBLIC_URL.fullmatch(value):
             raise ValueError("must be a URL that begins with http:// or https://, without a query")
         return value
+
+    @field_validator("cdn_url")
+    @classmethod
+    def _require_https_origin(cls, value: str | None) -> str | None:
+        if value and not _CDN_URL.fullmatch(value):
+            raise ValueError("must be the address of the CloudFront distribution: https:// and a host, without a path")
+        return value.rstrip("/") if value else value
+
+    @field_validator("cdn_private_key")
+    @classmethod
+    def _require_signing_key(cls, value: SecretStr | None) -> SecretStr | None:
+        return SecretStr(read_signing_key(value.get_secret_value())) if value else value
 
     @field_validator("smtp_url")
     @classmethod

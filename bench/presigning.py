@@ -11,6 +11,7 @@ from app.common.content_disposition import attachment
 from app.container.aws import AwsClient, open_aws_client
 from app.settings_fields import AwsService
 from app.storage.s3.client import make_config
+from app.storage.s3.credentials import SharedCredentials
 from app.storage.s3.presigner import Presigner
 
 BUCKET, REGION = "images", "eu-west-1"
@@ -26,7 +27,12 @@ def key_of(n: int) -> str:
 def make_signers(aws: AwsClient) -> dict[str, tuple[Sign, Sign]]:
     """Return our function and botocore's for each kind of URL."""
     presigner = Presigner(
-        aws.credentials, bucket=BUCKET, region=REGION, endpoint_url=None, ttl_seconds=3600, window_seconds=900
+        SharedCredentials(aws.credentials),
+        bucket=BUCKET,
+        region=REGION,
+        endpoint_url=None,
+        ttl_seconds=3600,
+        window_seconds=900,
     )
     disposition = attachment("Ferien am Mééér (1).jpg")
 

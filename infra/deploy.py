@@ -23,6 +23,7 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from dotenv import load_dotenv
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
@@ -114,6 +115,8 @@ def deploy_target(target: str, stack: str, environment: Mapping[str, str]) -> di
     if endpoint_url:
         wait_until_ready(endpoint_url, seconds=_START_SECONDS)
     data = _parameters(_DATA, environment)
+    if private_key := environment.get("CDN_PRIVATE_KEY"):
+        data["CdnPublicKey"] = public_key_of(private_key)
     if target == "serverless":
         timeout = int(environment.get("WORKER_TIMEOUT", _WORKER_TIMEOUT))
         data = {"QueueVisibilityTimeout": str(_VISIBILITY_PER_TIMEOUT * timeout), **data}
@@ -124,6 +127,9 @@ def deploy_target(target: str, stack: str, environment: Mapping[str, str]) -> di
     variables = _SERVERLESS if target == "serverless" else _CONTAINERS
     shared = ("BucketName", "TableName", "QueueName", "QueueUrl" if target == "serverless" else "ServicePolicyArn")
     parameters = {name: outputs[name] for name in shared} | _parameters(variables, environment)
+    parameters |= {name: outputs[name] for name in ("CdnUrl", "CdnKeyPairId") if private_key and name in outputs}
+    if private_key:
+        parameters["CdnPrivateKey"] = _pem_of(private_key)
     if target == "serverless" and endpoint_url:
         parameters |= _code_for_emulator(endpoint_url, region)
     template = TEMPLATE.with_name(f"{target}.yaml")
@@ -172,6 +178,21 @@ def _region(environment: Mapping[str, str]) -> str:
             "S3_REGION to the value of AWS_DEFAULT_REGION, or leave it empty."
         )
     return region
+
+
+def public_key_of(private_key: str) -> str:
+    """Return the public key, in PEM, of a private key, which is given in PEM or as the path of a file."""
+    try:
+        key = load_pem_private_key(_pem_of(private_key).encode(), password=None)
+    except (OSError, TypeError, ValueError) as error:
+        raise DeployError(
+            f"CDN_PRIVATE_KEY must be a private key in PEM, or the path of a file that contains it ({error})"
+        ) from error
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def _pem_of(private_key: str) -> str:
+    return private_key if "-----BEGIN" in private_key else Path(private_key).expanduser().read_text()
 
 
 def wait_until_ready(endpoint_url: str, *, seconds: float) -> None:

@@ -32,7 +32,7 @@ ALLOWED = {
     "app.__main__": {"app.cli"},
     "app.container": {"app"},
     "app.settings": {"app.domain", "app.settings_errors", "app.settings_fields"},
-    "app.settings_fields": {"app.domain", "app.__init__"},
+    "app.settings_fields": {"app.domain", "app.settings_keys", "app.__init__"},
     "app.api": {"app.api", "app.services", "app.jobs", "app.common", *CORE},
     "app.api.app": {"app.api", "app.settings", "app.__init__"},
     "app.services": {"app.services", "app.jobs", "app.common", *CORE},

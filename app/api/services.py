@@ -56,8 +56,8 @@ class Services:
     temp_files: TempFiles
     health_checks: Mapping[str, Callable[[], Awaitable[None]]]
     """By the name that `/health/ready` reports."""
-    store_origin: str | None
-    """The origin of signed URLs (scheme, host and port), or None if the service itself serves them."""
+    store_origins: tuple[str, ...]
+    """The origins of signed URLs (scheme, host and port). Empty if the service itself serves the objects."""
     registration_is_local: bool
     """Whether only clients on this machine may register, because REGISTRATION is not set."""
     local_objects: LocalObjects | None

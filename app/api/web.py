@@ -77,7 +77,7 @@ def _redoc_policy(store: str) -> dict[str, str]:
 
 
 class _Page:
-    """A page whose Content-Security-Policy depends on the origin of the object store."""
+    """A page whose Content-Security-Policy depends on the origins of the object store."""
 
     def __init__(self, files: StaticFiles, name: str, policy: Callable[[str], dict[str, str]]) -> None:
         self._files = files
@@ -86,7 +86,7 @@ class _Page:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         services: Services = scope["app"].state.services
-        policy = self._policy(services.store_origin or "")
+        policy = self._policy(" ".join(services.store_origins))
         response = await self._files.get_response(self._name, scope)
         response.headers.update(_PAGE_HEADERS)
         response.headers["Content-Security-Policy"] = "; ".join(f"{n} {v}".rstrip() for n, v in policy.items())

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from app.common.signing import derive_key
 from app.container.data_dir import DataDir
@@ -31,6 +32,9 @@ from app.ports.tables import (
 from app.ports.upload_table import DirectUploadTable
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.storage.s3.store import UrlSigner
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
@@ -38,8 +42,8 @@ class Storage:
     parts: PartStore
     local_objects: LocalObjects | None
     """Set only if the service itself serves the objects."""
-    origin: str | None
-    """The origin of signed URLs, or None if the service itself serves the objects."""
+    origins: tuple[str, ...]
+    """The origins of signed URLs and forms. Empty if the service itself serves the objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,14 @@ async def open_disk_storage(settings: Settings, data_dir: DataDir, *, secret: st
         ttl_seconds=settings.presigned_url_ttl,
         window_seconds=settings.presigned_url_window,
     ) as store:
-        yield Storage(store, DiskPartStore(data_dir.objects), local_objects=store, origin=None)
+        yield Storage(store, DiskPartStore(data_dir.objects), local_objects=store, origins=())
 
 
 @asynccontextmanager
 async def open_s3_storage(settings: Settings) -> AsyncIterator[Storage]:
     from app.container.aws import open_aws_client
     from app.storage.s3.client import disable_expect, make_config
+    from app.storage.s3.credentials import SharedCredentials
     from app.storage.s3.endpoints import locate_bucket
     from app.storage.s3.parts import S3PartStore
     from app.storage.s3.presigner import Presigner
@@ -89,7 +94,7 @@ async def open_s3_storage(settings: Settings) -> AsyncIterator[Storage]:
     async with open_aws_client(service, make_config(path_style=bool(service.endpoint_url))) as aws:
         disable_expect(aws.client)
         presigner = Presigner(
-            aws.credentials,
+            SharedCredentials(aws.credentials),
             bucket=bucket,
             region=service.region,
             endpoint_url=public_endpoint,
@@ -97,10 +102,27 @@ async def open_s3_storage(settings: Settings) -> AsyncIterator[Storage]:
             window_seconds=settings.presigned_url_window,
             clock=lambda: aws.clock().timestamp(),
         )
-        store = S3ObjectStore(aws.client, bucket=bucket, signer=presigner, clock=aws.clock)
+        cdn = _make_cdn_signer(settings, aws.clock)
+        store = S3ObjectStore(aws.client, bucket=bucket, signer=presigner, clock=aws.clock, cdn=cdn)
         origin = locate_bucket(bucket, region=service.region, endpoint_url=public_endpoint).origin
+        origins = (origin, settings.cdn_url) if settings.cdn_url else (origin,)
         parts = S3PartStore(aws.client, bucket=bucket, store=store)
-        yield Storage(store, parts, local_objects=None, origin=origin)
+        yield Storage(store, parts, local_objects=None, origins=origins)
+
+
+def _make_cdn_signer(settings: Settings, clock: Clock) -> UrlSigner | None:
+    if not (settings.cdn_url and settings.cdn_key_pair_id and settings.cdn_private_key):
+        return None
+    from app.storage.s3.cloudfront import CloudFrontSigner
+
+    return CloudFrontSigner(
+        url=settings.cdn_url,
+        key_pair_id=settings.cdn_key_pair_id,
+        private_key=settings.cdn_private_key.get_secret_value(),
+        ttl_seconds=settings.presigned_url_ttl,
+        window_seconds=settings.presigned_url_window,
+        clock=lambda: clock().timestamp(),
+    )
 
 
 @asynccontextmanager

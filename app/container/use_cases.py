@@ -159,7 +159,7 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         metrics=adapters.metrics,
         temp_files=temp_files,
         health_checks=health_checks(settings, adapters.storage, tables, adapters.queue, temp_files),
-        store_origin=adapters.storage.origin,
+        store_origins=adapters.storage.origins,
         registration_is_local=settings.auth == "local" and settings.registration is None,
         local_objects=adapters.storage.local_objects,
     )

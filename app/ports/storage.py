@@ -55,8 +55,10 @@ class ObjectStore(Protocol):
         """Return a URL that reads the object without a token.
 
         Within one signing window, the URL of a key is always the same. It stays valid for at least the configured
-        lifetime after this call. With `filename`, the response is a download under that name (RFC 6266); without,
-        it is displayed inline. Does not call the store.
+        lifetime after this call, or until the store's credentials expire. With `filename`, the response is a download
+        under that name (RFC 6266); without, it is displayed inline. Does not call the store.
+
+        Raises DependencyUnavailable if the credentials expire soon and cannot be refreshed.
         """
         ...
 
@@ -66,14 +68,19 @@ class ObjectStore(Protocol):
         """Return a form that stores an object of exactly `size` bytes and that type under `key`, until `expires_at`.
 
         With `sha256` (hex), a store that can refuses other content; the caller has to verify the object in any case.
-        Does not call the store.
+        The form expires earlier if the store's credentials do. Does not call the store.
+
+        Raises DependencyUnavailable if the credentials expire soon and cannot be refreshed.
         """
         ...
 
     async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
         """Return a URL to which exactly `size` bytes can be sent as the body of a PUT, until `expires_at`.
 
-        The client may send any Content-Type. Does not call the store.
+        The client may send any Content-Type. The URL expires earlier if the store's credentials do. Does not call the
+        store.
+
+        Raises DependencyUnavailable if the credentials expire soon and cannot be refreshed.
         """
         ...
 

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.images import Image, Thumbnail, ThumbnailStatus
+from app.domain.objects import SignedUrl
 from app.ports.storage import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
 class SignedThumbnail:
     thumbnail: Thumbnail
-    url: str | None
+    signed: SignedUrl | None
+    """None unless the thumbnail is ready."""
+
+    @property
+    def url(self) -> str | None:
+        return self.signed.url if self.signed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,7 @@ class SignedImage:
     original_url: str
     thumbnails: tuple[SignedThumbnail, ...]
     urls_expire_at: datetime
+    """When the first of the URLs expires."""
 
     @property
     def thumbnail_url(self) -> str | None:
@@ -35,10 +42,10 @@ class UrlSigner:
     async def sign(self, image: Image) -> SignedImage:
         original = await self._store.sign_url(image.original_key)
         thumbnails = [await self.sign_thumbnail(image, t) for t in sorted(image.thumbnails, key=lambda t: t.size)]
-        return SignedImage(image, original.url, tuple(thumbnails), original.expires_at)
+        expires_at = min([original.expires_at, *(t.signed.expires_at for t in thumbnails if t.signed)])
+        return SignedImage(image, original.url, tuple(thumbnails), expires_at)
 
     async def sign_thumbnail(self, image: Image, thumbnail: Thumbnail) -> SignedThumbnail:
         if thumbnail.status is not ThumbnailStatus.READY:
             return SignedThumbnail(thumbnail, None)
-        signed = await self._store.sign_url(image.thumbnail_key(thumbnail))
-        return SignedThumbnail(thumbnail, signed.url)
+        return SignedThumbnail(thumbnail, await self._store.sign_url(image.thumbnail_key(thumbnail)))

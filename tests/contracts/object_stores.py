@@ -23,6 +23,7 @@ from app.ports.storage import ObjectStore
 from app.settings_fields import AwsService
 from app.storage.disk.store import URL_PATH, DiskObjectStore, open_disk
 from app.storage.s3.client import disable_expect, make_config
+from app.storage.s3.credentials import SharedCredentials
 from app.storage.s3.presigner import Presigner
 from app.storage.s3.store import S3ObjectStore
 from tests.aws_emulators import AwsEmulator
@@ -135,7 +136,7 @@ async def open_s3(service: AwsService) -> AsyncIterator[AwsClient]:
 async def s3_subject(aws: AwsEmulator, connection: AwsClient) -> AsyncIterator[Subject]:
     clock = Clock()
     signer = Presigner(
-        connection.credentials,
+        SharedCredentials(connection.credentials),
         bucket=aws.bucket,
         region=aws.region,
         endpoint_url=aws.url,

@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 from botocore.session import Session
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_public_key
 from moto import mock_aws
 
 from app.domain.object_keys import EXPORTS_PREFIX, INCOMING_PREFIX
 from app.domain.retention import EXPORT_RETENTION, INCOMING_RETENTION
 from app.settings import Settings
 from infra import deploy as deploy_program
-from infra.deploy import TEMPLATE, DeployError, deploy, wait_until_ready
+from infra.deploy import TEMPLATE, DeployError, deploy, public_key_of, wait_until_ready
 from tests.aws_emulators import AwsEmulator, aws_emulator, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -190,6 +192,23 @@ def test_the_script_refuses_a_bucket_in_another_region():
 
     assert done.returncode == 1
     assert done.stderr.startswith("The deployment failed: S3_REGION and AWS_DEFAULT_REGION are different")
+
+
+def test_the_key_of_the_distribution_is_the_public_key_of_the_private_key_of_the_service(tmp_path: Path):
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    path = tmp_path / "cdn.pem"
+    path.write_text(pem)
+
+    for value in (pem, str(path)):
+        assert load_pem_public_key(public_key_of(value).encode()) == private.public_key()
+
+
+def test_the_script_refuses_a_private_key_that_it_cannot_read():
+    done = run_script("http://127.0.0.1:9", CDN_PRIVATE_KEY="/no/such/file")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("The deployment failed: CDN_PRIVATE_KEY must be a private key in PEM, or the path")
 
 
 def test_waiting_for_an_emulator_that_is_not_running_ends_with_an_error():

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,12 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import time_machine
 from botocore.config import Config
-from botocore.credentials import ReadOnlyCredentials
 from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.objects import PresignedPost, SignedUrl
+from app.storage.s3.credentials import SigningCredentials
 from app.storage.s3.presigner import Presigner, derive_signing_key
 from tests.unit.clock import NOON
 
@@ -35,16 +36,16 @@ BUCKETS = [
 ]
 """Name, region and endpoint."""
 CREDENTIALS = [
-    ReadOnlyCredentials("AKIDEXAMPLE", "secret/+x", None, None),
-    ReadOnlyCredentials("ASIAEXAMPLE", "other", "to/ken+==", None),
+    SigningCredentials("AKIDEXAMPLE", "secret/+x"),
+    SigningCredentials("ASIAEXAMPLE", "other", "to/ken+=="),
 ]
 
 
 class CredentialsSource:
-    def __init__(self, credentials: ReadOnlyCredentials) -> None:
+    def __init__(self, credentials: SigningCredentials) -> None:
         self.credentials = credentials
 
-    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+    async def get(self, now: float) -> SigningCredentials:
         return self.credentials
 
 
@@ -86,7 +87,7 @@ def presign_post(presigner: Presigner, key: str, **options: Any) -> PresignedPos
 class Pair:
     """Our presigner and botocore's client, for the same bucket and credentials."""
 
-    def __init__(self, location: tuple[str, str, str | None], credentials: ReadOnlyCredentials) -> None:
+    def __init__(self, location: tuple[str, str, str | None], credentials: SigningCredentials) -> None:
         bucket, region, endpoint_url = location
         self.bucket = bucket
         self.ours = make_presigner(
@@ -97,7 +98,7 @@ class Pair:
             "us_east_1_regional_endpoint": "regional",
         }
         session = Session()
-        session.set_credentials(credentials.access_key or "", credentials.secret_key or "", credentials.token)
+        session.set_credentials(credentials.access_key, credentials.secret_key, credentials.token)
         self.client: Any = session.create_client(
             "s3", region_name=region, endpoint_url=endpoint_url, config=Config(signature_version="s3v4", s3=style)
         )
@@ -172,6 +173,31 @@ def test_put_urls_equal_those_of_botocore(pair: Pair, key: str, size: int, secon
     assert (ours.netloc, ours.path, parse_qs(ours.query)) == (theirs.netloc, theirs.path, parse_qs(theirs.query))
 
 
+@pytest.mark.parametrize(
+    "region",
+    [
+        "us-gov-west-1",
+        "cn-northwest-1",
+        "eusc-de-east-1",
+        "us-iso-east-1",
+        "us-isob-east-1",
+        "eu-isoe-west-1",
+        "us-isof-south-1",
+    ],
+)
+def test_urls_and_forms_equal_those_of_botocore_in_every_partition(region: str) -> None:
+    pair = Pair(("images", region, None), CREDENTIALS[1])
+    url = sign(pair.ours, "a b.jpg", disposition="inline").url
+    form = presign_post(
+        pair.ours, "a", content_type="image/png", size=1, sha256=None, expires_at=NOON + timedelta(hours=1)
+    )
+    assert url == pair.botocore_url("a b.jpg", disposition="inline", content_type=None)
+    assert {"url": form.url, "fields": form.fields} == pair.botocore_form(
+        "a", content_type="image/png", size=1, sha256=None, seconds=3600
+    )
+    pair.client.close()
+
+
 def test_the_policy_of_a_form_allows_exactly_one_object() -> None:
     sha256 = "00" * 32
     presigner = make_presigner(CredentialsSource(CREDENTIALS[1]), Clock(NOON + timedelta(seconds=0.5)))
@@ -227,6 +253,31 @@ def test_refreshed_credentials_are_used_immediately() -> None:
     source.credentials = CREDENTIALS[1]
     assert "ASIAEXAMPLE" in sign(presigner).url
     assert sign(presigner) == sign(make_presigner(source, Clock(NOON)))
+
+
+@pytest.mark.parametrize("seconds", [1, WINDOW // 2, WINDOW - 1])
+def test_nothing_is_promised_beyond_the_end_of_the_credentials(seconds: int) -> None:
+    end = NOON + timedelta(minutes=20)
+    clock = Clock(NOON)
+    credentials = replace(CREDENTIALS[1], expires_at=int(end.timestamp()))
+    presigner = make_presigner(CredentialsSource(credentials), clock)
+    first = sign(presigner)
+    clock.now += timedelta(seconds=seconds)
+    hour = clock.now + timedelta(hours=1)
+    form = presign_post(presigner, "a", content_type="image/png", size=5, sha256=None, expires_at=hour)
+    put = asyncio.run(presigner.presign_put("a", size=5, expires_at=hour))
+
+    assert sign(presigner) == first
+    assert [first.expires_at, form.expires_at, put.expires_at] == [end, end, end]
+    assert "X-Amz-Date=20261130T120000Z&X-Amz-Expires=1200&" in first.url
+    assert f"X-Amz-Expires={1200 - seconds}&" in put.url
+    assert json.loads(base64.b64decode(form.fields["policy"]))["expiration"] == "2026-11-30T12:20:00Z"
+
+
+def test_a_url_expires_before_credentials_that_last_longer() -> None:
+    credentials = replace(CREDENTIALS[1], expires_at=int(NOON.timestamp()) + 6 * 3600)
+    signed = sign(make_presigner(CredentialsSource(credentials), Clock(NOON)))
+    assert signed.expires_at == NOON + timedelta(seconds=WINDOW + TTL)
 
 
 @pytest.mark.parametrize("ttl, window", [(0, 900), (3600, 0), (7 * 24 * 3600, 1)])

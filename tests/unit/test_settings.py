@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from pydantic import ValidationError
 
 from app.settings import Settings, read_settings
@@ -232,6 +240,66 @@ def test_unsafe_values_are_refused_in_production_only(values: dict[str, str], me
 
 def test_sqlite_tables_need_no_secret_key():
     assert make_settings(storage="s3").secret_key is None
+
+
+# CloudFront
+
+
+def pem_of(key: PrivateKeyTypes, password: bytes | None = None) -> str:
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+P256 = ec.generate_private_key(ec.SECP256R1())
+CDN = {
+    "cdn_url": "https://d111111abcdef8.cloudfront.net/",
+    "cdn_key_pair_id": "K2JCJMDEHXQW5F",
+    "cdn_private_key": pem_of(P256),
+}
+
+
+def test_the_private_key_is_the_pem_or_the_path_of_a_file(tmp_path: Path):
+    path = tmp_path / "cdn.pem"
+    path.write_text(CDN["cdn_private_key"])
+    for value in (CDN["cdn_private_key"], str(path)):
+        settings = make_aws_settings(**CDN | {"cdn_private_key": value})
+        assert settings.cdn_private_key
+        assert settings.cdn_private_key.get_secret_value() == CDN["cdn_private_key"]
+        assert settings.cdn_url == "https://d111111abcdef8.cloudfront.net"
+        assert "PRIVATE KEY" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"cdn_url": None}, "must be set together"),
+        ({"cdn_key_pair_id": None}, "must be set together"),
+        ({"cdn_private_key": None}, "must be set together"),
+        ({"backend": "embedded"}, "CDN_URL needs STORAGE=s3"),
+        ({"cdn_url": "http://d1.cloudfront.net"}, "https:// and a host, without a path"),
+        ({"cdn_url": "https://d1.cloudfront.net/images"}, "https:// and a host, without a path"),
+        ({"cdn_url": "https://*.cloudfront.net"}, "https:// and a host, without a path"),
+        ({"cdn_key_pair_id": "arn:aws:cloudfront::1:key/K2"}, "should match pattern"),
+        ({"cdn_private_key": "/no/such/file.pem"}, "No such file"),
+        ({"cdn_private_key": "-----BEGIN nonsense"}, "must be a private key in PEM"),
+        ({"cdn_private_key": pem_of(P256, b"password")}, "without a password"),
+        ({"cdn_private_key": pem_of(ec.generate_private_key(ec.SECP384R1()))}, "P-256"),
+        ({"cdn_private_key": pem_of(ed25519.Ed25519PrivateKey.generate())}, "P-256"),
+    ],
+)
+def test_wrong_settings_of_cloudfront_are_refused(changes: dict[str, str | None], message: str):
+    with pytest.raises(ValidationError, match=message) as caught:
+        make_aws_settings(**CDN | changes)
+    [error] = caught.value.errors()
+    assert "MIG" not in error["msg"]  # the content of the key
+
+
+def test_the_message_about_a_wrong_private_key_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    for name, value in (CDN | {"cdn_private_key": "secret-text", "backend": "aws", "secret_key": SECRET}).items():
+        monkeypatch.setenv(name.upper(), value)
+    with pytest.raises(SystemExit, match=r"CDN_PRIVATE_KEY: must be .* file .*Example: CDN_PRIVATE_KEY=/etc/photos"):
+        read_settings()
 
 
 # Sources

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from app.container import backends
 from app.settings import Settings
@@ -18,6 +21,14 @@ from tests.aws_emulators import AwsEmulator
 __all__ = ["aws"]
 
 STORE = "https://images.example.com"
+CDN = "https://d1.cloudfront.net"
+
+
+def make_cdn() -> dict[str, Any]:
+    """Return the settings of a distribution, with a new key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return {"cdn_url": f"{CDN}/", "cdn_key_pair_id": "K1", "cdn_private_key": pem}
 
 
 @pytest_asyncio.fixture
@@ -43,15 +54,16 @@ async def test_the_page_may_load_nothing_but_its_own(service: Service):
 
 @pytest_asyncio.fixture
 async def service_with_s3(tmp_path: Path, aws: AwsEmulator) -> AsyncIterator[Service]:
-    async with running(aws_settings(tmp_path, aws, s3_presigned_url_endpoint=STORE)) as opened:
+    async with running(aws_settings(tmp_path, aws, s3_presigned_url_endpoint=STORE, **make_cdn())) as opened:
         yield opened
 
 
-async def test_images_may_come_from_the_store_that_signs_their_urls(service_with_s3: Service):
+async def test_images_may_come_from_the_store_and_the_cdn_for_which_urls_are_signed(service_with_s3: Service):
     allowed = policy(await service_with_s3.client.get("/"))
-    assert STORE in allowed["img-src"]
-    assert STORE in allowed["connect-src"]
-    assert STORE not in allowed["script-src"]
+    for origin in (STORE, CDN):
+        assert origin in allowed["img-src"]
+        assert origin in allowed["connect-src"]
+        assert origin not in allowed["script-src"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +82,24 @@ async def test_the_store_origin_is_the_endpoint_for_which_urls_are_signed(change
     keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     settings = Settings(_env_file=None, backend="aws", environment="development", **keys, **changes)  # type: ignore[call-arg]
     async with backends.open_s3_storage(settings) as storage:
-        assert storage.origin == origin
+        assert storage.origins == (origin,)
+
+
+async def test_with_cloudfront_images_come_from_it_and_uploads_go_to_s3():
+    keys: dict[str, Any] = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "secret", "secret_key": "s" * 32}
+    settings = Settings(_env_file=None, backend="aws", **keys, **make_cdn())  # type: ignore[call-arg]
+    async with backends.open_s3_storage(settings) as storage:
+        s3 = "https://images.s3.us-east-1.amazonaws.com"
+        assert storage.origins == (s3, CDN)
+        signed = await storage.store.sign_url("images/a.jpg", filename="a.jpg")
+        assert signed.url.startswith(f"{CDN}/images/a.jpg?response-content-disposition=attachment")
+        hour = datetime.now(UTC) + timedelta(hours=1)
+        form = await storage.store.presign_post(
+            "incoming/a", content_type="image/png", size=1, sha256=None, expires_at=hour
+        )
+        put = await storage.store.presign_put("incoming/a", size=1, expires_at=hour)
+        assert form.url.startswith(s3)
+        assert put.url.startswith(s3)
 
 
 async def test_a_file_is_asked_for_again_and_sent_once(service: Service):

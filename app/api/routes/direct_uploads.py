@@ -71,7 +71,7 @@ async def initiate_upload(
         url=urljoin(str(request.base_url), form.url),
         fields=dict(form.fields),
         put_url=urljoin(str(request.base_url), put.url),
-        expires_at=form.expires_at,
+        expires_at=min(form.expires_at, put.expires_at),
     )
 
 

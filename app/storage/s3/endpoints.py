@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit
+
+from botocore.endpoint_provider import RuleSetStandardLibrary
+from botocore.loaders import Loader
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # The certificate of *.s3.<region>.amazonaws.com does not match a bucket name that contains a dot.
@@ -23,7 +27,7 @@ class BucketAddress:
 def locate_bucket(bucket: str, *, region: str, endpoint_url: str | None) -> BucketAddress:
     """Return the address that botocore would use: `endpoint_url` if one is given, otherwise that of AWS."""
     if not endpoint_url:
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        suffix = _dns_suffix(region)
         if _ONE_LABEL.fullmatch(bucket):
             host = f"{bucket}.s3.{region}.{suffix}"
             return BucketAddress(f"https://{host}", host, "/")
@@ -33,3 +37,14 @@ def locate_bucket(bucket: str, *, region: str, endpoint_url: str | None) -> Buck
     if url.port and url.port != _DEFAULT_PORTS[url.scheme]:
         host = f"{host}:{url.port}"
     return BucketAddress(f"{url.scheme}://{url.netloc}", host, f"{url.path.rstrip('/')}/{bucket}/")
+
+
+@cache
+def _dns_suffix(region: str) -> str:
+    """Return the domain of the partition of AWS to which the region belongs, such as amazonaws.com.
+
+    botocore derives the partition of a region that it does not know from the form of its name.
+    """
+    partition = RuleSetStandardLibrary(Loader().load_data("partitions")).aws_partition(region)
+    suffix: str = partition["dnsSuffix"]
+    return suffix

@@ -19,26 +19,16 @@ from typing import Protocol
 from urllib.parse import quote
 
 from app.domain.objects import PresignedPost, SignedUrl
+from app.storage.s3.credentials import SigningCredentials
 from app.storage.s3.endpoints import locate_bucket
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _MAX_SECONDS = 7 * 24 * 3600  # S3 refuses a longer X-Amz-Expires.
 
 
-class Credentials(Protocol):
-    """Credentials as botocore returns them. Its types allow None for the keys, but loaded credentials have both."""
-
-    @property
-    def access_key(self) -> str | None: ...
-    @property
-    def secret_key(self) -> str | None: ...
-    @property
-    def token(self) -> str | None: ...
-
-
 class CredentialsSource(Protocol):
-    async def get_frozen_credentials(self) -> Credentials:
-        """Return valid credentials. Refreshes them first only if they are about to expire."""
+    async def get(self, now: float) -> SigningCredentials:
+        """Return credentials that are valid at `now` (Unix time). It is the same object until they are refreshed."""
         ...
 
 
@@ -59,10 +49,10 @@ class _Scope:
     key: bytes
 
 
-def _open_scope(credentials: Credentials, *, instant: int, region: str) -> _Scope:
+def _open_scope(credentials: SigningCredentials, *, instant: int, region: str) -> _Scope:
     timestamp = datetime.fromtimestamp(instant, UTC).strftime("%Y%m%dT%H%M%SZ")
     date = timestamp[:8]
-    key = derive_signing_key(credentials.secret_key or "", date=date, region=region, service="s3")
+    key = derive_signing_key(credentials.secret_key, date=date, region=region, service="s3")
     return _Scope(timestamp, f"{date}/{region}/s3/aws4_request", key)
 
 
@@ -70,7 +60,7 @@ def _open_scope(credentials: Credentials, *, instant: int, region: str) -> _Scop
 class _Window:
     """The parts that are identical for all URLs that are signed in one window with the same credentials."""
 
-    credentials: Credentials
+    credentials: SigningCredentials
     instant: int
     expires_at: datetime
     query: str
@@ -83,8 +73,8 @@ class Presigner:
     """Signs URLs and POST forms for the endpoint that clients use. A URL is not valid with another host.
 
     The time of signing a GET URL is rounded down to the start of a window, so that the URL of a key is identical within
-    the window. With temporary credentials, URLs and forms expire with the credentials at the latest, and a URL changes
-    when the credentials are refreshed.
+    the window. URLs and forms expire no later than the credentials, and a URL changes when these are refreshed. Each
+    method raises DependencyUnavailable if a refresh that is due fails.
     """
 
     def __init__(
@@ -117,7 +107,8 @@ class Presigner:
 
     async def sign(self, key: str, *, disposition: str | None = None, content_type: str | None = None) -> SignedUrl:
         """Return a URL that reads `key`. The headers given here replace the stored ones in the response."""
-        window = self._open_window(await self._credentials.get_frozen_credentials())
+        now = self._clock()
+        window = self._open_window(await self._credentials.get(now), int(now))
         path = f"{self._path}{quote(key, safe='/~')}"
         overrides = _encode_overrides(disposition, content_type)
         # The parameters of the canonical query are sorted: X precedes r.
@@ -131,9 +122,10 @@ class Presigner:
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost:
         """Return a form that stores exactly `size` bytes under `key`, until `expires_at`."""
-        credentials = await self._credentials.get_frozen_credentials()
-        scope = _open_scope(credentials, instant=int(self._clock()), region=self._region)
-        expires_at = expires_at.astimezone(UTC).replace(microsecond=0)
+        now = int(self._clock())
+        credentials = await self._credentials.get(now)
+        scope = _open_scope(credentials, instant=now, region=self._region)
+        expires_at = datetime.fromtimestamp(_limit(int(expires_at.timestamp()), credentials), UTC)
         exact = {"Content-Type": content_type}
         if sha256 is not None:
             # Form fields correspond to headers of PutObject, which derives the algorithm from the checksum's name.
@@ -150,10 +142,10 @@ class Presigner:
 
     async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
         """Return a URL that stores exactly `size` bytes, the body of a PUT, under `key`, until `expires_at`."""
-        credentials = await self._credentials.get_frozen_credentials()
         now = int(self._clock())
+        credentials = await self._credentials.get(now)
         scope = _open_scope(credentials, instant=now, region=self._region)
-        seconds = max(1, int(expires_at.timestamp()) - now)
+        seconds = max(1, _limit(int(expires_at.timestamp()), credentials) - now)
         path = f"{self._path}{quote(key, safe='/~')}"
         query = (
             f"{''.join(_query_parts(credentials, scope, seconds=seconds))}&X-Amz-SignedHeaders=content-length%3Bhost"
@@ -167,21 +159,21 @@ class Presigner:
         url = f"{self._origin}{path}?{query}&X-Amz-Signature={signature}"
         return SignedUrl(url, datetime.fromtimestamp(now + seconds, UTC))
 
-    def _open_window(self, credentials: Credentials) -> _Window:
-        now = int(self._clock())
+    def _open_window(self, credentials: SigningCredentials, now: int) -> _Window:
         instant = now - now % self._window_seconds
         window = self._window
-        if window is None or window.instant != instant or window.credentials != credentials:
+        if window is None or window.instant != instant or window.credentials is not credentials:
             window = self._window = self._make_window(credentials, instant)
         return window
 
-    def _make_window(self, credentials: Credentials, instant: int) -> _Window:
+    def _make_window(self, credentials: SigningCredentials, instant: int) -> _Window:
         scope = _open_scope(credentials, instant=instant, region=self._region)
-        prefix, token = _query_parts(credentials, scope, seconds=self._lifetime)
+        expires_at = _limit(instant + self._lifetime, credentials)
+        prefix, token = _query_parts(credentials, scope, seconds=expires_at - instant)
         return _Window(
             credentials=credentials,
             instant=instant,
-            expires_at=datetime.fromtimestamp(instant + self._lifetime, UTC),
+            expires_at=datetime.fromtimestamp(expires_at, UTC),
             query=f"{prefix}&X-Amz-SignedHeaders=host{token}",
             signed_query=f"{prefix}{token}&X-Amz-SignedHeaders=host",
             string_to_sign=f"{_ALGORITHM}\n{scope.timestamp}\n{scope.name}\n",
@@ -189,7 +181,12 @@ class Presigner:
         )
 
 
-def _query_parts(credentials: Credentials, scope: _Scope, *, seconds: int) -> tuple[str, str]:
+def _limit(expires_at: int, credentials: SigningCredentials) -> int:
+    """Return `expires_at` (Unix time), or the end of the credentials if that is earlier."""
+    return expires_at if credentials.expires_at is None else min(expires_at, credentials.expires_at)
+
+
+def _query_parts(credentials: SigningCredentials, scope: _Scope, *, seconds: int) -> tuple[str, str]:
     """Return the query parameters that precede X-Amz-SignedHeaders, and separately the parameter of a session token."""
     credential = _encode(f"{credentials.access_key}/{scope.name}")
     prefix = (

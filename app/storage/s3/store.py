@@ -46,9 +46,11 @@ _ABORT_SECONDS = 10
 _CACHE_CONTROL = "private, max-age=31536000, immutable"
 
 
-class Signer(Protocol):
+class UrlSigner(Protocol):
     async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl: ...
 
+
+class Signer(UrlSigner, Protocol):
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost: ...
@@ -59,12 +61,23 @@ class Signer(Protocol):
 class S3ObjectStore:
     """The credentials also need s3:ListBucket: without it, S3 responds with 403 instead of 404 for a missing key."""
 
-    def __init__(self, client: S3Client, *, bucket: str, signer: Signer, clock: Callable[[], datetime]) -> None:
-        """`clock` returns the time of S3, according to its latest response."""
+    def __init__(
+        self,
+        client: S3Client,
+        *,
+        bucket: str,
+        signer: Signer,
+        clock: Callable[[], datetime],
+        cdn: UrlSigner | None = None,
+    ) -> None:
+        """`clock` returns the time of S3, according to its latest response. `cdn` signs the URLs that read objects, if
+        it is given; otherwise `signer` does.
+        """
         self._client = client
         self._clock = clock
         self._bucket = bucket
         self._signer = signer
+        self._reading_signer = cdn or signer
         self._body_slots = asyncio.Semaphore(MAX_FILE_BODIES)
         self._aborts: set[asyncio.Task[None]] = set()
 
@@ -179,10 +192,7 @@ class S3ObjectStore:
 
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         disposition = None if filename is None else attachment(filename)
-        try:
-            return await self._signer.sign(check_key(key), disposition=disposition)
-        except BotoCoreError as error:  # The credentials have expired and could not be refreshed.
-            raise DependencyUnavailable("store") from error
+        return await self._reading_signer.sign(check_key(key), disposition=disposition)
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
