@@ -112,11 +112,11 @@ def deploy_target(target: str, stack: str, environment: Mapping[str, str]) -> di
     """Deploy the stacks that the target needs, and return their outputs. Raises what `deploy` raises."""
     endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
     region = _region(environment)
-    if endpoint_url:
-        wait_until_ready(endpoint_url, seconds=_START_SECONDS)
     data = _parameters(_DATA, environment)
     if private_key := environment.get("CDN_PRIVATE_KEY"):
         data["CdnPublicKey"] = public_key_of(private_key)
+    if endpoint_url:
+        wait_until_ready(endpoint_url, seconds=_START_SECONDS)
     if target == "serverless":
         timeout = int(environment.get("WORKER_TIMEOUT", _WORKER_TIMEOUT))
         data = {"QueueVisibilityTimeout": str(_VISIBILITY_PER_TIMEOUT * timeout), **data}
