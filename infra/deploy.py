@@ -118,8 +118,9 @@ def deploy_target(target: str, stack: str, environment: Mapping[str, str]) -> di
     if endpoint_url:
         wait_until_ready(endpoint_url, seconds=_START_SECONDS)
     if target == "serverless":
-        timeout = int(environment.get("WORKER_TIMEOUT", _WORKER_TIMEOUT))
-        data = {"QueueVisibilityTimeout": str(_VISIBILITY_PER_TIMEOUT * timeout), **data}
+        kept = _parameters_of(f"{stack}-serverless", endpoint_url=endpoint_url, region=region)
+        timeout = environment.get("WORKER_TIMEOUT") or kept.get("WorkerTimeout") or _WORKER_TIMEOUT
+        data = {"QueueVisibilityTimeout": str(_VISIBILITY_PER_TIMEOUT * int(timeout)), **data}
     names = {} if endpoint_url else _unique_names(stack, region)
     outputs = deploy(endpoint_url=endpoint_url, region=region, stack=stack, parameters=data, defaults=names)
     if target == "data":
@@ -140,6 +141,17 @@ def deploy_target(target: str, stack: str, environment: Mapping[str, str]) -> di
 
 def _parameters(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[variable] for name, variable in variables.items() if variable in environment}
+
+
+def _parameters_of(stack: str, *, endpoint_url: str | None, region: str) -> dict[str, str]:
+    """Return the parameters of the stack. There are none if it does not exist."""
+    try:
+        client = _client("cloudformation", endpoint_url=endpoint_url, region=region)
+        return _values(client.describe_stacks(StackName=stack)["Stacks"][0])
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return {}
+        raise
 
 
 def _unique_names(stack: str, region: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fake_catalog import UNKNOWN, WITH_IMAGE
 from tests.pictures import jpeg
-from tests.serverless.conftest import SECONDS, Stack, eventually, noise
+from tests.serverless.conftest import ROOT, SECONDS, Stack, eventually, noise
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
 
@@ -70,6 +70,15 @@ def test_photos_are_uploaded_listed_and_deleted(stack: Stack):
         assert redirect.status_code == 307
         assert client.delete(f"/images/{image['id']}").status_code == 204
         assert client.get("/images").json()["items"] == []
+
+
+def test_the_gallery_is_served(stack: Stack):
+    with stack.person() as client:
+        page = client.get(f"{stack.url}/")
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        icon = client.get(f"{stack.url}/web/icon.svg")
+        assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")
+        assert icon.content == (ROOT / "app" / "web" / "icon.svg").read_bytes()
 
 
 def test_urls_in_responses_begin_with_the_function_url(stack: Stack):
