@@ -10,6 +10,7 @@ import asyncio
 import functools
 import json
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -34,6 +35,8 @@ MAX_FORM_FILE_BYTES = 4 * 1024 * 1024
 _MARGIN_SECONDS = 15
 """How long before the end of an invocation its work is stopped, so that there is time to save what it did."""
 _RETRY_SECONDS = 30
+_SENDING_SECONDS = 10
+"""How long a mail server may take to accept a message."""
 
 _opened = AsyncExitStack()
 """Keeps what the environment has opened. It is never closed: Lambda ends an environment without notice."""
@@ -43,7 +46,12 @@ _log = structlog.stdlib.get_logger(__name__)
 
 def handle_request(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle an HTTP request to the function URL, or to an HTTP API in front of the function."""
-    return _api()(event, context)
+    response = _api()(event, context)
+    if event["rawPath"].endswith("/auth/password-reset") and response["statusCode"] == HTTPStatus.ACCEPTED:
+        # The service sends the link after its response, when Lambda may freeze the environment. The delay is always the
+        # same, so that it does not show whether the account exists.
+        _event_loop().run_until_complete(asyncio.sleep(_SENDING_SECONDS))
+    return response
 
 
 def handle_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
