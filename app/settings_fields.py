@@ -17,7 +17,7 @@ from app.domain.formats import FORMATS_BY_EXTENSION
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
-_PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+_PUBLIC_URL = re.compile(r"https?://[^/?#\s:][^/?#\s]*(/[^?#\s]*)?")
 _SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _ENDPOINTS = tuple(f"{service}_endpoint_url" for service in ("localstack", "s3", "dynamodb", "sqs"))
@@ -157,6 +157,13 @@ class SettingsFields(BaseSettings):
     def _require_url(cls, value: str | None) -> str | None:
         if value and not _PUBLIC_URL.fullmatch(value):
             raise ValueError("must be a URL that begins with http:// or https://, without a query")
+        return value
+
+    @field_validator("product_catalog_user_agent")
+    @classmethod
+    def _require_header_value(cls, value: str) -> str:
+        if not (value.isascii() and value.isprintable() and value.strip()):
+            raise ValueError("must consist of printable ASCII characters")
         return value
 
     @field_validator("smtp_url")

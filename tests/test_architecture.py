@@ -71,7 +71,7 @@ ONLY_IN = {
     "PIL": ("app.imaging",),
     "pillow_heif": ("app.imaging",),
     "aiobotocore": ("app.container", "app.queues.sqs", "app.storage.s3", "app.tables.dynamodb"),
-    "botocore": ("app.queues.sqs", "app.storage.s3", "app.tables.dynamodb"),
+    "botocore": ("app.container", "app.queues.sqs", "app.storage.s3", "app.tables.dynamodb"),
     "sqlite3": ("app.tables.sqlite",),
     "firebase_admin": ("app.auth",),
     "prometheus_client": ("app.observability",),
@@ -217,4 +217,4 @@ async def start():
 asyncio.run(start())
 """
     loaded = set(json.loads(run_python(code).splitlines()[-1]))
-    assert loaded.isdisjoint({"aiobotocore", "botocore", "firebase_admin", "google", "aiohttp", "PIL"})
+    assert loaded.isdisjoint({"aiobotocore", "botocore", "firebase_admin", "google", "aiohttp", "httpx", "PIL"})
