@@ -209,12 +209,12 @@ print("done")
 
 def test_embedded_and_local_load_no_other_backend(tmp_path: Path):
     code = f"""
-import asyncio, json, os, sys
+import asyncio, gc, json, os, sys
 os.environ.update(BACKEND="embedded", AUTH="local", DATA_DIR={str(tmp_path / "data")!r}, RENDER_PROCESSES="1")
 import main
-from app.container.container import open_services
 async def start():
-    async with open_services(main._settings):
+    async with main.app.router.lifespan_context(main.app):
+        assert gc.isenabled()
         print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
 asyncio.run(start())
 """
