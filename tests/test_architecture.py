@@ -24,7 +24,7 @@ LOADS_BY_NEED = {"app.auth.passwords"}
 CORE = {"app.ports", "app.domain"}
 # What each package may import of this project. The longest entry that matches a module applies.
 ALLOWED = {
-    "main": {"app.api.app", "app.container", "app.server", "app.startup"},
+    "main": {"app.api.app", "app.api.first_import", "app.api.services", "app.container", "app.server", "app.startup"},
     "app.server": {"app.connections", "app.settings"},
     "app.connections": {"app.api.errors", "app.domain"},
     "app.startup": {"app.settings", "app.common.process", "app.observability.logs"},
