@@ -11,7 +11,6 @@ from typing import Any
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
-from botocore.loaders import Loader, create_loader
 
 from app.common.server_clock import ServerClock
 from app.settings_fields import AwsService
@@ -28,17 +27,19 @@ class AwsClient:
 @asynccontextmanager
 async def open_aws_client(service: AwsService, config: AioConfig) -> AsyncIterator[AwsClient]:
     """Open the process's one client of the service. Raises RuntimeError if there are no credentials."""
-    session = AioSession()
-    session.register_component("data_loader", _loader())
-    if service.access_key and service.secret_key:
-        session.set_credentials(service.access_key, service.secret_key, service.session_token)
-    credentials = await session.get_credentials()
+    credentials = await _find_credentials(service)
     if credentials is None:
         raise RuntimeError(
             "There are no AWS credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a role."
         )
-    async with session.create_client(
-        service.name, region_name=service.region, endpoint_url=service.endpoint_url, config=config
+    async with _session().create_client(
+        service.name,
+        region_name=service.region,
+        endpoint_url=service.endpoint_url,
+        config=config,
+        aws_access_key_id=service.access_key,
+        aws_secret_access_key=service.secret_key,
+        aws_session_token=service.session_token,
     ) as client:
         clock = ServerClock()
         client.meta.events.register(f"after-call.{service.name}", clock.observe_response)
@@ -46,6 +47,13 @@ async def open_aws_client(service: AwsService, config: AioConfig) -> AsyncIterat
 
 
 @functools.cache
-def _loader() -> Loader:
-    """Return the loader of the descriptions of AWS services. A loader of each session would parse the same files."""
-    return create_loader()
+def _session() -> AioSession:
+    """Return the session of the process: several would parse the same files, and refresh a role's credentials each."""
+    return AioSession()
+
+
+async def _find_credentials(service: AwsService) -> AioCredentials | None:
+    if service.access_key and service.secret_key:
+        return AioCredentials(service.access_key, service.secret_key, service.session_token)
+    credentials: AioCredentials | None = await _session().get_credentials()
+    return credentials
