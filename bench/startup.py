@@ -35,8 +35,10 @@ class Cost:
     """Processor time of the process, in seconds."""
     cpu_of_all: float
     """The same, with all child processes."""
+    rss: float = 0
+    """Memory of the process alone, in MiB."""
     pss: float = 0
-    """Memory of the process alone, in MiB. Pages that it shares with others count in part."""
+    """The same, with pages that it shares with other processes counted in part."""
 
 
 def measure_import(root: Path, environment: dict[str, str]) -> Cost:
@@ -63,7 +65,7 @@ def measure_start(root: Path, environment: dict[str, str]) -> Cost:
         response.raise_for_status()
         cpu = _cpu_seconds(process.pid)
         of_all = cpu + sum(_cpu_seconds(pid) for pid in descendants(process.pid))
-        return Cost(cpu, of_all, _pss_mebibytes(process.pid))
+        return Cost(cpu, of_all, _mebibytes(process.pid, "Rss"), _mebibytes(process.pid, "Pss"))
     finally:
         process.terminate()
         process.wait(60)
@@ -87,9 +89,9 @@ def _cpu_seconds(pid: int) -> float:
     return (int(user) + int(system)) / _TICKS
 
 
-def _pss_mebibytes(pid: int) -> float:
+def _mebibytes(pid: int, name: str) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def compare(name: str, roots: list[Path], aws: AwsEmulator | None, *, imports: bool) -> None:
@@ -103,11 +105,12 @@ def compare(name: str, roots: list[Path], aws: AwsEmulator | None, *, imports: b
             for root in roots:
                 costs[root].append(measure(root, environments[root]))
     for root in roots:
-        cpu, of_all, pss = (
-            statistics.median(getattr(cost, field) for cost in costs[root]) for field in ("cpu", "cpu_of_all", "pss")
+        cpu, of_all, rss, pss = (
+            statistics.median(getattr(cost, field) for cost in costs[root])
+            for field in ("cpu", "cpu_of_all", "rss", "pss")
         )
-        memory = f", with child processes {of_all:.2f} s, PSS {pss:.0f} MiB" if pss else ""
-        print(f"{name}, {root.name}: processor time {cpu:.2f} s{memory}", flush=True)
+        more = f", with child processes {of_all:.2f} s, RSS {rss:.0f} MiB, PSS {pss:.0f} MiB" if rss else ""
+        print(f"{name}, {root.name}: processor time {cpu:.2f} s{more}", flush=True)
     if len(roots) > 1:
         pairs = zip(*(costs[root] for root in roots), strict=True)
         print(f"{name}: ratio {statistics.median(new.cpu / old.cpu for new, old in pairs):.2f}", flush=True)
