@@ -13,6 +13,8 @@ WORKDIR /service
 COPY infra/deploy.py infra/template.yaml infra/
 COPY main.py .
 COPY app app
+# Otherwise each start would compile all modules, because the service cannot write to these folders.
+RUN python -m compileall -q main.py app
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

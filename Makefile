@@ -127,7 +127,7 @@ vendor: tests/openapi/node_modules/.package-lock.json
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning
 	$(BIN)/python -m bench.rendering
-	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
+	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory && $(BIN)/python -m bench.startup'
 
 # What one deployment and one owner can write before DynamoDB refuses, by a model. It takes some minutes.
 .PHONY: bench-scale

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.draining import has_body
 from app.api.errors import problem_response
+from app.api.router import API_PREFIX
 from app.api.services import Services
 from app.domain.errors import AppError, Internal, Overloaded, RequestMalformed, TooManyConnections
 from app.domain.ids import new_id
@@ -186,7 +187,7 @@ class _RequestContext:
 
     def _count(self) -> None:
         services: Services = self._scope["app"].state.services
-        route = getattr(self._scope.get("route"), "path", "other")
+        route = getattr(self._scope.get("route"), "path", "other").removeprefix(API_PREFIX)
         services.metrics.count_request(method=self._method, route=route, status=self._status, seconds=self._elapsed())
 
     def _elapsed(self) -> float:
