@@ -81,6 +81,25 @@ test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
 test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.package-lock.json
 	$(BIN)/pytest -m "" tests/generated_clients
 
+# The TypeScript client, packed and installed as an application installs it, in Node and in a browser, also with the Firebase
+# Auth emulator, and the examples. Needs what test-firebase needs.
+test-sdk: test-sdk-node tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json \
+  examples/react/node_modules/.package-lock.json
+	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
+	  "cd ../sdk && node --test firebase.test.mjs browser.test.mjs examples.test.mjs"
+
+# The part of test-sdk that needs only Node 20.
+test-sdk-node: $(VENV)/.dev tests/sdk/node_modules/.ready
+	cd tests/sdk && node --test package.test.mjs unit.test.mjs readme.test.mjs node.test.mjs
+
+SDK := clients/typescript
+tests/sdk/node_modules/.ready: $(SDK)/node_modules/.package-lock.json $(wildcard $(SDK)/*.json $(SDK)/*.md $(SDK)/src/*.ts)
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cd $(SDK) && npm pack --silent --pack-destination $(CURDIR)/$(@D)
+	npm install --prefix tests/sdk --no-save --no-package-lock --ignore-scripts --prefer-offline $(@D)/*.tgz
+	touch $@
+
 # Changes significant lines, one at a time, and checks that a test fails. It takes half an hour.
 test-mutation: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation

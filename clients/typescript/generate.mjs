@@ -3,11 +3,12 @@
  * node generate.mjs [schema.ts].
  */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { json } from "node:stream/consumers";
 import openapiTS, { astToString } from "openapi-typescript";
 
 const [, , output = new URL("src/schema.ts", import.meta.url)] = process.argv;
-const document = JSON.parse(readFileSync(0, "utf8"));
+const document = await json(process.stdin);
 // The client has its own functions for the routes, and needs no types of them.
 const types = astToString(await openapiTS({ ...structuredClone(document), paths: {} }));
 

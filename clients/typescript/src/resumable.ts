@@ -64,13 +64,18 @@ export async function continueUpload(
     } catch (error) {
       const hasProgressed = mostSent > sentBefore;
       // A token may expire again and again during a long upload.
-      const mayRepeat = isTransient(error) || (isTokenRefused(error) && hasProgressed);
+      const mayRepeat = isTransient(error) || isOffsetOutdated(error) || (isTokenRefused(error) && hasProgressed);
       if (hasProgressed) failures = 0;
       const milliseconds = RETRY_DELAYS_MS[failures];
       if (!mayRepeat || milliseconds === undefined) throw error;
       await delay(milliseconds, signal);
     }
   }
+}
+
+/** Bytes of an interrupted request can still be stored after the next request has asked for their number. */
+function isOffsetOutdated(error: unknown): boolean {
+  return error instanceof ImageServiceError && error.code === "upload_offset_mismatch";
 }
 
 interface Rest {
