@@ -7,11 +7,18 @@ export async function startProxy(port) {
   const proxy = {
     /** How many bytes of requests have passed. */
     passed: 0,
+    /** Requests stop when this number of bytes has passed. */
+    pauseAt: Infinity,
+    isPaused: false,
+    /** Whether connections are refused, and how many were. */
+    isDown: false,
+    refused: 0,
     /** Called after each part of a request has passed. */
     onRequest: () => {},
     /** Called with each part of a response. Returns whether it is forwarded. */
     onResponse: () => true,
     cut() {
+      proxy.isPaused = false;
       for (const socket of sockets) socket.destroy();
       sockets.clear();
     },
@@ -21,6 +28,11 @@ export async function startProxy(port) {
     },
   };
   const server = createServer((client) => {
+    if (proxy.isDown) {
+      proxy.refused += 1;
+      client.destroy();
+      return;
+    }
     const upstream = connect(port, "127.0.0.1");
     for (const socket of [client, upstream]) {
       sockets.add(socket);
@@ -35,9 +47,13 @@ export async function startProxy(port) {
       // A slow receiver stops the sender, so that the bytes that have passed are those that the service has read.
       if (!upstream.write(data)) {
         client.pause();
-        upstream.once("drain", () => client.resume());
+        upstream.once("drain", () => proxy.isPaused || client.resume());
       }
       proxy.passed += data.length;
+      if (proxy.passed >= proxy.pauseAt) {
+        proxy.isPaused = true;
+        client.pause();
+      }
       proxy.onRequest(data);
     });
     upstream.on("data", (data) => proxy.onResponse(data) && client.write(data));
