@@ -10,8 +10,8 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
-  audit sbom
+  test-ministack test-mutation test-openapi test-generated-clients test-sdk test-sdk-node test-slow test-uploads \
+  test-web vendor bench lock upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -34,7 +34,7 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads test-deploy
+check-all: check test-slow test-openapi test-generated-clients test-sdk test-emulators test-firebase test-web test-clients test-uploads test-deploy
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
