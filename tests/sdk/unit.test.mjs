@@ -79,6 +79,70 @@ describe("requests", { timeout: 120_000 }, () => {
   const controller = new AbortController();
 });
 
+describe("resumable uploads", { timeout: 120_000 }, () => {
+  const empty = (status, headers) => (response) => response.writeHead(status, headers).end();
+  const created = empty(201, { Location: "https://photos.example.com/api/v1/images/tus/1" });
+  const asked = empty(200, { "Upload-Offset": "0", "Upload-Length": "3" });
+  const stored = empty(204, { "Upload-Offset": "3" });
+  const image = json(200, { id: "1" });
+  const upload = (client) => client.upload(new Uint8Array(3), { method: "resumable" });
+  const summaryOf = (requests) => requests.map(({ method }) => method).join(" ");
+
+  test("the offset is asked for again if it has changed", () => {
+    const changed = json(409, { code: "upload_offset_mismatch", detail: "" });
+    return served([created, asked, changed, asked, stored, image], async (client, requests) => {
+      assert.deepEqual(await upload(client), { id: "1" });
+      assert.equal(summaryOf(requests), "POST HEAD PATCH HEAD PATCH GET");
+    });
+  });
+
+  test("a refused token is renewed, and the upload continues", () =>
+    served([created, empty(401), asked, stored, image], async (client, requests) => {
+      await upload(client);
+      assert.equal(summaryOf(requests), "POST HEAD HEAD PATCH GET");
+    }));
+
+  test("a refused file is not sent again", () =>
+    served([created, asked, json(415, { code: "format_unsupported", detail: "" })], async (client) => {
+      await assert.rejects(upload(client), { code: "format_unsupported", status: 415 });
+    }));
+
+  test("an upload that the service has deleted starts once from the beginning", () =>
+    served([created, empty(404), created, asked, stored, image], async (client, requests) => {
+      await upload(client);
+      assert.equal(summaryOf(requests), "POST HEAD POST HEAD PATCH GET");
+    }));
+
+  test("the same key continues the same upload, also after it has ended", () =>
+    served([created, asked, stored, image, empty(200, { "Upload-Offset": "3", "Upload-Length": "3" }), image], async (client, requests) => {
+      const options = { method: "resumable", idempotencyKey: "one" };
+      for (let i = 0; i < 2; i++) await client.upload(new Uint8Array(3), options);
+      assert.equal(summaryOf(requests), "POST HEAD PATCH GET HEAD GET");
+    }));
+});
+
+describe("direct uploads", { timeout: 120_000 }, () => {
+  test("an upload whose URL has expired is initiated again with another key", () => {
+    let url;
+    const initiated = (response, request) => {
+      url = `http://${request.headers.host}/put`;
+      response.writeHead(201).end(JSON.stringify({ upload_id: "1", put_url: url }));
+    };
+    const lost = (response) => response.writeHead(409).end("<Error/>");
+    const expired = (response) => response.writeHead(403).end("<Error><Code>AccessDenied</Code></Error>");
+    const done = (response) => response.end();
+    const completed = json(200, { id: "1" });
+    return served([initiated, lost, initiated, expired, initiated, done, completed], async (client, requests) => {
+      const file = new File(["photo"], "photo.jpg");
+      await assert.rejects(client.upload(file, { method: "direct" }), { code: "unexpected_response", status: 409 });
+      assert.deepEqual(await client.upload(file, { method: "direct" }), { id: "1" });
+      const keys = requests.map(({ headers }) => headers["idempotency-key"]).filter(Boolean);
+      assert.equal(keys[0], keys[1]);
+      assert.notEqual(keys[1], keys[2]);
+    });
+  });
+});
+
 describe("events", { timeout: 120_000 }, () => {
   test("an interrupted stream continues after the last event", () => {
     const first = (response) => {
@@ -94,6 +158,14 @@ describe("events", { timeout: 120_000 }, () => {
         requests.map(({ headers }) => headers["last-event-id"]),
         [undefined, "a"],
       );
+    });
+  });
+
+  test("a service that restarts is asked again", () => {
+    const down = (response) => response.destroy();
+    const handlers = [down, unavailable, (response) => response.end('data: {"finished_at": "now"}\n\n')];
+    return served(handlers, async (client) => {
+      for await (const job of client.jobs.events("1")) assert.equal(job.finished_at, "now");
     });
   });
 

@@ -4,12 +4,13 @@ import { follow } from "./events.js";
 import type { UploadableFile } from "./files.js";
 import { Jobs } from "./jobs.js";
 import { pages } from "./pages.js";
-import { browserStorage, type KeyValueStorage, PendingUploads } from "./pending.js";
+import { PendingUploads } from "./pending.js";
+import { defaultStorage, type KeyValueStorage } from "./storage.js";
 import type { Account, Image, ImageChanges, Limits } from "./types.js";
 import { type UploadOptions, upload } from "./upload.js";
 
 export interface ImageClientOptions extends ConnectionOptions {
-  /** Where uploads that have not ended are remembered. By default `localStorage` in browsers, and nowhere else. */
+  /** Where uploads that have not ended are remembered. By default `localStorage` in browsers, and elsewhere memory. */
   storage?: KeyValueStorage;
 }
 
@@ -33,7 +34,8 @@ export class ImageClient {
 
   constructor(options: ImageClientOptions) {
     this.#connection = new Connection(options);
-    this.#pending = new PendingUploads(options.storage ?? browserStorage(), `image-upload-service.uploads ${options.baseUrl}`);
+    const storage = options.storage ?? defaultStorage();
+    this.#pending = new PendingUploads(storage, `image-upload-service.uploads ${options.baseUrl}`);
     this.jobs = new Jobs(this.#connection);
   }
 

@@ -7,7 +7,8 @@ import { isReactNative } from "./files.js";
 
 /** The service sends at least a comment every 15 seconds. */
 const SILENCE_MS = 45_000;
-const RECONNECT_MS = 1000;
+/** The waits between attempts: about two minutes without a stream. A stream starts the list again. */
+const RECONNECT_MS = [1000, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000];
 const POLL_MS = 2000;
 
 export interface Followed<T> {
@@ -25,14 +26,20 @@ export async function* follow<T>(connection: Connection, followed: Followed<T>):
   if (isReactNative()) return yield* poll(connection, followed);
   const { path, isFinal, signal } = followed;
   let lastId: string | undefined;
-  for (;;) {
-    for await (const event of readStream(connection, `${path}/events`, { lastId, signal })) {
-      lastId = event.id ?? lastId;
-      const value: T = JSON.parse(event.data);
-      yield value;
-      if (isFinal(value)) return;
+  for (let failures = 0; ; ) {
+    try {
+      for await (const event of readStream(connection, `${path}/events`, { lastId, signal })) {
+        lastId = event.id ?? lastId;
+        const value: T = JSON.parse(event.data);
+        yield value;
+        if (isFinal(value)) return;
+      }
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      if (!isTransient(error) || failures === RECONNECT_MS.length) throw error;
     }
-    await delay(RECONNECT_MS, signal);
+    await delay(RECONNECT_MS[failures] as number, signal);
   }
 }
 
@@ -59,7 +66,7 @@ async function* readStream(
   { lastId, signal }: StreamOptions,
 ): AsyncGenerator<ServerSentEvent, void, undefined> {
   const { body, deadline } = await connection.run((headers) => open(connection.url(path), { headers, lastId, signal }), {
-    isSafe: true,
+    isSafe: false,
     signal,
   });
   const reader = body.getReader();

@@ -1,11 +1,6 @@
 /** Remembers uploads that have not ended, so that the same file continues its upload after a reload. */
 
-/** `localStorage`, or the AsyncStorage of React Native. */
-export interface KeyValueStorage {
-  getItem(key: string): string | null | Promise<string | null>;
-  setItem(key: string, value: string): unknown;
-  removeItem(key: string): unknown;
-}
+import type { KeyValueStorage } from "./storage.js";
 
 export interface PendingUpload {
   idempotencyKey: string;
@@ -20,12 +15,12 @@ type Entries = Record<string, PendingUpload>;
 const KEPT_MS = 24 * 3600 * 1000;
 
 export class PendingUploads {
-  readonly #storage: KeyValueStorage | null;
+  readonly #storage: KeyValueStorage;
   readonly #name: string;
   /** Changes are made one after the other, because each one reads and writes all entries. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(storage: KeyValueStorage | null, name: string) {
+  constructor(storage: KeyValueStorage, name: string) {
     this.#storage = storage;
     this.#name = name;
   }
@@ -41,8 +36,8 @@ export class PendingUploads {
       const { [id]: _, ...others } = await this.#read();
       const entries = upload ? { ...others, [id]: upload } : others;
       try {
-        if (Object.keys(entries).length > 0) await this.#storage?.setItem(this.#name, JSON.stringify(entries));
-        else await this.#storage?.removeItem(this.#name);
+        if (Object.keys(entries).length > 0) await this.#storage.setItem(this.#name, JSON.stringify(entries));
+        else await this.#storage.removeItem(this.#name);
       } catch {
         // Without storage, for example because it is full, the upload works but is not continued after a reload.
       }
@@ -53,20 +48,11 @@ export class PendingUploads {
 
   async #read(): Promise<Entries> {
     try {
-      const entries: Entries = JSON.parse((await this.#storage?.getItem(this.#name)) ?? "{}");
+      const entries: Entries = JSON.parse((await this.#storage.getItem(this.#name)) ?? "{}");
       const isKept = ([, { startedAt }]: [string, PendingUpload]) => Date.now() - startedAt < KEPT_MS;
       return Object.fromEntries(Object.entries(entries).filter(isKept));
     } catch {
       return {};
     }
-  }
-}
-
-/** Return the storage of the browser, or null if there is none or the page may not use it. */
-export function browserStorage(): KeyValueStorage | null {
-  try {
-    return typeof document === "undefined" ? null : globalThis.localStorage;
-  } catch {
-    return null;
   }
 }

@@ -1,7 +1,6 @@
-import type { GetToken } from "./connection.js";
+import { type GetToken, parse, retrying } from "./connection.js";
 import { ImageServiceError } from "./errors.js";
-import type { KeyValueStorage } from "./pending.js";
-import { parse, retrying } from "./connection.js";
+import { type KeyValueStorage, memoryStorage } from "./storage.js";
 import { send } from "./transport.js";
 import type { Tokens } from "./types.js";
 
@@ -30,7 +29,7 @@ export class PasswordSession {
   readonly #storage: KeyValueStorage;
   #renewal: Promise<StoredTokens> | null = null;
 
-  constructor({ baseUrl, storage = memory() }: PasswordSessionOptions) {
+  constructor({ baseUrl, storage = memoryStorage() }: PasswordSessionOptions) {
     this.#base = `${baseUrl.replace(/\/+$/, "")}/api/v1/auth`;
     this.#storage = storage;
   }
@@ -94,15 +93,6 @@ export class PasswordSession {
   async #read(): Promise<StoredTokens | null> {
     return JSON.parse((await this.#storage.getItem(STORED_AS)) ?? "null");
   }
-}
-
-function memory(): KeyValueStorage {
-  const values = new Map<string, string>();
-  return {
-    getItem: (key) => values.get(key) ?? null,
-    setItem: (key, value) => values.set(key, value),
-    removeItem: (key) => values.delete(key),
-  };
 }
 
 function form(fields: Record<string, string>): string {

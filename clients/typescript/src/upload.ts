@@ -26,8 +26,9 @@ export interface UploadOptions {
   /** At most 2,000 characters. */
   description?: string;
   /**
-   * Names this upload, so that a repeated call returns the same image instead of creating a second one. By default a new
-   * one for each file, which is remembered until the upload has ended.
+   * Names this upload, so that for a day a repeated call returns the same image instead of creating a second one. For a
+   * resumable upload, the `storage` of the client remembers it. By default a new one for each file, which is remembered
+   * until the upload has ended.
    */
   idempotencyKey?: string;
   /** In Node, it is only called at the end unless the upload is resumable. */
@@ -105,7 +106,9 @@ async function run({ connection, pending }: Context, { method, file, options, id
       if (!isOutdated(error, found !== undefined)) throw error;
       return attempt(fresh());
     });
-    if (id !== null) await pending.save(id, null);
+    // The service remembers the keys of all uploads but the resumable ones.
+    const isKept = options.idempotencyKey !== undefined && method === "resumable";
+    if (id !== null && !isKept) await pending.save(id, null);
     return image;
   } catch (error) {
     if (id !== null && isRefusal(error)) await pending.save(id, null);
@@ -118,7 +121,9 @@ function isOutdated(error: unknown, isRemembered: boolean): boolean {
   if (!(error instanceof ImageServiceError)) return false;
   // The service deletes a resumable upload that it refuses. If that response was lost, the next attempt shows the reason.
   if (error.code === "upload_missing") return true;
-  return isRemembered && ["idempotency_key_reused", "form_expired", "image_missing"].includes(error.code);
+  // Only a store responds 403 without a code: the signature of its URL has expired.
+  const isExpired = error.code === "form_expired" || (error.code === "unexpected_response" && error.status === 403);
+  return isRemembered && (isExpired || ["idempotency_key_reused", "image_missing"].includes(error.code));
 }
 
 /** Whether the service refused the file, so that a later upload of it is a new one. */
