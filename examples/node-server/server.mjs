@@ -2,7 +2,8 @@
 // the key.
 //
 //   python -m app keys create my-server --scope images     # prints IMAGE_SERVICE_KEY
-//   npm install && IMAGE_SERVICE_KEY=isk_… IMAGE_SERVICE_URL=http://localhost:8000 node server.mjs
+//   npm ci --ignore-scripts --prefix ../../clients/typescript && npm run build --prefix ../../clients/typescript
+//   npm install && IMAGE_SERVICE_KEY=isk_… DEMO_USER_ID=… IMAGE_SERVICE_URL=http://localhost:8000 node server.mjs
 //   curl -b session=demo --data-binary @photo.jpg http://localhost:3000/photos
 import { createServer } from "node:http";
 import { blob } from "node:stream/consumers";

@@ -3,11 +3,14 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { assertNoErrors, launch, noChromium, openPage } from "../web/browser.mjs";
-import { freePort, startService } from "../web/service.mjs";
+import { BACKENDS, freePort, startService } from "../web/service.mjs";
 import { servePages } from "./pages.mjs";
 import { PHOTO } from "./photos.mjs";
 
-describe("the client in a browser", { skip: noChromium, timeout: 300_000 }, () => {
+for (const { name, skip } of BACKENDS)
+  describe(`the client in a browser, ${name}`, { skip: noChromium || skip, timeout: 300_000 }, () => tests(name));
+
+function tests(backend) {
   let service;
   let pages;
   let browser;
@@ -16,7 +19,7 @@ describe("the client in a browser", { skip: noChromium, timeout: 300_000 }, () =
     const port = await freePort();
     const environment = { CORS_ORIGINS: `http://127.0.0.1:${port}` };
     pages = await servePages(port, (path) => (path === "/index.html" ? "<!doctype html><title>Test</title>" : null));
-    [service, browser] = await Promise.all([startService("embedded", { environment }), launch()]);
+    [service, browser] = await Promise.all([startService(backend, { environment }), launch()]);
   });
   after(async () => {
     await browser?.close();
@@ -93,4 +96,4 @@ describe("the client in a browser", { skip: noChromium, timeout: 300_000 }, () =
     });
     assert.equal(width, 32);
   });
-});
+}

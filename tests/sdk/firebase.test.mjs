@@ -1,30 +1,32 @@
 /** The packed client with the SDK of Firebase and its Auth emulator, in Node and in the example for web pages. */
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { pathToFileURL } from "node:url";
 import { ImageClient } from "image-upload-service";
 import { assertNoErrors, launch, noChromium, openPage } from "../web/browser.mjs";
 import { freePort, ROOT, startService } from "../web/service.mjs";
 import { servePages, until } from "./pages.mjs";
 import { assertOnlyImage, largePhoto, PHOTO } from "./photos.mjs";
 import { startProxy } from "./proxy.mjs";
+import { samplesOf } from "./samples.mjs";
 
 const EMULATOR = process.env.FIREBASE_AUTH_EMULATOR_HOST;
 const noEmulator = EMULATOR ? false : "requires the Firebase Auth emulator: run `make test-sdk`";
 const FIREBASE = join(ROOT, "tests/firebase/");
+const LINK = join(ROOT, "tests/sdk/node_modules/firebase");
 const PROJECT = "demo-images";
 const PASSWORD = "a long enough passphrase";
 const LARGE = largePhoto(30_000_000);
 const CDN = /^https:\/\/www\.gstatic\.com\/firebasejs\/[\d.]+\//;
 
+/** Connects the SDK of Firebase to the emulator. Returns a function that creates a user and signs in. */
 async function firebase() {
-  const load = (name) => import(pathToFileURL(createRequire(FIREBASE).resolve(name)));
-  const [app, auth] = await Promise.all(["firebase/app", "firebase/auth"].map(load));
+  // This folder uses the SDK of tests/firebase.
+  if (!existsSync(LINK)) symlinkSync(join(FIREBASE, "node_modules/firebase"), LINK);
+  const [app, auth] = await Promise.all([import("firebase/app"), import("firebase/auth")]);
   const opened = auth.getAuth(app.initializeApp({ apiKey: "any", projectId: PROJECT }));
   auth.connectAuthEmulator(opened, `http://${EMULATOR}`, { disableWarnings: true });
   return (email) => auth.createUserWithEmailAndPassword(opened, email, PASSWORD);
@@ -50,8 +52,12 @@ describe("the client with Firebase", { skip: noEmulator, timeout: 300_000 }, () 
   const clientOf = ({ user }) =>
     new ImageClient({ baseUrl: service.url, getToken: ({ forceRefresh }) => user.getIdToken(forceRefresh) });
 
-  test("the ID token is the access token", async () => {
-    const client = clientOf(await createUser(`node-${Date.now()}@example.com`));
+  test("the sample of the README uploads with the ID token", async () => {
+    await createUser(`node-${Date.now()}@example.com`);
+    const [sample] = samplesOf("firebase").map((text) => text.replace("https://photos.example.com", service.url));
+    const script = join(ROOT, "tests/sdk/node_modules/.firebase_sample.mjs");
+    writeFileSync(script, `${sample}\nexport { client };`);
+    const { client } = await import(script);
     await assertOnlyImage(client, await client.upload(PHOTO), PHOTO);
   });
 

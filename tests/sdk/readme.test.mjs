@@ -2,15 +2,16 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { ROOT, startService } from "../web/service.mjs";
 import { PHOTO } from "./photos.mjs";
+import { samplesOf } from "./samples.mjs";
 
 const SDK = join(ROOT, "clients/typescript");
 const FOLDER = join(ROOT, "tests/sdk/node_modules/.readme");
-/** Only what the sample uses. The test with the emulator uses the SDK of Firebase. */
+/** Only what the sample uses. firebase.test.mjs runs it with the SDK of Firebase. */
 const FIREBASE = `declare module "firebase/auth" {
   export function getAuth(): { currentUser: { getIdToken(forceRefresh: boolean): Promise<string> } | null };
 }`;
@@ -30,12 +31,6 @@ before(async () => {
 });
 after(() => service?.stop());
 
-/** Returns the samples of a kind. Samples without a kind belong together. */
-function samples(kind) {
-  const text = readFileSync(join(SDK, "README.md"), "utf8");
-  return [...text.matchAll(/^```ts ?(\w*)\n(.*?)^```$/gms)].filter((m) => m[1] === kind).map((m) => m[2]);
-}
-
 test("the samples compile, and run in their order", () => {
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER);
@@ -43,9 +38,9 @@ test("the samples compile, and run in their order", () => {
   write("package.json", JSON.stringify({ type: "module" }));
   write("tsconfig.json", JSON.stringify({ compilerOptions: COMPILER, include: ["*.ts"] }));
   write("firebase_sdk.d.ts", FIREBASE);
-  write("firebase.ts", samples("firebase").join(""));
-  write("server.ts", samples("server").join(""));
-  const main = samples("");
+  write("firebase.ts", samplesOf("firebase").join(""));
+  write("server.ts", samplesOf("server").join(""));
+  const main = samplesOf("");
   assert.equal(main.length, 5);
   write("main.ts", main.join("").replace("http://localhost:8000", service.url));
   write("photo.jpg", PHOTO);
