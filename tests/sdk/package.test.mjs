@@ -37,7 +37,15 @@ test("the package contains what applications need, and nothing else", () => {
   assert.ok(readdirSync(join(INSTALLED, "dist")).includes("index.d.ts"));
 });
 
-test("importing the client needs nothing of browsers or Node, and does not load tus-js-client", () => {
+test("tus-js-client is loaded only when it is needed", () => {
+  const files = readdirSync(join(INSTALLED, "dist")).filter((name) => name.endsWith(".js") && name !== "browser.js");
+  const importing = files.filter((name) =>
+    /^import .*"tus-js-client"/m.test(readFileSync(join(INSTALLED, "dist", name), "utf8")),
+  );
+  assert.deepEqual(importing, []);
+});
+
+test("importing the client needs nothing of browsers or Node", () => {
   const script = `
     const { createContext, SourceTextModule } = require("node:vm");
     const context = createContext({}, { codeGeneration: { strings: false } });

@@ -82,7 +82,8 @@ describe("requests", { timeout: 120_000 }, () => {
 describe("resumable uploads", { timeout: 120_000 }, () => {
   const empty = (status, headers) => (response) => response.writeHead(status, headers).end();
   const created = empty(201, { Location: "https://photos.example.com/api/v1/images/tus/1" });
-  const asked = empty(200, { "Upload-Offset": "0", "Upload-Length": "3" });
+  const askedAt = (offset) => empty(200, { "Upload-Offset": String(offset), "Upload-Length": "3" });
+  const asked = askedAt(0);
   const stored = empty(204, { "Upload-Offset": "3" });
   const image = json(200, { id: "1" });
   const upload = (client) => client.upload(new Uint8Array(3), { method: "resumable" });
@@ -107,6 +108,19 @@ describe("resumable uploads", { timeout: 120_000 }, () => {
       await assert.rejects(upload(client), { code: "format_unsupported", status: 415 });
     }));
 
+  test("interruptions are not counted while there is progress", () => {
+    const length = 12;
+    const headers = { "Upload-Length": String(length) };
+    const cuts = Array.from({ length }, (_, i) => [
+      empty(200, { ...headers, "Upload-Offset": String(i) }),
+      (response) => response.destroy(),
+    ]);
+    const last = [empty(200, { ...headers, "Upload-Offset": String(length - 1) }), empty(204, { "Upload-Offset": String(length) })];
+    return served([created, ...cuts.flat(), ...last, image], async (client) => {
+      assert.deepEqual(await client.upload(new Uint8Array(length), { method: "resumable" }), { id: "1" });
+    });
+  });
+
   test("an upload that the service has deleted starts once from the beginning", () =>
     served([created, empty(404), created, asked, stored, image], async (client, requests) => {
       await upload(client);
@@ -114,7 +128,7 @@ describe("resumable uploads", { timeout: 120_000 }, () => {
     }));
 
   test("the same key continues the same upload, also after it has ended", () =>
-    served([created, asked, stored, image, empty(200, { "Upload-Offset": "3", "Upload-Length": "3" }), image], async (client, requests) => {
+    served([created, asked, stored, image, askedAt(3), image], async (client, requests) => {
       const options = { method: "resumable", idempotencyKey: "one" };
       for (let i = 0; i < 2; i++) await client.upload(new Uint8Array(3), options);
       assert.equal(summaryOf(requests), "POST HEAD PATCH GET HEAD GET");

@@ -8,6 +8,7 @@ export class Deadline {
   readonly #onAbort = () => this.#controller.abort();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
+  #isCleared = false;
 
   constructor(milliseconds: number, caller?: AbortSignal) {
     this.#milliseconds = milliseconds;
@@ -21,8 +22,9 @@ export class Deadline {
     return this.#controller.signal;
   }
 
-  /** Start the time again. */
+  /** Start the time again, unless it was cleared. */
   extend(): void {
+    if (this.#isCleared) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#isOver = true;
@@ -31,6 +33,7 @@ export class Deadline {
   }
 
   clear(): void {
+    this.#isCleared = true;
     clearTimeout(this.#timer);
     this.#caller?.removeEventListener("abort", this.#onAbort);
   }

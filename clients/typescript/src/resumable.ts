@@ -50,19 +50,19 @@ export async function continueUpload(
   { signal, onProgress }: ResumableOptions,
 ): Promise<void> {
   const content = await file.blob();
-  let mostSent = 0;
+  const url = connection.url(`${PATH}/${uploadId}`);
+  let stored = 0;
   for (let failures = 0; ; failures++) {
-    const sentBefore = mostSent;
-    const report = (sent: number) => {
-      mostSent = Math.max(mostSent, sent);
-      onProgress?.(sent);
+    const storedBefore = stored;
+    const onStored = (offset: number) => {
+      stored = Math.max(stored, offset);
     };
     const attempt = (headers: Record<string, string>) =>
-      sendRest(content, { url: connection.url(`${PATH}/${uploadId}`), headers, signal, onProgress: report });
+      sendRest(content, { url, headers, signal, onProgress, onStored });
     try {
       return await connection.run(attempt, { isSafe: false, signal });
     } catch (error) {
-      const hasProgressed = mostSent > sentBefore;
+      const hasProgressed = stored > storedBefore;
       // A token may expire again and again during a long upload.
       const mayRepeat = isTransient(error) || isOffsetOutdated(error) || (isTokenRefused(error) && hasProgressed);
       if (hasProgressed) failures = 0;
@@ -82,11 +82,13 @@ interface Rest {
   url: string;
   headers: Record<string, string>;
   signal: AbortSignal | undefined;
-  onProgress: (sent: number) => void;
+  onProgress: ((sent: number) => void) | undefined;
+  /** Called with the number of bytes that the service has, according to a response. */
+  onStored: (offset: number) => void;
 }
 
 /** Ask how much of the file the service has, and send the rest. */
-async function sendRest(content: Blob, { url, headers, signal, onProgress }: Rest): Promise<void> {
+async function sendRest(content: Blob, { url, headers, signal, onProgress, onStored }: Rest): Promise<void> {
   const { Upload } = await import("tus-js-client");
   const deadline = new Deadline(SILENCE_MS, signal);
   try {
@@ -98,10 +100,13 @@ async function sendRest(content: Blob, { url, headers, signal, onProgress }: Res
         // continueUpload repeats: tus-js-client would create another upload after an error of the first request.
         retryDelays: null,
         storeFingerprintForResuming: false,
-        onAfterResponse: () => deadline.extend(),
+        onAfterResponse: (_, response) => {
+          deadline.extend();
+          onStored(Number(response.getHeader("Upload-Offset") ?? 0));
+        },
         onProgress: (sent) => {
           deadline.extend();
-          onProgress(sent);
+          onProgress?.(sent);
         },
         onSuccess: () => resolve(),
         onError: (error) => reject(errorIn(error)),
