@@ -11,7 +11,7 @@ endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
   test-ministack test-mutation test-openapi test-generated-clients test-sdk test-sdk-node test-slow test-uploads \
-  test-web vendor bench lock upgrade audit sbom
+  test-web sdk-types vendor bench lock upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -94,7 +94,11 @@ test-sdk: test-sdk-node $(VENV)-ministack/.ready tests/firebase/node_modules/.pa
 test-sdk-node: $(VENV)/.dev tests/sdk/node_modules/.ready
 	cd tests/sdk && node --test package.test.mjs unit.test.mjs readme.test.mjs node.test.mjs
 
+# The types of the TypeScript client, after a change of the API.
 SDK := clients/typescript
+sdk-types: $(VENV)/.dev $(SDK)/node_modules/.package-lock.json
+	$(BIN)/python -m tests.openapi.describe | (cd $(SDK) && npm run --silent generate)
+
 tests/sdk/node_modules/.ready: $(SDK)/node_modules/.package-lock.json $(wildcard $(SDK)/*.json $(SDK)/*.md $(SDK)/src/*.ts)
 	rm -rf $(@D)
 	mkdir -p $(@D)
