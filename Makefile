@@ -83,8 +83,8 @@ test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.packa
 
 # The TypeScript client, packed and installed as an application installs it, in Node and in a browser, also with the Firebase
 # Auth emulator, and the examples. Needs what test-firebase needs.
-test-sdk: test-sdk-node $(VENV)-ministack/.ready tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json \
-  examples/react/node_modules/.package-lock.json
+test-sdk: test-sdk-node $(VENV)-ministack/.ready tests/firebase/node_modules/.package-lock.json \
+  tests/web/node_modules/.package-lock.json examples/react/node_modules/.package-lock.json
 	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
 	  "cd ../sdk && node --test firebase.test.mjs examples.test.mjs"
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \

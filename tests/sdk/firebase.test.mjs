@@ -96,8 +96,13 @@ describe("the client with Firebase", { skip: noEmulator, timeout: 300_000 }, () 
     await page.getByLabel("Password").fill(PASSWORD);
     await page.getByRole("button", { name: "Sign in" }).click();
 
+    // It is visible once the user is signed in.
+    const choosePhoto = async () => {
+      await page.getByLabel("Add a photo").waitFor({ timeout: 60_000 });
+      await page.getByLabel("Add a photo").setInputFiles(photo);
+    };
     proxy.pauseAt = 6_000_000;
-    await page.getByLabel("Add a photo").setInputFiles(photo);
+    await choosePhoto();
     await until(() => proxy.isPaused, "the first part of the file");
     proxy.pauseAt = Infinity;
     proxy.isDown = true;
@@ -116,7 +121,7 @@ describe("the client with Firebase", { skip: noEmulator, timeout: 300_000 }, () 
       offset ??= /^upload-offset: (\d+)/im.exec(data)?.[1] ?? null;
       return true;
     };
-    await page.getByLabel("Add a photo").setInputFiles(photo);
+    await choosePhoto();
     await page.getByText("The photo is stored.").waitFor({ timeout: 120_000 });
     assert.ok(Number(offset) > 5_000_000, `continued at ${offset}`);
     await page.waitForFunction(() => document.querySelector("#photos img")?.naturalWidth > 0);
