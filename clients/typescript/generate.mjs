@@ -1,6 +1,6 @@
 /**
- * Generates src/schema.ts, the types of the records and the error codes, from the OpenAPI description on standard input:
- * node generate.mjs [schema.ts].
+ * Generates src/schema.ts, the types of the records and the error codes, from the OpenAPI description on standard
+ * input: node generate.mjs [schema.ts].
  */
 
 import { writeFileSync } from "node:fs";

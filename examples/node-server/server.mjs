@@ -1,5 +1,5 @@
-// A server of your own that stores photos of its users in the image upload service, with a server key. Browsers never see
-// the key.
+// A server of your own that stores photos of its users in the image upload service, with a server key. Browsers never
+// see the key.
 //
 //   python -m app keys create my-server --scope images     # prints IMAGE_SERVICE_KEY
 //   npm ci --ignore-scripts --prefix ../../clients/typescript && npm run build --prefix ../../clients/typescript

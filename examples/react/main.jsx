@@ -99,7 +99,8 @@ function Photos() {
 function Photo({ image }) {
   const background = image.placeholder && `url(${placeholderDataUrl(image.placeholder)}) center / cover`;
   const { filename, thumbnail_url: url } = image;
-  return <img src={url} srcSet={thumbnailSrcset(image)} sizes="200px" width="200" alt={filename} style={{ background }} />;
+  const srcSet = thumbnailSrcset(image);
+  return <img src={url} srcSet={srcSet} sizes="200px" width="200" alt={filename} style={{ background }} />;
 }
 
 createRoot(document.getElementById("root")).render(<App />);

@@ -70,7 +70,7 @@ describe("the client with Firebase", { skip: noEmulator, timeout: 300_000 }, () 
       connectAuthEmulator(auth, "http://${EMULATOR}", { disableWarnings: true });`;
     const html = example
       .replace("https://photos.example.com", proxy.url)
-      .replace("import { getAuth,", "import { connectAuthEmulator, getAuth,")
+      .replace("      getAuth,\n", "      connectAuthEmulator,\n      getAuth,\n")
       .replace("const auth = getAuth(initializeApp(FIREBASE));", emulated);
     const pages = await servePages(pagePort, (path) => (path === "/index.html" ? html : null));
     const folder = mkdtempSync(join(tmpdir(), "sdk-"));

@@ -5,7 +5,13 @@ import { mkdtempSync, openAsBlob, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { ImageClient, ImageServiceError, PasswordSession, placeholderDataUrl, thumbnailSrcset } from "image-upload-service";
+import {
+  ImageClient,
+  ImageServiceError,
+  PasswordSession,
+  placeholderDataUrl,
+  thumbnailSrcset,
+} from "image-upload-service";
 import { startService } from "../web/service.mjs";
 import { assertOnlyImage, largePhoto, PHOTO } from "./photos.mjs";
 import { startProxy } from "./proxy.mjs";

@@ -28,7 +28,10 @@ async function served(handlers, use) {
   }
 }
 
-const json = (status, body, headers = {}) => (response) => response.writeHead(status, headers).end(JSON.stringify(body));
+const json =
+  (status, body, headers = {}) =>
+  (response) =>
+    response.writeHead(status, headers).end(JSON.stringify(body));
 const unavailable = json(503, { code: "overloaded", detail: "Try again." }, { "Retry-After": "1" });
 
 describe("requests", { timeout: 120_000 }, () => {
@@ -115,7 +118,10 @@ describe("resumable uploads", { timeout: 120_000 }, () => {
       empty(200, { ...headers, "Upload-Offset": String(i) }),
       (response) => response.destroy(),
     ]);
-    const last = [empty(200, { ...headers, "Upload-Offset": String(length - 1) }), empty(204, { "Upload-Offset": String(length) })];
+    const last = [
+      empty(200, { ...headers, "Upload-Offset": String(length - 1) }),
+      empty(204, { "Upload-Offset": String(length) }),
+    ];
     return served([created, ...cuts.flat(), ...last, image], async (client) => {
       assert.deepEqual(await client.upload(new Uint8Array(length), { method: "resumable" }), { id: "1" });
     });

@@ -6,7 +6,7 @@ import { Jobs } from "./jobs.js";
 import { pages } from "./pages.js";
 import { PendingUploads } from "./pending.js";
 import { defaultStorage, type KeyValueStorage } from "./storage.js";
-import type { Account, Image, ImageChanges, Limits } from "./types.js";
+import type { Account, Deleted, Image, ImageChanges, Limits } from "./types.js";
 import { type UploadOptions, upload } from "./upload.js";
 
 export interface ImageClientOptions extends ConnectionOptions {
@@ -78,7 +78,7 @@ export class ImageClient {
     for (let start = 0; start < ids.length; start += MAX_IDS) {
       const body = { ids: ids.slice(start, start + MAX_IDS) };
       const options = { body, signal, isSafe: true };
-      const response = await this.#connection.json<{ results: Record<string, string> }>("POST", "/images/delete", options);
+      const response = await this.#connection.json<Deleted>("POST", "/images/delete", options);
       Object.assign(results, response.results);
     }
     return results;

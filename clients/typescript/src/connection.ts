@@ -72,13 +72,16 @@ export class Connection {
   }
 
   /** Send an authenticated request. Throws ImageServiceError. */
-  send(path: string, { query, headers, isSafe, ...request }: Omit<Sent, "url" | "headers"> & SendOptions): Promise<Received> {
+  send(
+    path: string,
+    { query, headers, isSafe, ...request }: Omit<Sent, "url" | "headers"> & SendOptions,
+  ): Promise<Received> {
     const attempt = (common: Record<string, string>) =>
       send({ ...request, url: this.url(path, query), headers: { ...common, ...headers } });
     return this.run(attempt, { isSafe: isSafe ?? request.method !== "POST", signal: request.signal });
   }
 
-  /** Send an authenticated request with a JSON body, and return the JSON of the response, or undefined if it is empty. */
+  /** Send an authenticated request with a JSON body. Returns the JSON of the response, or undefined if it is empty. */
   async json<T>(method: string, path: string, { body, headers, ...options }: CallOptions = {}): Promise<T> {
     const isEmpty = body === undefined;
     const received = await this.send(path, {

@@ -4,12 +4,12 @@ import type { Problem } from "./types.js";
 /**
  * - `network`: no response arrived, retries included.
  * - `timeout`: the response, or the next part of it, took too long.
- * - `unexpected_response`: the response is not one of this service, for example an error page of a proxy or of the store.
+ * - `unexpected_response`: the response is not one of this service, for example an error page of a proxy.
  * - `signed_out`: the `PasswordSession` has no tokens.
  */
 export type ClientErrorCode = "network" | "timeout" | "unexpected_response" | "signed_out";
 
-/** A code of the service or of this client. Later versions of the service may add codes, so it may be another string. */
+/** A code of the service or of this client. It may be another string, because later versions may add codes. */
 export type ErrorCode = ServiceErrorCode | ClientErrorCode | (string & {});
 
 interface Details {

@@ -44,7 +44,10 @@ export async function* follow<T>(connection: Connection, followed: Followed<T>):
 }
 
 /** The fetch of React Native cannot read a response before it ends. */
-async function* poll<T>(connection: Connection, { path, isFinal, signal }: Followed<T>): AsyncGenerator<T, void, undefined> {
+async function* poll<T>(
+  connection: Connection,
+  { path, isFinal, signal }: Followed<T>,
+): AsyncGenerator<T, void, undefined> {
   let last = "";
   for (;;) {
     const { body } = await connection.send(path, { method: "GET", signal });
@@ -65,10 +68,8 @@ async function* readStream(
   path: string,
   { lastId, signal }: StreamOptions,
 ): AsyncGenerator<ServerSentEvent, void, undefined> {
-  const { body, deadline } = await connection.run((headers) => open(connection.url(path), { headers, lastId, signal }), {
-    isSafe: false,
-    signal,
-  });
+  const attempt = (headers: Record<string, string>) => open(connection.url(path), { headers, lastId, signal });
+  const { body, deadline } = await connection.run(attempt, { isSafe: false, signal });
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const parser = new EventParser();

@@ -4,7 +4,7 @@ export { type ClientErrorCode, type ErrorCode, ImageServiceError } from "./error
 export type { ReactNativeFile, UploadableFile } from "./files.js";
 export type { Jobs } from "./jobs.js";
 export type { components, ServiceErrorCode } from "./schema.js";
-export { PasswordSession, type PasswordSessionOptions } from "./session.js";
+export { type NewAccount, PasswordSession, type PasswordSessionOptions } from "./session.js";
 export { thumbnailSrcset } from "./srcset.js";
 export type { KeyValueStorage } from "./storage.js";
 export { placeholderDataUrl } from "./thumbhash.js";

@@ -1,4 +1,4 @@
-/** Uploads that continue after an interruption: tus 1.0.0 with tus-js-client, which is loaded when it is first needed. */
+/** Uploads that continue after an interruption, with the protocol tus 1.0.0. */
 
 import type { DetailedError, UploadOptions } from "tus-js-client";
 import { type Connection, isTokenRefused } from "./connection.js";
@@ -87,7 +87,7 @@ interface Rest {
   onStored: (offset: number) => void;
 }
 
-/** Ask how much of the file the service has, and send the rest. */
+/** Ask how much of the file the service has, and send the rest. Loads tus-js-client, which many pages never need. */
 async function sendRest(content: Blob, { url, headers, signal, onProgress, onStored }: Rest): Promise<void> {
   const { Upload } = await import("tus-js-client");
   const deadline = new Deadline(SILENCE_MS, signal);

@@ -14,11 +14,19 @@ interface StoredTokens {
   expiresAt: number;
 }
 
+export interface NewAccount {
+  email: string;
+  password: string;
+  display_name?: string;
+  /** Required by services with `REGISTRATION=invite`. */
+  invitation?: string;
+}
+
 export interface PasswordSessionOptions {
   baseUrl: string;
   /**
-   * Where the tokens are kept. By default in memory, so that the user signs in again after a reload. Every script of the
-   * page can read `localStorage`.
+   * Where the tokens are kept. By default in memory, so that the user signs in again after a reload. Every script of
+   * the page can read `localStorage`.
    */
   storage?: KeyValueStorage;
 }
@@ -35,7 +43,7 @@ export class PasswordSession {
   }
 
   /** Throws ImageServiceError, for example `email_taken` or `password_weak`. */
-  async register(account: { email: string; password: string; display_name?: string; invitation?: string }): Promise<void> {
+  async register(account: NewAccount): Promise<void> {
     await this.#save(await this.#post<Tokens>("/register", JSON.stringify(account), "application/json"));
   }
 
@@ -49,8 +57,8 @@ export class PasswordSession {
     const tokens = await this.#read();
     await this.#storage.removeItem(STORED_AS);
     if (!tokens) return;
-    const request = { method: "POST", url: `${this.#base}/logout`, headers: { Authorization: `Bearer ${tokens.accessToken}` } };
-    await send(request).catch(() => {});
+    const headers = { Authorization: `Bearer ${tokens.accessToken}` };
+    await send({ method: "POST", url: `${this.#base}/logout`, headers }).catch(() => {});
   }
 
   async isSignedIn(): Promise<boolean> {

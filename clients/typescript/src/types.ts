@@ -13,5 +13,6 @@ export type JobPage = Schemas["JobPageView"];
 export type JobStatus = Schemas["JobStatus"];
 export type Limits = Schemas["LimitsView"];
 export type Account = Schemas["MeView"];
+export type Deleted = Schemas["DeletedView"];
 export type Problem = Schemas["Problem"];
 export type Tokens = Schemas["TokenView"];

@@ -119,7 +119,7 @@ async function run({ connection, pending }: Context, { method, file, options, id
 /** Whether the upload has to start from the beginning, for example because its image was deleted meanwhile. */
 function isOutdated(error: unknown, isRemembered: boolean): boolean {
   if (!(error instanceof ImageServiceError)) return false;
-  // The service deletes a resumable upload that it refuses. If that response was lost, the next attempt shows the reason.
+  // The service deletes a resumable upload that it refuses. If that response was lost, a new upload shows the reason.
   if (error.code === "upload_missing") return true;
   // Only a store responds 403 without a code: the signature of its URL has expired.
   const isExpired = error.code === "form_expired" || (error.code === "unexpected_response" && error.status === 403);
