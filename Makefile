@@ -10,8 +10,8 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
-  audit sbom
+  test-ministack test-mutation test-openapi test-generated-clients test-sdk test-sdk-node test-slow test-uploads \
+  test-web sdk-types vendor bench lock upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -34,7 +34,7 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads test-deploy
+check-all: check test-slow test-openapi test-generated-clients test-sdk test-emulators test-firebase test-web test-clients test-uploads test-deploy
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -80,6 +80,31 @@ test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
 # Clients that three generators make from the OpenAPI description. Needs Node 20.
 test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.package-lock.json
 	$(BIN)/pytest -m "" tests/generated_clients
+
+# The TypeScript client, packed and installed as an application installs it, in Node and in a browser, also with the Firebase
+# Auth emulator, and the examples. Needs what test-firebase needs.
+test-sdk: test-sdk-node $(VENV)-ministack/.ready tests/firebase/node_modules/.package-lock.json \
+  tests/web/node_modules/.package-lock.json examples/react/node_modules/.package-lock.json
+	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
+	  "cd ../sdk && node --test firebase.test.mjs examples.test.mjs"
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
+	  sh -c '$(BIN)/python infra/deploy.py && cd tests/sdk && node --test browser.test.mjs'
+
+# The part of test-sdk that needs only Node 20.
+test-sdk-node: $(VENV)/.dev tests/sdk/node_modules/.ready
+	cd tests/sdk && node --test package.test.mjs unit.test.mjs readme.test.mjs node.test.mjs
+
+# The types of the TypeScript client, after a change of the API.
+SDK := clients/typescript
+sdk-types: $(VENV)/.dev $(SDK)/node_modules/.package-lock.json
+	$(BIN)/python -m tests.openapi.describe | (cd $(SDK) && npm run --silent generate)
+
+tests/sdk/node_modules/.ready: $(SDK)/node_modules/.package-lock.json $(wildcard $(SDK)/*.json $(SDK)/*.md $(SDK)/src/*.ts)
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cd $(SDK) && npm pack --silent --pack-destination $(CURDIR)/$(@D)
+	npm install --prefix tests/sdk --no-save --no-package-lock --ignore-scripts --prefer-offline $(@D)/*.tgz
+	touch $@
 
 # Changes significant lines, one at a time, and checks that a test fails. It takes half an hour.
 test-mutation: $(VENV)/.dev
