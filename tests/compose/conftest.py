@@ -1,0 +1,158 @@
+"""Starts a copy of docker-compose.yml and of the files that it needs, with an image and volumes of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.aws_emulators import free_port
+from tests.pictures import jpeg
+
+ROOT = Path(__file__).parents[2]
+FILES = (".dockerignore", "Dockerfile", "docker-compose.yml", "app", "infra", "main.py", "requirements.txt")
+IMAGE = "image-upload-service-tests"
+SECONDS = 900
+"""The time limit of a command, and of the wait for a condition."""
+PASSWORD = "correct horse battery"
+
+OVERRIDE = f"""
+services:
+  api: {{ image: {IMAGE} }}
+  worker: {{ image: {IMAGE} }}
+"""
+
+
+@dataclass(frozen=True)
+class User:
+    api: str
+    headers: dict[str, str]
+
+    def upload(self, *, asynchronously: bool = False, seed: int = 0) -> dict[str, Any]:
+        prefer = {"Prefer": "respond-async"} if asynchronously else {}
+        files = {"file": ("photo.jpg", jpeg(320, 240, seed=seed), "image/jpeg")}
+        response = httpx.post(f"{self.api}/images/upload", headers=self.headers | prefer, files=files, timeout=SECONDS)
+        assert response.status_code == (202 if asynchronously else 201), response.text
+        image: dict[str, Any] = response.json()
+        return image
+
+    def image(self, image_id: str) -> dict[str, Any]:
+        response = httpx.get(f"{self.api}/images/{image_id}", headers=self.headers, timeout=SECONDS)
+        assert response.status_code == 200, response.text
+        image: dict[str, Any] = response.json()
+        return image
+
+    def has_thumbnails(self, image_id: str) -> bool:
+        return {thumbnail["status"] for thumbnail in self.image(image_id)["thumbnails"]} == {"ready"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.environment['PORT']}"
+
+    def compose(self, *arguments: str) -> str:
+        """Run `docker compose` and return its output. It must succeed."""
+        return self._run("docker", "compose", *arguments)
+
+    def docker(self, *arguments: str) -> str:
+        return self._run("docker", *arguments)
+
+    def _run(self, *command: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
+        return done.stdout
+
+    def containers(self, service: str) -> list[str]:
+        return self.compose("ps", "--all", "--quiet", service).split()
+
+    def inspect(self, service: str, template: str) -> list[str]:
+        return [
+            self.docker("inspect", "--format", template, container).strip() for container in self.containers(service)
+        ]
+
+    def is_ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/health/ready", timeout=30).status_code == 200
+        return False
+
+    def register(self) -> User:
+        api = f"{self.url}/api/v1"
+        email = f"{uuid4().hex}@example.com"
+        response = httpx.post(f"{api}/auth/register", json={"email": email, "password": PASSWORD}, timeout=SECONDS)
+        assert response.status_code == 201, response.text
+        form = {"username": email, "password": PASSWORD}
+        token = httpx.post(f"{api}/auth/token", data=form, timeout=SECONDS).json()["access_token"]
+        return User(api, {"Authorization": f"Bearer {token}"})
+
+
+def wait_until(condition: Any, *, seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition is still not met"
+        time.sleep(0.5)
+
+
+def has_docker() -> bool:
+    with suppress(OSError):
+        for command in ("version", "compose version"):
+            if subprocess.run(["docker", *command.split()], capture_output=True, check=False).returncode:  # noqa: S607
+                return False
+        return True
+    return False
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    if not has_docker():
+        pytest.skip("requires a running Docker engine and Docker Compose 2.24 or newer")
+    folder = tmp_path_factory.mktemp("project")
+    for name in FILES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder)
+    (folder / "override.yml").write_text(OVERRIDE)
+    inherited = {
+        name: os.environ[name] for name in os.environ if name in ("PATH", "HOME") or name.startswith("DOCKER_")
+    }
+    stack = Stack(
+        folder,
+        {
+            **inherited,
+            "COMPOSE_PROJECT_NAME": f"compose-tests-{uuid4().hex[:8]}",
+            "COMPOSE_FILE": "docker-compose.yml:override.yml",
+            "PORT": str(free_port()),
+            "LOCALSTACK_PORT": str(free_port()),
+        },
+    )
+    try:
+        stack.compose("up", "--build", "--detach", "--wait")
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--timeout", "5")
+        stack.docker("image", "rm", IMAGE)

@@ -1,0 +1,118 @@
+"""The service on LocalStack, as docker-compose.yml starts it, while its containers are stopped, killed and replaced."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.compose.conftest import SECONDS, Stack, User, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * SECONDS)]
+
+
+def check_images(user: User, *images: str) -> None:
+    """Read the images' files at the URLs that clients outside of the containers get."""
+    for image_id in images:
+        image = user.image(image_id)
+        for url in (image["original_url"], image["thumbnail_url"]):
+            response = httpx.get(url, timeout=SECONDS)
+            assert (response.status_code, response.headers["content-type"]) == (200, "image/jpeg")
+
+
+def test_an_uploaded_photo_can_be_read_from_outside(stack: Stack):
+    user = stack.register()
+    check_images(user, user.upload()["id"])
+
+
+def restart_localstack(stack: Stack) -> None:
+    stack.compose("restart", "--timeout", "20", "localstack")
+
+
+def kill_localstack(stack: Stack) -> None:
+    stack.compose("kill", "localstack")
+    stack.compose("up", "--detach", "--wait")
+
+
+def crash_localstack(stack: Stack) -> None:
+    before = stack.inspect("localstack", "{{.State.StartedAt}}")
+    stack.compose("exec", "-T", "localstack", "python3", "-c", "import os; os.kill(1, 15)")
+    wait_until(lambda: stack.inspect("localstack", "{{.State.Running}} {{.State.StartedAt}}") != [f"true {before[0]}"])
+
+
+def wipe_localstack(stack: Stack) -> None:
+    stack.compose("rm", "--stop", "--force", "localstack")
+    stack.docker("volume", "rm", f"{stack.environment['COMPOSE_PROJECT_NAME']}_localstack")
+    stack.compose("up", "--detach", "--wait")
+
+
+@pytest.mark.parametrize("lose_data", [restart_localstack, kill_localstack, crash_localstack, wipe_localstack])
+def test_the_service_continues_after_localstack_lost_its_data(stack: Stack, lose_data: Callable[[Stack], None]):
+    stack.register().upload()
+    lose_data(stack)
+    wait_until(stack.is_ready)
+
+    user = stack.register()
+    images = [user.upload()["id"], user.upload(asynchronously=True)["id"]]
+    wait_until(lambda: user.has_thumbnails(images[1]))
+    # At the start, the service checks that the table and the bucket belong together.
+    stack.compose("restart", "api", "worker")
+    stack.compose("up", "--detach", "--wait")
+    check_images(user, *images)
+    assert stack.inspect("api", "{{.RestartCount}}") == stack.inspect("worker", "{{.RestartCount}}") == ["0"]
+
+
+def test_three_workers_share_the_jobs(stack: Stack):
+    stack.compose("up", "--detach", "--wait", "--scale", "worker=3")
+    try:
+        assert len(stack.containers("worker")) == 3
+        user = stack.register()
+        with ThreadPoolExecutor(4) as threads:
+            uploads = [threads.submit(user.upload, asynchronously=True, seed=seed) for seed in range(30)]
+        images = [upload.result()["id"] for upload in uploads]
+        wait_until(lambda: all(map(user.has_thumbnails, images)))
+        check_images(user, *images)
+    finally:
+        stack.compose("up", "--detach", "--wait", "--scale", "worker=1")
+
+
+def test_health_checks_write_no_logs(stack: Stack):
+    stack.compose("up", "--detach", "--wait")
+    before = stack.compose("logs", "--no-color")
+    checks = {service: stack.inspect(service, HEALTH_CHECKS)[0] for service in ("localstack", "api", "worker")}
+    for service, check in checks.items():
+        for _ in range(2):
+            wait_until(lambda service=service, check=check: stack.inspect(service, HEALTH_CHECKS)[0] != check)
+    after = stack.compose("logs", "--no-color")
+    assert set(after.splitlines()) - set(before.splitlines()) == set()
+
+
+HEALTH_CHECKS = "{{range .State.Health.Log}}{{.Start}} {{end}}"
+
+
+@pytest.mark.parametrize("service", ["api", "worker"])
+def test_changed_code_is_used_while_compose_watches(stack: Stack, service: str):
+    package = stack.folder / "app/__init__.py"
+    version = f"0.0.0+{service}"
+    (before,) = stack.containers(service)
+    with subprocess.Popen(
+        ["docker", "compose", "watch", "--no-up", service],  # noqa: S607
+        cwd=stack.folder,
+        env=stack.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as watch:
+        try:
+            assert watch.stdout
+            assert any("watch enabled" in line.lower() for line in watch.stdout)
+            package.write_text(f'"""The image upload service."""\n\n__version__ = "{version}"\n')
+            wait_until(lambda: [before] != stack.containers(service))
+        finally:
+            watch.terminate()
+    stack.compose("up", "--detach", "--wait")
+    program = "import app; print(app.__version__)"
+    assert stack.compose("exec", "-T", service, "python", "-c", program).strip() == version
