@@ -99,14 +99,16 @@ class Stack:
             return httpx.get(f"{self.url}/health/ready", timeout=30).status_code == 200
         return False
 
-    def register(self) -> User:
-        api = f"{self.url}/api/v1"
-        email = f"{uuid4().hex}@example.com"
-        response = httpx.post(f"{api}/auth/register", json={"email": email, "password": PASSWORD}, timeout=SECONDS)
-        assert response.status_code == 201, response.text
-        form = {"username": email, "password": PASSWORD}
-        token = httpx.post(f"{api}/auth/token", data=form, timeout=SECONDS).json()["access_token"]
-        return User(api, {"Authorization": f"Bearer {token}"})
+
+def register(url: str) -> User:
+    """Create a user of the service at `url`, and sign in."""
+    api = f"{url}/api/v1"
+    email = f"{uuid4().hex}@example.com"
+    response = httpx.post(f"{api}/auth/register", json={"email": email, "password": PASSWORD}, timeout=SECONDS)
+    assert response.status_code == 201, response.text
+    form = {"username": email, "password": PASSWORD}
+    token = httpx.post(f"{api}/auth/token", data=form, timeout=SECONDS).json()["access_token"]
+    return User(api, {"Authorization": f"Bearer {token}"})
 
 
 def wait_until(condition: Any, *, seconds: float = SECONDS) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.compose.conftest import SECONDS, Stack, User, wait_until
+from tests.compose.conftest import SECONDS, Stack, User, register, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * SECONDS)]
 
@@ -24,7 +24,7 @@ def check_images(user: User, *images: str) -> None:
 
 
 def test_an_uploaded_photo_can_be_read_from_outside(stack: Stack):
-    user = stack.register()
+    user = register(stack.url)
     check_images(user, user.upload()["id"])
 
 
@@ -51,11 +51,11 @@ def wipe_localstack(stack: Stack) -> None:
 
 @pytest.mark.parametrize("lose_data", [restart_localstack, kill_localstack, crash_localstack, wipe_localstack])
 def test_the_service_continues_after_localstack_lost_its_data(stack: Stack, lose_data: Callable[[Stack], None]):
-    stack.register().upload()
+    register(stack.url).upload()
     lose_data(stack)
     wait_until(stack.is_ready)
 
-    user = stack.register()
+    user = register(stack.url)
     images = [user.upload()["id"], user.upload(asynchronously=True)["id"]]
     wait_until(lambda: user.has_thumbnails(images[1]))
     # At the start, the service checks that the table and the bucket belong together.
@@ -69,7 +69,7 @@ def test_three_workers_share_the_jobs(stack: Stack):
     stack.compose("up", "--detach", "--wait", "--scale", "worker=3")
     try:
         assert len(stack.containers("worker")) == 3
-        user = stack.register()
+        user = register(stack.url)
         with ThreadPoolExecutor(4) as threads:
             uploads = [threads.submit(user.upload, asynchronously=True, seed=seed) for seed in range(30)]
         images = [upload.result()["id"] for upload in uploads]
