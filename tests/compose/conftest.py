@@ -22,6 +22,8 @@ from tests.pictures import jpeg
 ROOT = Path(__file__).parents[2]
 FILES = (".dockerignore", "Dockerfile", "docker-compose.yml", "app", "infra", "main.py", "requirements.txt")
 IMAGE = "image-upload-service-tests"
+SERVICES = ("localstack", "api", "worker")
+HEALTH = "{{.State.Health.Status}}"
 SECONDS = 900
 """The time limit of a command, and of the wait for a condition."""
 PASSWORD = "correct horse battery"
@@ -94,6 +96,14 @@ class Stack:
             self.docker("inspect", "--format", template, container).strip() for container in self.containers(service)
         ]
 
+    def up(self, *options: str) -> None:
+        """Start what is not running, and wait until all containers are healthy, however long they were unhealthy."""
+        self.compose("up", "--detach", *options)
+        wait_until(self.is_healthy)
+
+    def is_healthy(self) -> bool:
+        return {status for service in SERVICES for status in self.inspect(service, HEALTH)} == {"healthy"}
+
     def is_ready(self) -> bool:
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/health/ready", timeout=30).status_code == 200
@@ -156,5 +166,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.compose("up", "--build", "--detach", "--wait")
         yield stack
     finally:
+        print(stack.compose("logs", "--no-color"))  # noqa: T201 - pytest shows it if a test failed
         stack.compose("down", "--volumes", "--timeout", "5")
         stack.docker("image", "rm", IMAGE)

@@ -34,7 +34,7 @@ def restart_localstack(stack: Stack) -> None:
 
 def kill_localstack(stack: Stack) -> None:
     stack.compose("kill", "localstack")
-    stack.compose("up", "--detach", "--wait")
+    stack.up()
 
 
 def crash_localstack(stack: Stack) -> None:
@@ -46,7 +46,7 @@ def crash_localstack(stack: Stack) -> None:
 def wipe_localstack(stack: Stack) -> None:
     stack.compose("rm", "--stop", "--force", "localstack")
     stack.docker("volume", "rm", f"{stack.environment['COMPOSE_PROJECT_NAME']}_localstack")
-    stack.compose("up", "--detach", "--wait")
+    stack.up()
 
 
 @pytest.mark.parametrize("lose_data", [restart_localstack, kill_localstack, crash_localstack, wipe_localstack])
@@ -60,13 +60,13 @@ def test_the_service_continues_after_localstack_lost_its_data(stack: Stack, lose
     wait_until(lambda: user.has_thumbnails(images[1]))
     # At the start, the service checks that the table and the bucket belong together.
     stack.compose("restart", "api", "worker")
-    stack.compose("up", "--detach", "--wait")
+    stack.up()
     check_images(user, *images)
     assert stack.inspect("api", "{{.RestartCount}}") == stack.inspect("worker", "{{.RestartCount}}") == ["0"]
 
 
 def test_three_workers_share_the_jobs(stack: Stack):
-    stack.compose("up", "--detach", "--wait", "--scale", "worker=3")
+    stack.up("--scale", "worker=3")
     try:
         assert len(stack.containers("worker")) == 3
         user = register(stack.url)
@@ -76,11 +76,11 @@ def test_three_workers_share_the_jobs(stack: Stack):
         wait_until(lambda: all(map(user.has_thumbnails, images)))
         check_images(user, *images)
     finally:
-        stack.compose("up", "--detach", "--wait", "--scale", "worker=1")
+        stack.up("--scale", "worker=1")
 
 
 def test_health_checks_write_no_logs(stack: Stack):
-    stack.compose("up", "--detach", "--wait")
+    stack.up()
     before = stack.compose("logs", "--no-color")
     checks = {service: stack.inspect(service, HEALTH_CHECKS)[0] for service in ("localstack", "api", "worker")}
     for service, check in checks.items():
@@ -113,6 +113,6 @@ def test_changed_code_is_used_while_compose_watches(stack: Stack, service: str):
             wait_until(lambda: [before] != stack.containers(service))
         finally:
             watch.terminate()
-    stack.compose("up", "--detach", "--wait")
+    stack.up()
     program = "import app; print(app.__version__)"
     assert stack.compose("exec", "-T", service, "python", "-c", program).strip() == version

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.aws_emulators import free_port
-from tests.compose.conftest import IMAGE, SECONDS, Stack, User, register, wait_until
+from tests.compose.conftest import HEALTH, IMAGE, SECONDS, Stack, User, register, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * SECONDS)]
 
@@ -24,7 +24,7 @@ def container(stack: Stack, volume: str, *options: str) -> Iterator[tuple[str, s
     published = f"127.0.0.1:{port}:8000"
     stack.docker("run", "-d", "--name", name, "-v", f"{volume}:/data", "-p", published, *options, IMAGE)
     try:
-        wait_until(lambda: stack.docker("inspect", "--format", "{{.State.Health.Status}}", name).strip() == "healthy")
+        wait_until(lambda: stack.docker("inspect", "--format", HEALTH, name).strip() == "healthy")
         yield name, f"http://localhost:{port}"
     finally:
         stack.docker("rm", "--force", name)
