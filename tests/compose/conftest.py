@@ -35,21 +35,33 @@ services:
 """
 
 
+def send(method: str, url: str, **options: Any) -> httpx.Response:
+    """Send a request until its response is not 503, which means that the store or the table was too slow."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        response = httpx.request(method, url, timeout=SECONDS, **options)
+        if response.status_code != 503 or time.monotonic() > deadline:
+            return response
+        time.sleep(1)
+
+
 @dataclass(frozen=True)
 class User:
     api: str
     headers: dict[str, str]
 
     def upload(self, *, asynchronously: bool = False, seed: int = 0) -> dict[str, Any]:
-        prefer = {"Prefer": "respond-async"} if asynchronously else {}
+        headers = {**self.headers, "Idempotency-Key": uuid4().hex} | (
+            {"Prefer": "respond-async"} if asynchronously else {}
+        )
         files = {"file": ("photo.jpg", jpeg(320, 240, seed=seed), "image/jpeg")}
-        response = httpx.post(f"{self.api}/images/upload", headers=self.headers | prefer, files=files, timeout=SECONDS)
+        response = send("POST", f"{self.api}/images/upload", headers=headers, files=files)
         assert response.status_code == (202 if asynchronously else 201), response.text
         image: dict[str, Any] = response.json()
         return image
 
     def image(self, image_id: str) -> dict[str, Any]:
-        response = httpx.get(f"{self.api}/images/{image_id}", headers=self.headers, timeout=SECONDS)
+        response = send("GET", f"{self.api}/images/{image_id}", headers=self.headers)
         assert response.status_code == 200, response.text
         image: dict[str, Any] = response.json()
         return image
@@ -114,10 +126,9 @@ def register(url: str) -> User:
     """Create a user of the service at `url`, and sign in."""
     api = f"{url}/api/v1"
     email = f"{uuid4().hex}@example.com"
-    response = httpx.post(f"{api}/auth/register", json={"email": email, "password": PASSWORD}, timeout=SECONDS)
-    assert response.status_code == 201, response.text
-    form = {"username": email, "password": PASSWORD}
-    token = httpx.post(f"{api}/auth/token", data=form, timeout=SECONDS).json()["access_token"]
+    response = send("POST", f"{api}/auth/register", json={"email": email, "password": PASSWORD})
+    assert response.status_code in (201, 409), response.text  # 409 follows a 503 to a registration that took effect
+    token = send("POST", f"{api}/auth/token", data={"username": email, "password": PASSWORD}).json()["access_token"]
     return User(api, {"Authorization": f"Bearer {token}"})
 
 

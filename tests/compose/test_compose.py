@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,13 @@ def check_images(user: User, *images: str) -> None:
 def test_an_uploaded_photo_can_be_read_from_outside(stack: Stack):
     user = register(stack.url)
     check_images(user, user.upload()["id"])
+
+
+def test_a_command_runs_beside_the_service(stack: Stack):
+    register(stack.url).upload()
+    output = stack.compose("run", "--rm", "-T", "api", "python", "-m", "app", "reconcile")
+    report = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+    assert report["images"] >= 1
 
 
 def restart_localstack(stack: Stack) -> None:
