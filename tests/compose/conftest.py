@@ -21,7 +21,7 @@ from tests.pictures import jpeg
 
 ROOT = Path(__file__).parents[2]
 FILES = (".dockerignore", "Dockerfile", "docker-compose.yml", "app", "infra", "main.py", "requirements.txt")
-IMAGE = "image-upload-service-tests"
+IMAGE = f"image-upload-service-tests:{uuid4().hex[:8]}"
 SERVICES = ("localstack", "api", "worker")
 HEALTH = "{{.State.Health.Status}}"
 SECONDS = 900
