@@ -95,7 +95,9 @@ def test_health_checks_write_no_logs(stack: Stack):
         for _ in range(2):
             wait_until(lambda service=service, check=check: stack.inspect(service, HEALTH_CHECKS)[0] != check)
     after = stack.compose("logs", "--no-color")
-    assert set(after.splitlines()) - set(before.splitlines()) == set()
+    # On a busy machine, there may be other lines: the worker warns if LocalStack responds too late.
+    new = set(after.splitlines()) - set(before.splitlines())
+    assert [line for line in new if any(path in line for path in ("/health/", "/metrics", "/_localstack/"))] == []
 
 
 HEALTH_CHECKS = "{{range .State.Health.Log}}{{.Start}} {{end}}"
