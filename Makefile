@@ -10,7 +10,7 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-sdk test-sdk-node test-slow test-uploads \
+  test-compose test-ministack test-mutation test-openapi test-generated-clients test-sdk test-sdk-node test-slow test-uploads \
   test-web sdk-types vendor bench lock upgrade audit sbom
 
 run: $(VENV)/.run
@@ -34,7 +34,8 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-sdk test-emulators test-firebase test-web test-clients test-uploads test-deploy
+check-all: check test-slow test-openapi test-generated-clients test-sdk test-emulators test-firebase test-web test-clients test-uploads \
+  test-deploy test-compose
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -52,6 +53,7 @@ test: $(VENV)/.dev
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
+	  --ignore tests/compose \
 	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
@@ -128,6 +130,11 @@ test-deploy: $(VENV)/.dev
 	missing=$$(for tool in $(DEPLOY_PACKAGES); do command -v $${tool%=*} >/dev/null || echo $${tool#*=}; done); \
 	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
 	$(BIN)/pytest tests/deploy
+
+# docker-compose.yml and the image, while containers are restarted, killed, multiplied and rebuilt. It takes some minutes.
+# Needs Docker with Compose 2.24 or newer; without Docker the tests are skipped.
+test-compose: $(VENV)/.dev
+	$(BIN)/pytest -m "" tests/compose
 
 # With the Firebase Auth emulator, also in a browser. Needs what test-web needs.
 test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json

@@ -93,7 +93,7 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
         )
         await storage.store.check()
         await tables.images.check()
-        await check_store_matches_table(storage.store, tables.store_id)
+        await check_store_matches_table(storage.store, tables.store_id, tables.images)
         metrics = PrometheusMetrics()
         limiter = RateLimiter(tables.counters, key=derive_key(secret, "attempts"), clock=tables.clock)
         adapters = Adapters(
