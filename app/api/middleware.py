@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.draining import has_body
 from app.api.errors import problem_response
-from app.api.router import API_PREFIX
 from app.api.hosts import HEALTH_PATHS
+from app.api.router import API_PREFIX
 from app.api.services import Services
 from app.domain.errors import AppError, Internal, Overloaded, RequestMalformed, TooManyConnections
 from app.domain.ids import new_id
