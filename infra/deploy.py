@@ -58,11 +58,11 @@ def deploy_configured(environment: Mapping[str, str], *, wait_seconds: float) ->
     """
     region = _region(environment)
     endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
-    if endpoint_url and wait_seconds:
-        wait_until_ready(endpoint_url, seconds=wait_seconds)
     parameters = {name: environment[key] for name, key in _PARAMETERS.items() if key in environment}
     if private_key := environment.get("CDN_PRIVATE_KEY"):
         parameters["CdnPublicKey"] = public_key_of(private_key)
+    if endpoint_url and wait_seconds:
+        wait_until_ready(endpoint_url, seconds=wait_seconds)
     return deploy(endpoint_url=endpoint_url, region=region, stack=STACK, parameters=parameters)
 
 
