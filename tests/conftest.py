@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import sys
+from collections.abc import Iterator
 
 import botocore.session
 import httpx._config
@@ -13,6 +14,7 @@ import httpx._transports.default as httpx_transports
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.aws_emulators import AwsEmulator, aws_emulator
 from tests.patience import LIMITS, SECONDS
 
 # Each new AWS client reads some hundred files, and each new HTTP client parses all root certificates.
@@ -42,6 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _needs_aws(item: pytest.Item) -> bool:
     parameters = item.name.partition("[")[2]
     return "aws" in getattr(item, "fixturenames", ()) or _AWS.search(parameters) is not None
+
+
+@pytest.fixture(scope="session")
+def default_aws() -> Iterator[AwsEmulator]:
+    """The AWS emulator of this process. The fixtures `aws` of the folders add resources that only their tests use."""
+    with aws_emulator() as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

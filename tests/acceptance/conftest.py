@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.aws_emulators import AwsEmulator, aws_emulator, free_port, wait_for
+from tests.aws_emulators import AwsEmulator, free_port, wait_for
 from tests.corpus import MAX_PIXELS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -68,6 +68,7 @@ def environment_for(folder: Path, aws: AwsEmulator | None = None, **more: str) -
             "AWS_DEFAULT_REGION": aws.region,
             "S3_BUCKET": aws.bucket,
             "DYNAMODB_TABLE_NAME": aws.table,
+            "SQS_QUEUE_NAME": aws.queue,
             "LOCALSTACK_ENDPOINT_URL": aws.url,
         }
     return {**environment, **more}
@@ -105,9 +106,8 @@ def started(
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as started:
-        yield started
+def aws(default_aws: AwsEmulator) -> AwsEmulator:
+    return default_aws.deployed_for("acceptance")
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("aws", marks=pytest.mark.slow)])

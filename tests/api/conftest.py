@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from app.container.container import open_container
 from app.container.use_cases import Container
 from app.observability.logs import configure_logs
 from app.settings import Settings
-from tests.aws_emulators import AwsEmulator, aws_emulator
+from tests.aws_emulators import AwsEmulator
 from tests.pictures import jpeg
 
 BASE_URL = "http://service.test"
@@ -141,9 +141,8 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as started:
-        yield started
+def aws(default_aws: AwsEmulator) -> AwsEmulator:
+    return default_aws.deployed_for("api")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "aws"])
