@@ -45,6 +45,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Otherwise pytest rewrites the assertions of all tests again in each process of each run.
+test test-slow test-ministack test-failures test-emulators: export PYTHONDONTWRITEBYTECODE :=
+
 # The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait.
 test: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses 3 --dist loadfile

@@ -10,6 +10,7 @@ transaction saves only the items that it writes, and a query sorts only the item
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -89,6 +90,7 @@ def matching_items(table: Any, query: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # so that the garbage collector does not examine what was imported again and again
     make_transactions_fast(DynamoDBBackend, Table)
     make_queries_fast(Table)
     moto = DomainDispatcherApplication(create_backend_app)
