@@ -36,8 +36,9 @@ def server(folder: Path, **limits: Any) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service that waits for the headers of a request for one second."""
-    with server(tmp_path_factory.mktemp("impatient"), connections={"header_seconds": 1}) as running:
+    """A service that waits one second for the headers of a request, and five before it measures the rate of a body."""
+    limits = {"connections": {"header_seconds": 1}, "body": {"grace_seconds": 5}}
+    with server(tmp_path_factory.mktemp("impatient"), **limits) as running:
         yield running
 
 
@@ -153,14 +154,13 @@ def upload(running: Running, headers: dict[str, str], *, bytes_per_second: int, 
     return httpx.post(url, content=body(), headers={**headers, **FORM}, timeout=200)
 
 
-def test_only_a_body_that_arrives_too_slowly_is_ended(tmp_path: Path):
-    with server(tmp_path, body={"grace_seconds": 5}) as running:
-        headers = running.register()
-        photo = jpeg(2200, 1800, quality=95)
-        assert len(photo) > 8 * 30_000
-        assert upload(running, headers, bytes_per_second=30_000, data=photo).status_code == 201
-        response = upload(running, headers, bytes_per_second=1, data=photo)
-        assert (response.status_code, response.json()["code"]) == (408, "body_too_slow")
+def test_only_a_body_that_arrives_too_slowly_is_ended(impatient: Running):
+    headers = impatient.register()
+    photo = jpeg(2200, 1800, quality=95)
+    assert len(photo) > 8 * 30_000
+    assert upload(impatient, headers, bytes_per_second=30_000, data=photo).status_code == 201
+    response = upload(impatient, headers, bytes_per_second=1, data=photo)
+    assert (response.status_code, response.json()["code"]) == (408, "body_too_slow")
 
 
 def test_a_new_connection_replaces_the_oldest_stalled_one_of_its_address(tmp_path: Path):

@@ -36,7 +36,7 @@ async def settled(person: Person, image_id: str, *, seconds: int = 10) -> dict[s
         image: dict[str, Any] = (await person.get(f"/images/{image_id}")).json()
         if all(thumbnail["status"] != "pending" for thumbnail in image["thumbnails"]):
             return image
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     raise AssertionError("still pending")
 
 
