@@ -96,7 +96,7 @@ def list_the_services_once() -> None:
     """Moto reads its folder, and inspects the class of a service, for each request."""
     services = tuple(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: services
-    responses.method_names_from_class = functools.cache(responses.method_names_from_class)
+    responses.method_names_from_class = functools.cache(responses.method_names_from_class)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def _resident(pid: int) -> int:
 
 def environment_for(folder: Path, aws: AwsEmulator | None = None, **more: str) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    environment = {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port())}
+    # One renderer, because each is a process that has to start.
+    environment = {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port()), "RENDER_PROCESSES": "1"}
     if aws:
         environment |= {
             "BACKEND": "aws",
