@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -83,6 +83,14 @@ class Service:
             return await outside.get(url, **arguments)
 
 
+@contextmanager
+def cheap_password_hashes() -> Iterator[None]:
+    """Make the registrations of a service that is opened meanwhile faster. Started processes have the real cost."""
+    cheap = replace(PARAMETERS, time_cost=1, memory_cost=8)
+    with patch.dict(cast(Any, Passwords.__init__).__kwdefaults__, parameters=cheap):
+        yield
+
+
 @asynccontextmanager
 async def running(
     settings: Settings, *, with_worker: bool = False, body_deadline: BodyDeadline | None = None
@@ -94,7 +102,8 @@ async def running(
     @asynccontextmanager
     async def open_services() -> AsyncIterator[Services]:
         async with AsyncExitStack() as stack:
-            container = await stack.enter_async_context(open_container(settings))
+            with cheap_password_hashes():
+                container = await stack.enter_async_context(open_container(settings))
             containers.append(container)
             if with_worker or settings.queue == "local":
                 await stack.enter_async_context(container.worker.running())
@@ -134,14 +143,6 @@ def aws_settings(folder: Path, aws: AwsEmulator, **changes: Any) -> Settings:
         localstack_endpoint_url=aws.url,
         **changes,
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cheap_password_hashes() -> Iterator[None]:
-    """Make registrations faster. Started processes, as those of tests/acceptance, compute hashes of the real cost."""
-    cheap = replace(PARAMETERS, time_cost=1, memory_cost=8)
-    with patch.dict(cast(Any, Passwords.__init__).__kwdefaults__, parameters=cheap):
-        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
