@@ -46,9 +46,13 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait.
+# Otherwise pytest rewrites the assertions of all tests again in each process of each run.
+test test-slow test-ministack test-failures test-emulators: export PYTHONDONTWRITEBYTECODE :=
+
+# The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait. The
+# order of the files is kept, because those of tests/acceptance take longest and must not be the last.
 test: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses 3 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
