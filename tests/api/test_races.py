@@ -58,7 +58,7 @@ async def wait_until_gone(service: Service, owner_id: str) -> None:
         jobs, _ = await service.services.jobs._table.page_jobs(owner_id, before=None, limit=2)
         if [(job.kind, job.status) for job in jobs] == [("delete_account", "completed")]:
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     raise AssertionError("still there")
 
 
@@ -67,7 +67,7 @@ async def wait_for_jobs(service: Service, person: Person) -> list[dict[str, Any]
         jobs: list[dict[str, Any]] = (await person.get("/jobs")).json()["items"]
         if all(job["finished_at"] for job in jobs):
             return jobs
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     raise AssertionError(jobs)
 
 

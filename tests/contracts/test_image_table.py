@@ -17,6 +17,7 @@ from app.ports.tables import ImageTable
 from app.tables.dynamodb import DynamoDBImageTable
 from app.tables.dynamodb.keys import ean_key
 from app.tables.sqlite import SqliteImageTable, open_sqlite
+from app.tables.sqlite import images as sqlite_images
 from tests.aws_emulators import skip_where_transactions_are_slow
 from tests.contracts.tables import FAILED, PENDING, READY, make_image, make_source, open_table
 
@@ -113,19 +114,22 @@ async def test_another_owners_image_is_missing_for_every_method(images: ImageTab
     assert await images.get(owner, image.id) == image
 
 
-async def test_pages_hold_every_image_once_newest_first(images: ImageTable, owner: str) -> None:
-    added = [make_image(owner, filename=f"{n}.jpg") for n in range(250)]
+async def test_pages_hold_every_image_once_newest_first(
+    images: ImageTable, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_images, "_WALK_ROWS", 10)
+    added = [make_image(owner, filename=f"{n}.jpg") for n in range(25)]
     for image in added:
         await images.add(image, quota=NO_QUOTA)
     await images.add(make_image(f"{owner}x"), quota=NO_QUOTA)
 
     pages, before = [], None
     for _ in range(4):
-        page = await images.page(owner, before=before, limit=100)
+        page = await images.page(owner, before=before, limit=10)
         pages.append(page)
         before = page[-1].id if page else before
 
-    assert [len(page) for page in pages] == [100, 100, 50, 0]
+    assert [len(page) for page in pages] == [10, 10, 5, 0]
     assert [image for page in pages for image in page] == added[::-1]
     assert [image async for image in images.walk(owner)] == added
 

@@ -24,7 +24,7 @@ from app.domain.retention import EXPORT_RETENTION, INCOMING_RETENTION
 from app.settings import Settings
 from infra import deploy as deploy_program
 from infra.deploy import TEMPLATE, DeployError, deploy, public_key_of, wait_until_ready
-from tests.aws_emulators import AwsEmulator, aws_emulator, free_port
+from tests.aws_emulators import AwsEmulator, free_port
 
 ROOT = Path(__file__).parents[2]
 STACK = "image-upload-service"
@@ -34,10 +34,10 @@ SECONDS = 600
 pytestmark = pytest.mark.timeout(SECONDS)
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as started:
-        yield started
+@pytest.fixture
+def aws(default_aws: AwsEmulator) -> AwsEmulator:
+    """The resources with the default names, which no other tests use."""
+    return default_aws
 
 
 def client(service: str, aws: AwsEmulator) -> Any:
