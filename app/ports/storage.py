@@ -29,7 +29,10 @@ class ObjectStore(Protocol):
         ...
 
     async def delete(self, keys: Collection[str]) -> None:
-        """Delete the objects. Keys that do not exist are ignored."""
+        """Delete the objects, at most 1,000 keys per request. Keys that do not exist are ignored.
+
+        Raises DependencyUnavailable if at least one of them could not be deleted. The others may have been deleted.
+        """
         ...
 
     async def size(self, key: str) -> int | None:
@@ -43,8 +46,11 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
-        """Yield every object whose key begins with `prefix`, in bytewise order of the keys."""
+    def walk(self, prefix: str, *, after: str = "") -> AsyncIterator[StoredObject]:
+        """Yield every object whose key begins with `prefix` and is greater than `after`, in bytewise order of the keys.
+
+        `after` may be any text, so that a walk can begin where an earlier one ended, or between two keys.
+        """
         ...
 
     async def now(self) -> datetime:

@@ -76,8 +76,8 @@ class ImageTable(Protocol):
         """Yield the id of each owner with at least one image, in any order. Reads the whole table."""
         ...
 
-    def walk(self, owner_id: str) -> AsyncIterator[Image]:
-        """Yield all images of the owner, oldest first (by id)."""
+    def walk(self, owner_id: str, *, after: str = "") -> AsyncIterator[Image]:
+        """Yield all images of the owner with an id greater than `after`, oldest first (by id)."""
         ...
 
     async def check(self) -> None:

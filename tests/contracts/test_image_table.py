@@ -128,6 +128,8 @@ async def test_pages_hold_every_image_once_newest_first(images: ImageTable, owne
     assert [len(page) for page in pages] == [100, 100, 50, 0]
     assert [image for page in pages for image in page] == added[::-1]
     assert [image async for image in images.walk(owner)] == added
+    assert [image async for image in images.walk(owner, after=added[99].id)] == added[100:]
+    assert [image async for image in images.walk(owner, after=added[100].id[:-1])] == added[100:]
 
 
 async def test_page_continues_after_a_removed_image(images: ImageTable, owner: str) -> None:

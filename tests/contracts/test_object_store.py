@@ -279,6 +279,17 @@ async def test_walk_yields_the_keys_that_begin_with_the_prefix(subject: Subject,
     assert await subject.names(prefix) == found
 
 
+async def test_walk_continues_after_a_key(subject: Subject) -> None:
+    names = ["a-b/1", "a/b/1", "a/b/2", "a/bc/1", "ab", "b"]
+    for name in names:
+        await subject.put(name)
+    # Some of these are keys, and others lie before, between or after keys.
+    for after in (*names, "a", "a/", "a/b", "a/b/", "a/b/10", "a/b/z", "a/c", "aa", "c"):
+        walk = subject.store.walk(subject.prefix, after=subject.prefix + after)
+        found = [entry.key.removeprefix(subject.prefix) async for entry in walk]
+        assert found == [name for name in names if name > after], after
+
+
 async def test_objects_may_be_added_and_deleted_during_a_walk(subject: Subject) -> None:
     for name in ("a/1", "b/1", "c/1"):
         await subject.put(name)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.domain.objects import StoredObject
 
 _CHUNK_BYTES = 1 << 18
 _MOVE_ATTEMPTS = 100
+_NAMES_PER_BATCH = 20_000
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -70,32 +72,49 @@ def remove_empty_folders(path: Path, *, top: Path) -> None:
             return
 
 
-def walk_folder(folder: Path, *, folder_key: str, prefix: str) -> Iterator[StoredObject]:
-    """Yield the objects in `folder` whose keys begin with `prefix`, in the order of keys (bytewise).
+def walk_folder(folder: Path, *, folder_key: str, prefix: str, after: str) -> Iterator[StoredObject]:
+    """Yield the objects in `folder` with keys greater than `after` that begin with `prefix`, in bytewise order of keys.
 
     `folder_key` is the beginning of all keys in the folder.
     """
-    for name in _list_folder(folder):
+
+    def is_wanted(name: str) -> bool:
         key = folder_key + name
-        if not key.startswith(prefix):
-            continue
+        # Of a folder that `after` begins with, only some keys are greater than `after`.
+        return key.startswith(prefix) and (key > after or (name.endswith("/") and after.startswith(key)))
+
+    for name in _list_folder(folder, is_wanted):
+        key = folder_key + name
         if key.endswith("/"):
-            yield from walk_folder(folder / name, folder_key=key, prefix=prefix)
+            yield from walk_folder(folder / name, folder_key=key, prefix=prefix, after=after)
         else:
             with suppress(FileNotFoundError):  # It was deleted in the meantime.
                 status = (folder / name).lstat()
                 yield StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _list_folder(folder: Path) -> list[str]:
-    """Return the names in the order of their keys, with `/` after the name of a folder."""
+def _list_folder(folder: Path, is_wanted: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the wanted names in the order of their keys, with `/` after the name of a folder.
+
+    A folder with more names than fit into one batch is read once for each batch, so that memory use is constant.
+    """
+    last = ""
+    while names := heapq.nsmallest(_NAMES_PER_BATCH, (n for n in _names(folder) if n > last and is_wanted(n))):
+        yield from names
+        if len(names) < _NAMES_PER_BATCH:
+            return
+        last = names[-1]
+
+
+def _names(folder: Path) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
-            valid = [entry for entry in entries if _NAME.fullmatch(entry.name)]
-            return sorted(
-                f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
-                for entry in valid
-                if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
-            )
+            for entry in entries:
+                if not _NAME.fullmatch(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield f"{entry.name}/"
+                elif entry.is_file(follow_symlinks=False):
+                    yield entry.name
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return

@@ -117,8 +117,8 @@ class DiskObjectStore:
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
         return await self._in_thread(self._copy, check_key(key), file.fileno(), max_bytes=max_bytes)
 
-    async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
-        objects = self._walk(check_prefix(prefix))
+    async def walk(self, prefix: str, *, after: str = "") -> AsyncIterator[StoredObject]:
+        objects = self._walk(check_prefix(prefix), after)
         while batch := await self._in_thread(lambda: list(islice(objects, WALK_BATCH))):
             for stored in batch:
                 yield stored
@@ -250,11 +250,11 @@ class DiskObjectStore:
                 return copy_file(source.fileno(), target, max_bytes=max_bytes)
         raise ObjectMissing
 
-    def _walk(self, prefix: str) -> Iterator[StoredObject]:
+    def _walk(self, prefix: str, after: str) -> Iterator[StoredObject]:
         self._require_folder()
         folder, slash, _ = prefix.rpartition("/")
         self._locate(f"{folder}{slash}x")
-        yield from walk_folder(self._folder / folder, folder_key=f"{folder}{slash}", prefix=prefix)
+        yield from walk_folder(self._folder / folder, folder_key=f"{folder}{slash}", prefix=prefix, after=after)
 
     def _probe(self) -> os.stat_result:
         probe = self._folder / _DRAFTS / secrets.token_hex(16)

@@ -161,8 +161,10 @@ class S3ObjectStore:
             raise ObjectMissing from None
         return response["Body"]
 
-    async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
+    async def walk(self, prefix: str, *, after: str = "") -> AsyncIterator[StoredObject]:
         request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": check_prefix(prefix)}
+        if after:
+            request["StartAfter"] = after
         while True:
             async with response_within(_CALL_SECONDS):
                 page = await self._client.list_objects_v2(**request)

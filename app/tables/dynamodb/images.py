@@ -140,8 +140,9 @@ class DynamoDBImageTable:
             for fields in items:
                 yield keys.user_of(fields["pk"])
 
-    async def walk(self, owner_id: str) -> AsyncIterator[Image]:
-        async for items in self._table.query(**_all_images(owner_id)):
+    async def walk(self, owner_id: str, *, after: str = "") -> AsyncIterator[Image]:
+        start = {"ExclusiveStartKey": keys.image_key(owner_id, after)} if after else {}
+        async for items in self._table.query(**_all_images(owner_id), **start):
             for fields in items:
                 yield from_fields(Image, fields)
 

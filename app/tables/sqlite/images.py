@@ -87,8 +87,8 @@ class SqliteImageTable:
                 yield row["owner_id"]
             last = rows[-1]["owner_id"]
 
-    async def walk(self, owner_id: str) -> AsyncIterator[Image]:
-        last = ""
+    async def walk(self, owner_id: str, *, after: str = "") -> AsyncIterator[Image]:
+        last = after
         while rows := await self._database.read(_WALK, owner_id, last, _WALK_ROWS):
             for row in rows:
                 yield from_row(Image, row)
