@@ -67,6 +67,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
             tombstones=tables.tombstones,
             table=tables.reconcile,
             deletion=deletion,
+            owner_index=tables.owner_index,
         ),
         metrics=adapters.metrics,
         grace=timedelta(days=settings.reconcile_grace_days),

@@ -20,8 +20,10 @@ class ReconcileTable(Protocol):
         """Record that the original of an image is missing, unless that is recorded already."""
         ...
 
-    shards: Sequence[str]
-    """The parts of the table that can be read in parallel."""
+    @property
+    def shards(self) -> Sequence[str]:
+        """The names of the parts of the table that can be read in parallel."""
+        ...
 
     def discrepancies(self, shard: str, *, after: tuple[str, str] = ("", "")) -> AsyncIterator[Discrepancy]:
         """Yield everything that is recorded in the shard, ordered by owner and image, beginning after that image.
