@@ -120,7 +120,7 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
     authentication = Authentication(
         accounts=adapters.auth.accounts, owners=tables.owners, owner_index=tables.owner_index
     )
-    account_deletion = _build_account_deletion(adapters, authentication, library, audit, jobs)
+    account_deletion = _build_account_deletion(adapters, authentication, audit, jobs)
     direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
     resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
     return Services(
@@ -192,7 +192,7 @@ def _build_product_images(
 
 
 def _build_account_deletion(
-    adapters: Adapters, authentication: Authentication, library: Library, audit: AuditLog, jobs: JobService
+    adapters: Adapters, authentication: Authentication, audit: AuditLog, jobs: JobService
 ) -> AccountDeletion:
     return AccountDeletion(
         accounts=adapters.auth.accounts,
@@ -200,7 +200,6 @@ def _build_account_deletion(
         owners=adapters.tables.owners,
         store=adapters.storage.store,
         images=adapters.tables.images,
-        library=library,
         owner_index=adapters.tables.owner_index,
         audit=audit,
         jobs=jobs,

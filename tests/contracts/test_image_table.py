@@ -223,6 +223,21 @@ async def test_the_newest_image_of_a_product_is_found_until_it_is_removed(images
     assert [image async for image in images.walk(owner)] == list(others[:3])
 
 
+async def test_discarded_records_are_gone_and_the_usage_is_unchanged(images: ImageTable, owner: str) -> None:
+    added = [make_image(owner, source=make_source(EAN) if n % 2 else None) for n in range(60)]
+    for image in added:
+        await images.add(image, quota=NO_QUOTA)
+    await images.discard(added[:55])
+    await images.discard([*added[:2], make_image(owner)])
+    await images.discard([])
+    assert [image async for image in images.walk(owner)] == added[55:]
+    assert (await images.usage(owner)).images == 60
+    if isinstance(images, DynamoDBImageTable):
+        assert await images._table.find(ean_key(owner, EAN, added[1].id)) is None
+    # No tombstone is left.
+    await images.add(added[0], quota=NO_QUOTA)
+
+
 async def test_removed_product_image_leaves_no_index_entry(images: ImageTable, owner: str) -> None:
     image = make_image(owner, source=make_source(EAN))
     await images.add(image, quota=NO_QUOTA)

@@ -26,7 +26,7 @@ from app.storage.s3.files import FileSlice, save_to_file
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, ErrorTypeDef
 
 MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
 _MAX_PARTS = 10_000
@@ -34,6 +34,9 @@ PART_BYTES = 5 * 1024 * 1024  # The minimum that S3 accepts for all parts except
 MAX_FILE_BODIES = 12
 """How many files and parts are sent to S3 concurrently. Each of them uses the buffers of one connection."""
 MAX_KEYS_PER_DELETE = 1000
+_DELETE_PAUSES = (0.5, 2)
+"""How long to wait before the keys that were not deleted are tried again."""
+_TRANSIENT_ERRORS = {"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout"}
 
 _FETCH_ATTEMPTS = 3
 # For all attempts together. aiohttp's own timeouts include neither sending a body nor waiting for a connection.
@@ -120,15 +123,23 @@ class S3ObjectStore:
             await self._delete(ordered[start : start + MAX_KEYS_PER_DELETE])
 
     async def _delete(self, keys: Sequence[str]) -> None:
-        async with response_within(_CALL_SECONDS):
-            response = await self._client.delete_objects(
-                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-            )
-        errors = [error for error in response.get("Errors", []) if error.get("Code") != "NoSuchKey"]
-        if errors:
-            first = errors[0]
-            cause = f"{len(errors)} of {len(keys)} keys were not deleted: {first.get('Code')}, {first.get('Message')}"
-            raise DependencyUnavailable("store") from RuntimeError(cause)
+        """Delete up to 1,000 objects. S3 reports the result for each key, whatever the status of the response is."""
+        errors: Sequence[ErrorTypeDef] = ()
+        for pause in (*_DELETE_PAUSES, None):
+            async with response_within(_CALL_SECONDS):
+                response = await self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+                )
+            errors = [error for error in response.get("Errors", []) if error.get("Code") != "NoSuchKey"]
+            if not errors:
+                return
+            if pause is None or any(error.get("Code") not in _TRANSIENT_ERRORS for error in errors):
+                break
+            await asyncio.sleep(pause)
+            keys = [error["Key"] for error in errors if "Key" in error]
+        first = errors[0]
+        cause = f"{len(errors)} of {len(keys)} keys were not deleted: {first.get('Code')}, {first.get('Message')}"
+        raise DependencyUnavailable("store") from RuntimeError(cause)
 
     async def size(self, key: str) -> int | None:
         check_key(key)

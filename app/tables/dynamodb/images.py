@@ -93,6 +93,12 @@ class DynamoDBImageTable:
             return image
         raise DependencyUnavailable("table")
 
+    async def discard(self, images: Sequence[Image]) -> None:
+        found_by_ean = [
+            keys.ean_key(image.owner_id, image.source.ean, image.id) for image in images if image.source is not None
+        ]
+        await self._table.delete_many([*(keys.image_key(image.owner_id, image.id) for image in images), *found_by_ean])
+
     async def update_thumbnails(self, image: Image, *, claim: JobClaim | None = None) -> None:
         fields = to_fields(image)
         changes = {name: fields[name] for name in ("thumbnails", "placeholder", "width", "height")}
