@@ -115,7 +115,7 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         clock=clock,
     )
     product_images = _build_product_images(settings, adapters, library, uploads, jobs)
-    exports = Exports(store=store, images=images, jobs=jobs, temp_files=temp_files, clock=clock)
+    exports = Exports(store=store, parts=adapters.storage.parts, images=images, jobs=jobs, clock=clock)
     audit = AuditLog(tables.audit, retention=timedelta(days=settings.audit_days), clock=clock)
     authentication = Authentication(
         accounts=adapters.auth.accounts, owners=tables.owners, owner_index=tables.owner_index

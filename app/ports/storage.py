@@ -39,6 +39,10 @@ class ObjectStore(Protocol):
         """Return the size of the object in bytes, or None if it does not exist."""
         ...
 
+    async def read(self, key: str, *, start: int, size: int) -> bytes:
+        """Return `size` bytes of the object from `start`, or fewer at its end. Raises ObjectMissing."""
+        ...
+
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
         """Write the object to the open, empty `file` and return its SHA-256 (hex). Memory use is constant.
 

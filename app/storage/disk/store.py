@@ -114,6 +114,9 @@ class DiskObjectStore:
         status = await self._in_thread(self._find, check_key(key))
         return None if status is None else status.st_size
 
+    async def read(self, key: str, *, start: int, size: int) -> bytes:
+        return await self._in_thread(self._read, check_key(key), start=start, size=size)
+
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
         return await self._in_thread(self._copy, check_key(key), file.fileno(), max_bytes=max_bytes)
 
@@ -248,6 +251,13 @@ class DiskObjectStore:
         if self._find(key) is not None:
             with suppress(FileNotFoundError), (self._folder / key).open("rb", buffering=0) as source:
                 return copy_file(source.fileno(), target, max_bytes=max_bytes)
+        raise ObjectMissing
+
+    def _read(self, key: str, *, start: int, size: int) -> bytes:
+        if self._find(key) is not None:
+            with suppress(FileNotFoundError), (self._folder / key).open("rb") as source:
+                source.seek(start)
+                return source.read(size)
         raise ObjectMissing
 
     def _walk(self, prefix: str, after: str) -> Iterator[StoredObject]:

@@ -152,15 +152,32 @@ class S3ObjectStore:
                 raise
         return response["ContentLength"]
 
+    async def read(self, key: str, *, start: int, size: int) -> bytes:
+        data = b""
+        async with response_within(_TRANSFER_SECONDS + size / _MIN_BYTES_PER_SECOND):
+            async for attempt in _read_attempts():
+                with attempt:
+                    data = await self._read(check_key(key), f"bytes={start}-{start + size - 1}")
+        return data
+
+    async def _read(self, key: str, byte_range: str) -> bytes:
+        try:
+            response = await self._client.get_object(Bucket=self._bucket, Key=key, Range=byte_range)
+        except self._client.exceptions.NoSuchKey:
+            raise ObjectMissing from None
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "InvalidRange":
+                return b""  # The object ends before the range.
+            raise
+        async with response["Body"] as body:
+            data: bytes = await body.read()
+            return data
+
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
         check_key(key)
         async with response_within(_TRANSFER_SECONDS + max_bytes / _MIN_BYTES_PER_SECOND):
-            # botocore retries requests, but not responses that end early after their headers.
-            retries = stamina.retry_context(
-                on=(BotoCoreError, aiohttp.ClientError), attempts=_FETCH_ATTEMPTS, timeout=None, wait_initial=0.2
-            )
             sha256 = ""
-            async for attempt in retries:
+            async for attempt in _read_attempts():
                 with attempt:
                     sha256 = await save_to_file(await self._open(key), file.fileno(), max_bytes=max_bytes)
             return sha256
@@ -222,6 +239,15 @@ class S3ObjectStore:
                         "infra/template.yaml."
                     ) from error
                 raise
+
+
+def _read_attempts() -> AsyncIterator[stamina.Attempt]:
+    # botocore retries requests, but not responses that end early after their headers.
+    return aiter(
+        stamina.retry_context(
+            on=(BotoCoreError, aiohttp.ClientError), attempts=_FETCH_ATTEMPTS, timeout=None, wait_initial=0.2
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
