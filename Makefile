@@ -10,7 +10,7 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
+  test-ministack test-mutation test-openapi test-generated-clients test-scale test-slow test-uploads test-web vendor bench lock upgrade \
   audit sbom
 
 run: $(VENV)/.run
@@ -70,6 +70,10 @@ FAILURE_TESTS := worker outages deletion skew restore upgrade crash idempotency_
 test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
 	  $(BIN)/pytest -m "" $(FAILURE_TESTS:%=tests/acceptance/test_%.py)
+
+# A reconcile run over a million images that is killed twice, and its memory. It takes an hour or less.
+test-scale: $(VENV)/.dev
+	SCALE_IMAGES=1000000 $(BIN)/pytest -m "" -o timeout=14400 --capture=no tests/scale
 
 # The OpenAPI description, in the opinion of a validator and two linters. Needs Node 20.
 test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json

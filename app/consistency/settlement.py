@@ -73,7 +73,8 @@ class Settlement:
     async def _review(self, entry: Discrepancy, work: Slice) -> None:
         image = await find_record(self._ports.images, entry.owner_id, entry.image_id)
         due = await self._due(entry, image, work.state)
-        await self._ports.table.forget_unreferenced(entry.owner_id, entry.image_id, due.outdated)
+        if due.outdated:
+            await self._ports.table.forget_unreferenced(entry.owner_id, entry.image_id, due.outdated)
         if entry.lost_since and not (due.is_lost or due.lost_waiting):
             await self._ports.table.forget_lost(entry.owner_id, entry.image_id)
         work.report.unreferenced += due.unreferenced_waiting
