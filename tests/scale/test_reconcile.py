@@ -1,4 +1,4 @@
-"""Memory does not grow with the number of images, and a killed run continues. `make test-scale` has a million images."""
+"""Memory does not grow with the number of images, and a killed run continues. `make test-scale` has a million."""
 
 from __future__ import annotations
 
