@@ -19,7 +19,7 @@ from app.ports.storage import ObjectStore
 from app.services.export_zip import Member, directory_entry, end_of_directory, member_header
 
 PART_BYTES = 32 * 1024 * 1024
-"""How much memory one export needs."""
+"""An export needs memory for two parts and one block that is read."""
 MAX_PARTS = 10_000
 """The maximum of S3."""
 READ_BYTES = 8 * 1024 * 1024
