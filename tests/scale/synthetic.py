@@ -127,7 +127,9 @@ class SyntheticImages:
         return [image async for image in self.walk(owner_id)][-limit:]
 
     async def walk(self, owner_id: str, *, after: str = "") -> AsyncIterator[Image]:
-        first = int(owner_id.removeprefix("owner")) * IMAGES_PER_OWNER if owner_id.startswith("owner") else 0
+        # A reconcile run also asks for owners that do not exist, where it has divided the keys between two owners.
+        digits = owner_id.removeprefix("owner")
+        first = int(digits) * IMAGES_PER_OWNER if digits.isdigit() else self._synthetic.images
         for number in range(first, min(first + IMAGES_PER_OWNER, self._synthetic.images)):
             image = self._synthetic.image(number)
             if image.owner_id == owner_id and image.id > after and self._has_record(number):
