@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import heapq
 import os
@@ -11,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.common.durability import make_folder
 from app.common.hashing_writer import HashingWriter
 from app.domain.errors import file_too_large
 from app.domain.objects import StoredObject
@@ -19,6 +21,20 @@ _CHUNK_BYTES = 1 << 18
 _MOVE_ATTEMPTS = 100
 _NAMES_PER_BATCH = 20_000
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def lock_drafts(drafts: Path) -> int:
+    """Create the folder if it is missing, delete the files of killed processes, and return the lock of this one."""
+    make_folder(drafts)
+    lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
+    # Each process that writes here holds a shared lock. A process that gets the exclusive lock knows that no file is
+    # being written.
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for draft in drafts.iterdir():
+            draft.unlink()
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    return lock
 
 
 def read_chunks(fd: int, *, size: int, sha256: str) -> Iterator[bytes]:
@@ -30,6 +46,13 @@ def read_chunks(fd: int, *, size: int, sha256: str) -> Iterator[bytes]:
         yield chunk
     if position != size or digest.hexdigest() != sha256:
         raise OSError("the file does not have the expected size and checksum")
+
+
+def read_range(path: Path, *, start: int, size: int) -> bytes:
+    """Return `size` bytes from `start`, or fewer at the end of the file."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(size)
 
 
 def copy_file(source: int, target: int, *, max_bytes: int) -> str:

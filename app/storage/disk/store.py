@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import secrets
@@ -19,14 +18,23 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
-from app.common.durability import make_folder, sync_folder
+from app.common.durability import sync_folder
 from app.common.signing import derive_key, sign, verify
 from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
 from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
 from app.storage.disk.deletion_pause import deleting
-from app.storage.disk.files import copy_file, move, read_chunks, remove_empty_folders, walk_folder, write_durably
+from app.storage.disk.files import (
+    copy_file,
+    lock_drafts,
+    move,
+    read_chunks,
+    read_range,
+    remove_empty_folders,
+    walk_folder,
+    write_durably,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +57,7 @@ async def open_disk(
 ) -> AsyncIterator[DiskObjectStore]:
     """Open the store in `folder`, which is created if it is missing. Deletes incomplete files of killed processes."""
     folder = await asyncio.to_thread(folder.resolve)
-    lock = await asyncio.to_thread(_prepare, folder)
+    lock = await asyncio.to_thread(lock_drafts, folder / _DRAFTS)
     executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
     try:
         yield DiskObjectStore(
@@ -63,20 +71,6 @@ async def open_disk(
     finally:
         await asyncio.to_thread(executor.shutdown)
         os.close(lock)
-
-
-def _prepare(folder: Path) -> int:
-    drafts = folder / _DRAFTS
-    make_folder(drafts)
-    lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
-    # Each process that writes here holds a shared lock. A process that gets the exclusive lock knows that no file is
-    # being written.
-    with suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for draft in drafts.iterdir():
-            draft.unlink()
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    return lock
 
 
 class DiskObjectStore:
@@ -255,9 +249,8 @@ class DiskObjectStore:
 
     def _read(self, key: str, *, start: int, size: int) -> bytes:
         if self._find(key) is not None:
-            with suppress(FileNotFoundError), (self._folder / key).open("rb") as source:
-                source.seek(start)
-                return source.read(size)
+            with suppress(FileNotFoundError):
+                return read_range(self._folder / key, start=start, size=size)
         raise ObjectMissing
 
     def _walk(self, prefix: str, after: str) -> Iterator[StoredObject]:
