@@ -28,7 +28,9 @@ _LEASE = timedelta(seconds=60)
 """Much longer than a slice. After a worker was killed, its segment is taken over when its lease has ended."""
 _POLL_SECONDS = 1
 _MAX_AGE = timedelta(days=7)
-"""A run that was left unfinished for this long is replaced instead of continued."""
+"""A run that began this long ago is replaced instead of continued."""
+_MAX_CONFIRMED_AGE = timedelta(days=1)
+"""The same for a run that an operator confirmed, because the confirmation does not apply to what is found much later."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -137,7 +139,8 @@ class RunProgress:
 
 
 def _can_continue(state: ReconcileState, *, confirm: bool, now: datetime) -> bool:
-    is_recent = state.started_at is not None and now - state.started_at < _MAX_AGE
+    max_age = _MAX_CONFIRMED_AGE if state.confirmed else _MAX_AGE
+    is_recent = state.started_at is not None and now - state.started_at < max_age
     return state.step is not ReconcileStep.FINISHED and is_recent and (state.confirmed or not confirm)
 
 

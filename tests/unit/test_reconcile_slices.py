@@ -172,6 +172,12 @@ async def test_confirmation_applies_to_a_run_in_progress(storage: Storage):
     assert (await storage.reconcile(after=EXPIRED)).unreferenced_deleted == 55
 
 
+async def test_confirmation_is_valid_for_a_day(storage: Storage):
+    confirmed = await begin(storage, confirm=True)
+    assert (await begin(storage, after=DAY - HOUR)).run_id == confirmed.run_id
+    assert not (await begin(storage, after=DAY + HOUR)).confirmed
+
+
 async def test_unfinished_run_of_a_restored_table_is_replaced(tmp_path: Path):
     async with open_storage(tmp_path) as storage:
         image = await storage.put(make_image())
