@@ -30,7 +30,7 @@ _POLL_SECONDS = 1
 _MAX_AGE = timedelta(days=7)
 """A run that began this long ago is replaced instead of continued."""
 _MAX_CONFIRMED_AGE = timedelta(days=1)
-"""The same for a run that an operator confirmed, because the confirmation does not apply to what is found much later."""
+"""The same for a run that an operator confirmed, because the confirmation is not for what is found later."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
