@@ -71,7 +71,7 @@ test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
 	  $(BIN)/pytest -m "" $(FAILURE_TESTS:%=tests/acceptance/test_%.py)
 
-# A reconcile run over a million images that is killed twice, and its memory. It takes an hour or less.
+# A reconcile run over a million images that is killed twice, and its memory. It takes about ten minutes.
 test-scale: $(VENV)/.dev
 	SCALE_IMAGES=1000000 $(BIN)/pytest -m "" -o timeout=14400 --capture=no tests/scale
 
@@ -131,7 +131,7 @@ vendor: tests/openapi/node_modules/.package-lock.json
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning
 	$(BIN)/python -m bench.rendering
-	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
+	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.account_deletion && $(BIN)/python -m bench.memory'
 
 # Pins what the *.in files need. Existing pins stay, unless the target is `upgrade`.
 lock: $(VENV)/.dev
