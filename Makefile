@@ -10,8 +10,9 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws serverless check check-all lint format test test-clients test-deploy test-emulators test-failures \
-  test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-sdk test-sdk-node \
-  test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench lock upgrade audit sbom
+  test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-scale test-sdk \
+  test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale lock \
+  upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -83,6 +84,10 @@ FAILURE_TESTS := worker outages deletion skew restore upgrade crash idempotency_
 test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
 	  $(BIN)/pytest -m "" $(FAILURE_TESTS:%=tests/acceptance/test_%.py)
+
+# A reconcile run over a million images that is killed twice, and its memory. It takes about ten minutes.
+test-scale: $(VENV)/.dev
+	SCALE_IMAGES=1000000 $(BIN)/pytest -m "" -o timeout=14400 --capture=no tests/scale
 
 # The OpenAPI description, in the opinion of a validator and two linters. Needs Node 20.
 test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
@@ -182,10 +187,10 @@ vendor: tests/openapi/node_modules/.package-lock.json
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning
 	$(BIN)/python -m bench.rendering
-	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory && $(BIN)/python -m bench.startup'
+	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && \
+	  $(BIN)/python -m bench.account_deletion && $(BIN)/python -m bench.memory && $(BIN)/python -m bench.startup'
 
 # What one deployment and one owner can write before DynamoDB refuses, by a model. It takes some minutes.
-.PHONY: bench-scale
 bench-scale: $(VENV)/.dev
 	$(BIN)/python -m bench.scale
 

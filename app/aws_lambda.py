@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any
@@ -122,9 +124,10 @@ async def _handle_event(container: Container, event: dict[str, Any], *, seconds:
 
 async def _do_periodic_work(container: Container, task: str, *, seconds: float) -> None:
     maintenance = container.maintenance
-    steps = {
+    reconcile = functools.partial(maintenance.reconcile_daily, deadline=time.monotonic() + seconds - _MARGIN_SECONDS)
+    steps: dict[str, Sequence[Callable[[], Awaitable[object]]]] = {
         "sweep": (maintenance.requeue_stale_jobs, maintenance.finish_deletions, maintenance.expire_uploads),
-        "reconcile": (maintenance.reconcile_daily,),
+        "reconcile": (reconcile,),
     }
     try:
         async with asyncio.timeout(seconds):

@@ -70,6 +70,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
             tombstones=tables.tombstones,
             table=tables.reconcile,
             deletion=deletion,
+            owner_index=tables.owner_index,
         ),
         metrics=adapters.metrics,
         grace=timedelta(days=settings.reconcile_grace_days),
@@ -127,12 +128,12 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         clock=clock,
     )
     product_images = _build_product_images(settings, adapters, library, uploads, jobs)
-    exports = Exports(store=store, images=images, jobs=jobs, temp_files=temp_files, clock=clock)
+    exports = Exports(store=store, parts=adapters.storage.parts, images=images, jobs=jobs, clock=clock)
     audit = AuditLog(tables.audit, retention=timedelta(days=settings.audit_days), clock=clock)
     authentication = Authentication(
         accounts=adapters.auth.accounts, owners=tables.owners, owner_index=tables.owner_index
     )
-    account_deletion = _build_account_deletion(adapters, authentication, library, audit, jobs)
+    account_deletion = _build_account_deletion(adapters, authentication, audit, jobs)
     direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
     resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
     return Services(
@@ -204,7 +205,7 @@ def _build_product_images(
 
 
 def _build_account_deletion(
-    adapters: Adapters, authentication: Authentication, library: Library, audit: AuditLog, jobs: JobService
+    adapters: Adapters, authentication: Authentication, audit: AuditLog, jobs: JobService
 ) -> AccountDeletion:
     return AccountDeletion(
         accounts=adapters.auth.accounts,
@@ -212,7 +213,6 @@ def _build_account_deletion(
         owners=adapters.tables.owners,
         store=adapters.storage.store,
         images=adapters.tables.images,
-        library=library,
         owner_index=adapters.tables.owner_index,
         audit=audit,
         jobs=jobs,

@@ -38,6 +38,9 @@ class Attempt:
         self.must_end_at = must_end_at
         self.job = job
 
+    def is_out_of_time(self) -> bool:
+        return self.must_end_at is not None and asyncio.get_running_loop().time() >= self.must_end_at
+
     async def report(
         self, *, progress: int | None = None, image_id: str | None = None, description: str | None = None
     ) -> None:

@@ -43,7 +43,8 @@ class JobRunner:
     async def process(self, message: JobMessage, *, must_end_at: float | None = None) -> None:
         """Process the job of the message if it is due, and acknowledge, delay or requeue the message.
 
-        An attempt that is not finished at `must_end_at`, a time of the event loop, fails and is retried.
+        An attempt that is not finished at `must_end_at`, a time of the event loop, is stopped and retried. It counts
+        only if it has made no progress.
 
         Raises DependencyUnavailable, after requeueing the message, if the table does not respond.
         """
@@ -87,6 +88,10 @@ class JobRunner:
                     # The worker is stopping: another may start at once, and this attempt does not count.
                     await asyncio.shield(self._return_job(attempt, message, delay_seconds=0))
                 raise
+            if error and attempt.is_out_of_time() and attempt.job.progress > job.progress:
+                # The next attempt continues, so this one does not count.
+                await self._return_job(attempt, message, delay_seconds=0)
+                return
             await self._finish(spec, attempt, message, error)
 
     async def _run_with_lease(self, spec: JobSpec, attempt: Attempt, message: JobMessage) -> AppError | None:

@@ -116,13 +116,13 @@ class Worker:
         _log.warning("worker.dependency_failed", cause=error.code, detail=error.detail)
 
 
-async def _repeat(task: Callable[[], Awaitable[None]], *, every_seconds: float) -> None:
+async def _repeat(task: Callable[[], Awaitable[object]], *, every_seconds: float) -> None:
     while True:
         await _run_logged(task)
         await asyncio.sleep(every_seconds)
 
 
-async def _run_logged(task: Callable[[], Awaitable[None]]) -> None:
+async def _run_logged(task: Callable[[], Awaitable[object]]) -> None:
     try:
         await task()
     except AppError as error:

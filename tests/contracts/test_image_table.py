@@ -132,6 +132,8 @@ async def test_pages_hold_every_image_once_newest_first(
     assert [len(page) for page in pages] == [10, 10, 5, 0]
     assert [image for page in pages for image in page] == added[::-1]
     assert [image async for image in images.walk(owner)] == added
+    assert [image async for image in images.walk(owner, after=added[99].id)] == added[100:]
+    assert [image async for image in images.walk(owner, after=added[100].id[:-1])] == added[100:]
 
 
 async def test_page_continues_after_a_removed_image(images: ImageTable, owner: str) -> None:
@@ -223,6 +225,21 @@ async def test_the_newest_image_of_a_product_is_found_until_it_is_removed(images
         await images.get_newest_of_product(owner, EAN)
     assert await images.get_newest_of_product(owner, "40063813") == others[1]
     assert [image async for image in images.walk(owner)] == list(others[:3])
+
+
+async def test_discarded_records_are_gone_and_the_usage_is_unchanged(images: ImageTable, owner: str) -> None:
+    added = [make_image(owner, source=make_source(EAN) if n % 2 else None) for n in range(60)]
+    for image in added:
+        await images.add(image, quota=NO_QUOTA)
+    await images.discard(added[:55])
+    await images.discard([*added[:2], make_image(owner)])
+    await images.discard([])
+    assert [image async for image in images.walk(owner)] == added[55:]
+    assert (await images.usage(owner)).images == 60
+    if isinstance(images, DynamoDBImageTable):
+        assert await images._table.find(ean_key(owner, EAN, added[1].id)) is None
+    # No tombstone is left.
+    await images.add(added[0], quota=NO_QUOTA)
 
 
 async def test_removed_product_image_leaves_no_index_entry(images: ImageTable, owner: str) -> None:
