@@ -35,3 +35,5 @@ def test_many_equal_filenames_are_numbered_onward():
         names.reserve(f"images/beach ({number}).jpg")
     names.reserve("images/beach.jpg")
     assert names.name_of(make_image("ada", filename="beach.jpg")) == "images/beach (5000).jpg"
+    # The numbers before it are not tried again for each name.
+    assert names._used["beach.jpg"] == 5000
