@@ -9,7 +9,7 @@ from app.container.adapters import Adapters
 from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
 from app.jobs.runner import JobRunner
-from app.jobs.worker import Worker
+from app.jobs.worker import Runner, Worker
 from app.settings import Settings
 
 
@@ -17,7 +17,13 @@ def build_worker(
     settings: Settings, adapters: Adapters, registry: JobRegistry, reconciler: Reconciler, deletion: ObjectDeletion
 ) -> Worker:
     tables, queue = adapters.tables, adapters.queue
-    runner = JobRunner(table=tables.jobs, queue=queue, registry=registry, metrics=adapters.metrics, clock=tables.clock)
+    runner: Runner = JobRunner(
+        table=tables.jobs, queue=queue, registry=registry, metrics=adapters.metrics, clock=tables.clock
+    )
+    if settings.otel_exporter_otlp_endpoint:
+        from app.observability.tracing import TracedRunner
+
+        runner = TracedRunner(runner)
     maintenance = Maintenance(
         jobs=tables.jobs,
         queue=queue,
