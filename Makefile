@@ -10,8 +10,8 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
-  audit sbom
+  test-ministack test-mutation test-openapi test-generated-clients test-python-client test-slow test-uploads test-web \
+  vendor bench lock upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -34,7 +34,8 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-emulators test-firebase test-web test-clients test-uploads test-deploy
+check-all: check test-slow test-openapi test-generated-clients test-python-client test-emulators test-firebase test-web \
+  test-clients test-uploads test-deploy
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -52,7 +53,7 @@ test: $(VENV)/.dev
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
-	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
+	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py) $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
 
@@ -80,6 +81,11 @@ test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
 # Clients that three generators make from the OpenAPI description. Needs Node 20.
 test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.package-lock.json
 	$(BIN)/pytest -m "" tests/generated_clients
+
+# The Python client and its command, which is killed many times, and its package in a new virtual environment.
+PYTHON_CLIENT_TESTS := kills package
+test-python-client: $(VENV)/.dev
+	$(BIN)/pytest -m "" tests/python_client
 
 # Changes significant lines, one at a time, and checks that a test fails. It takes half an hour.
 test-mutation: $(VENV)/.dev

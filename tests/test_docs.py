@@ -18,7 +18,7 @@ from app.observability.metrics import PrometheusMetrics
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("clients/*/README.md")])
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
 
