@@ -10,8 +10,8 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-ministack test-mutation test-openapi test-generated-clients test-python-client test-slow test-uploads test-web \
-  vendor bench lock upgrade audit sbom
+  test-compose test-ministack test-mutation test-openapi test-generated-clients test-python-client test-sdk test-sdk-node \
+  test-slow test-uploads test-web sdk-types vendor bench lock upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -34,8 +34,8 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-python-client test-emulators test-firebase test-web \
-  test-clients test-uploads test-deploy
+check-all: check test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web \
+  test-clients test-uploads test-deploy test-compose
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -53,7 +53,8 @@ test: $(VENV)/.dev
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
-	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py) $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py)
+	  --ignore tests/compose $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py) \
+	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
 
@@ -82,10 +83,30 @@ test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
 test-generated-clients: $(VENV)/.dev tests/generated_clients/node_modules/.package-lock.json
 	$(BIN)/pytest -m "" tests/generated_clients
 
-# The Python client and its command, which is killed many times, and its package in a new virtual environment.
-PYTHON_CLIENT_TESTS := kills package
-test-python-client: $(VENV)/.dev
-	$(BIN)/pytest -m "" tests/python_client
+# The TypeScript client, packed and installed as an application installs it, in Node and in a browser, also with the Firebase
+# Auth emulator, and the examples. Needs what test-firebase needs.
+test-sdk: test-sdk-node $(VENV)-ministack/.ready tests/firebase/node_modules/.package-lock.json \
+  tests/web/node_modules/.package-lock.json examples/react/node_modules/.package-lock.json
+	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
+	  "cd ../sdk && node --test firebase.test.mjs examples.test.mjs"
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
+	  sh -c '$(BIN)/python infra/deploy.py && cd tests/sdk && node --test browser.test.mjs'
+
+# The part of test-sdk that needs only Node 20.
+test-sdk-node: $(VENV)/.dev tests/sdk/node_modules/.ready
+	cd tests/sdk && node --test package.test.mjs unit.test.mjs readme.test.mjs node.test.mjs
+
+# The types of the TypeScript client, after a change of the API.
+SDK := clients/typescript
+sdk-types: $(VENV)/.dev $(SDK)/node_modules/.package-lock.json
+	$(BIN)/python -m tests.openapi.describe | (cd $(SDK) && npm run --silent generate)
+
+tests/sdk/node_modules/.ready: $(SDK)/node_modules/.package-lock.json $(wildcard $(SDK)/*.json $(SDK)/*.md $(SDK)/src/*.ts)
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cd $(SDK) && npm pack --silent --pack-destination $(CURDIR)/$(@D)
+	npm install --prefix tests/sdk --no-save --no-package-lock --ignore-scripts --prefer-offline $(@D)/*.tgz
+	touch $@
 
 # Changes significant lines, one at a time, and checks that a test fails. It takes half an hour.
 test-mutation: $(VENV)/.dev
@@ -110,6 +131,11 @@ test-deploy: $(VENV)/.dev
 	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
 	$(BIN)/pytest tests/deploy
 
+# docker-compose.yml and the image, while containers are restarted, killed, multiplied and rebuilt. It takes some minutes.
+# Needs Docker with Compose 2.24 or newer; without Docker the tests are skipped.
+test-compose: $(VENV)/.dev
+	$(BIN)/pytest -m "" tests/compose
+
 # With the Firebase Auth emulator, also in a browser. Needs what test-web needs.
 test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json
 	cd tests/firebase && PATH="$$PWD/node_modules/.bin:$$PATH" firebase emulators:exec --only auth --project demo-images \
@@ -133,7 +159,7 @@ vendor: tests/openapi/node_modules/.package-lock.json
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning
 	$(BIN)/python -m bench.rendering
-	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
+	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory && $(BIN)/python -m bench.startup'
 
 # What one deployment and one owner can write before DynamoDB refuses, by a model. It takes some minutes.
 .PHONY: bench-scale

@@ -18,8 +18,8 @@ from app.settings_keys import read_signing_key
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
-_PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 _CDN_URL = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?/?")
+_PUBLIC_URL = re.compile(r"https?://[^/?#\s:][^/?#\s]*(/[^?#\s]*)?")
 _SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _ENDPOINTS = tuple(f"{service}_endpoint_url" for service in ("localstack", "s3", "dynamodb", "sqs"))
@@ -179,6 +179,13 @@ class SettingsFields(BaseSettings):
     @classmethod
     def _require_signing_key(cls, value: SecretStr | None) -> SecretStr | None:
         return SecretStr(read_signing_key(value.get_secret_value())) if value else value
+
+    @field_validator("product_catalog_user_agent")
+    @classmethod
+    def _require_header_value(cls, value: str) -> str:
+        if not (value.isascii() and value.isprintable() and value.strip()):
+            raise ValueError("must consist of printable ASCII characters")
+        return value
 
     @field_validator("smtp_url")
     @classmethod

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
@@ -38,20 +42,28 @@ class DeployError(Exception):
 def main() -> int:
     load_dotenv(".env")
     environment = {name: value for name, value in os.environ.items() if value}
-    endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
     try:
-        region = _region(environment)
-        parameters = {name: environment[key] for name, key in _PARAMETERS.items() if key in environment}
-        if private_key := environment.get("CDN_PRIVATE_KEY"):
-            parameters["CdnPublicKey"] = public_key_of(private_key)
-        if endpoint_url:
-            wait_until_ready(endpoint_url, seconds=_START_SECONDS)
-        outputs = deploy(endpoint_url=endpoint_url, region=region, stack=STACK, parameters=parameters)
+        outputs = deploy_configured(environment, wait_seconds=_START_SECONDS)
     except (DeployError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"The deployment failed: {error}\n")
         return 1
     sys.stdout.writelines(f"{name}: {value}\n" for name, value in sorted(outputs.items()))
     return 0
+
+
+def deploy_configured(environment: Mapping[str, str], *, wait_seconds: float) -> dict[str, str]:
+    """Deploy what the service's variables in `environment` describe; none of them is empty. Return the outputs.
+
+    An emulator has `wait_seconds` to become ready. With 0, it is not asked. Raises the same errors as `deploy`.
+    """
+    region = _region(environment)
+    endpoint_url = environment.get("LOCALSTACK_ENDPOINT_URL")
+    parameters = {name: environment[key] for name, key in _PARAMETERS.items() if key in environment}
+    if private_key := environment.get("CDN_PRIVATE_KEY"):
+        parameters["CdnPublicKey"] = public_key_of(private_key)
+    if endpoint_url and wait_seconds:
+        wait_until_ready(endpoint_url, seconds=wait_seconds)
+    return deploy(endpoint_url=endpoint_url, region=region, stack=STACK, parameters=parameters)
 
 
 def _region(environment: Mapping[str, str]) -> str:
@@ -88,11 +100,14 @@ def wait_until_ready(endpoint_url: str, *, seconds: float) -> None:
 def is_ready(endpoint_url: str) -> bool:
     """Return whether the emulator at `endpoint_url` accepts requests."""
     # LocalStack reports to be healthy before its initialization is complete. Other emulators do not have this path.
+    url = f"{endpoint_url.rstrip('/')}/_localstack/init/ready"
     try:
-        response = httpx.get(f"{endpoint_url.rstrip('/')}/_localstack/init/ready", timeout=2)
-    except httpx.TransportError:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - the operator chooses the endpoint
+            return bool(json.load(response)["completed"])
+    except urllib.error.HTTPError as error:
+        return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+    except (OSError, HTTPException):
         return False
-    return bool(response.json()["completed"]) if response.is_success else not response.is_server_error
 
 
 def deploy(*, endpoint_url: str | None, region: str, stack: str, parameters: dict[str, str]) -> dict[str, str]:

@@ -106,7 +106,8 @@ def running_localstack(url: str) -> Iterator[str]:
 
 @contextmanager
 def localstack_in_docker(port: int) -> Iterator[str]:
-    environment = {**os.environ, "LOCALSTACK_PORT": str(port)}
+    # docker-compose.yml also deploys the template, in one region. Its bucket must not have the name that the tests use.
+    environment = {**os.environ, "LOCALSTACK_PORT": str(port), "S3_BUCKET": "deployed-by-compose"}
     try:
         subprocess.run([*COMPOSE, "up", "--detach", "localstack"], cwd=ROOT, env=environment, check=True)
         wait_until_ready(f"http://127.0.0.1:{port}", seconds=_START_SECONDS)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from app import __version__
 from app.api.cors import LoggingCORSMiddleware
@@ -16,8 +16,9 @@ from app.api.errors import add_error_handlers
 from app.api.events import Watchers
 from app.api.hosts import HostMiddleware, PublicUrlMiddleware
 from app.api.middleware import BodyDeadline, InFlightRequests, RequestMiddleware, ServerErrorMiddleware
-from app.api.openapi import describe, operation_id
+from app.api.openapi import describe
 from app.api.problem_pages import add_problem_pages
+from app.api.router import API_PREFIX
 from app.api.routes import (
     accounts,
     admin,
@@ -85,7 +86,6 @@ def create_app(
         version=__version__,
         description=_DESCRIPTION,
         lifespan=_lifespan(settings, services, in_flight, watchers),
-        generate_unique_id_function=operation_id,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -171,7 +171,6 @@ def _add_middleware(
 
 
 def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) -> None:
-    api = APIRouter(prefix="/api/v1")
     routers = [
         accounts.public_router,
         sessions.public_router,
@@ -184,14 +183,15 @@ def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) ->
         tus.router,
         images.router,
         jobs.router,
+        *[objects.router] * serve_objects,
+        health.router,
+        metrics.router,
     ]
-    for router in routers + [objects.router] * serve_objects:
-        api.include_router(router)
-    app.include_router(api)
-    # Probes and scrapers expect these paths at the root; the API description lists everything under its prefix.
+    for router in routers:
+        app.router.routes += router.routes
+    # Probes and scrapers expect these paths at the root, but they can also be reached under the prefix of the API.
     for router in (health.router, metrics.router):
-        app.include_router(router)
-        app.include_router(router, prefix="/api/v1", include_in_schema=False)
+        app.include_router(router, prefix=API_PREFIX, include_in_schema=False)
 
     description = functools.cache(lambda: describe(app, public_url=public_url))
     app.openapi = description  # type: ignore[method-assign]

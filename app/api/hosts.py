@@ -15,7 +15,8 @@ from app.domain.addresses import is_loopback
 from app.domain.errors import HostNotAllowed
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::\d*)?")
-_OPERATIONS = ("/health/", "/api/v1/health/", "/metrics", "/api/v1/metrics")
+HEALTH_PATHS = ("/health/", "/api/v1/health/")
+_OPERATIONS = (*HEALTH_PATHS, "/metrics", "/api/v1/metrics")
 """Probes and scrapers address a machine, and their responses contain no URLs."""
 _MAX_LOGGED_HOSTS = 100
 

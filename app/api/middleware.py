@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.draining import has_body
 from app.api.errors import problem_response
+from app.api.hosts import HEALTH_PATHS
+from app.api.router import API_PREFIX
 from app.api.services import Services
 from app.domain.errors import AppError, Internal, Overloaded, RequestMalformed, TooManyConnections
 from app.domain.ids import new_id
@@ -26,6 +28,8 @@ MAX_BODY_BYTES = 64 * 1024
 """The limit for every request, unless its route raises it with `allow_body`."""
 
 _FINISH_SECONDS = 20
+_ERRORS = 400
+"""Statuses from this one on."""
 _CLIENT_CLOSED_REQUEST = 499
 """Only logged, as nginx does: the client disconnected and receives no response."""
 
@@ -174,19 +178,25 @@ class _RequestContext:
                 await problem_response(stopping, self._scope)(self._scope, self._receive, self.send)
         finally:
             self._count()
-            _log.info(
-                "request.completed",
-                method=self._method,
-                path=self._scope["path"],
-                status=self._status,
-                duration_ms=round(self._elapsed() * 1000, 1),
-                bytes_in=self._bytes_in,
-                bytes_out=self._bytes_out,
-            )
+            self._log_completion()
+
+    def _log_completion(self) -> None:
+        # Probes are repeated every few seconds. Their lines would hide the others.
+        if self._scope["path"].startswith(HEALTH_PATHS) and self._status < _ERRORS:
+            return
+        _log.info(
+            "request.completed",
+            method=self._method,
+            path=self._scope["path"],
+            status=self._status,
+            duration_ms=round(self._elapsed() * 1000, 1),
+            bytes_in=self._bytes_in,
+            bytes_out=self._bytes_out,
+        )
 
     def _count(self) -> None:
         services: Services = self._scope["app"].state.services
-        route = getattr(self._scope.get("route"), "path", "other")
+        route = getattr(self._scope.get("route"), "path", "other").removeprefix(API_PREFIX)
         services.metrics.count_request(method=self._method, route=route, status=self._status, seconds=self._elapsed())
 
     def _elapsed(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,8 +65,11 @@ def is_head(request: Request) -> bool:
 @functools.cache
 def _literal_paths(app: FastAPI) -> dict[str, set[str]]:
     """Return the methods of each path that has no parameters."""
-    paths = app.openapi()["paths"]
-    return {path: {method.upper() for method in operations} for path, operations in paths.items() if "{" not in path}
+    methods: dict[str, set[str]] = {}
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema and "{" not in route.path:
+            methods.setdefault(route.path, set()).update(route.methods or ())
+    return methods
 
 
 def _without_body(send: Send) -> Send:

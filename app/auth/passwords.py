@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import unicodedata
 from base64 import b64encode
@@ -12,8 +13,6 @@ from contextlib import contextmanager
 
 from argon2 import Parameters, PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from app.domain.emails import normalize
 from app.domain.errors import Overloaded, PasswordWeak
@@ -47,7 +46,6 @@ class Passwords:
         self._executor = executor
         self._hasher = PasswordHasher.from_parameters(parameters)
         self._decoy = _decoy(parameters)
-        self._common = frozenset(map(str.casefold, FREQUENCY_LISTS["passwords"]))
         self._forbidden = [_prepare(word).casefold() for word in forbidden_words]
         self._in_use = 0
 
@@ -74,8 +72,11 @@ class Passwords:
             raise PasswordWeak(f"The password has fewer than {_MIN_LENGTH} characters.")
         if len(prepared) > _MAX_LENGTH:
             raise PasswordWeak(f"The password has more than {_MAX_LENGTH} characters.")
+        # Most processes never check a new password, so its dictionaries are loaded here: in a thread, by need.
+        from zxcvbn import zxcvbn  # noqa: PLC0415
+
         folded = prepared.casefold()
-        if folded in self._common:
+        if folded in _common_passwords():
             raise PasswordWeak("This is a very common password. Choose one that is less common.")
         for word in self._forbidden:
             if word in folded:
@@ -107,6 +108,13 @@ class Passwords:
             return self._hasher.verify(password_hash, _encode(possible))
         except (VerificationError, InvalidHashError):
             return False
+
+
+@functools.cache
+def _common_passwords() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
+
+    return frozenset(map(str.casefold, FREQUENCY_LISTS["passwords"]))
 
 
 def _prepare(password: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,17 +27,33 @@ class AwsClient:
 @asynccontextmanager
 async def open_aws_client(service: AwsService, config: AioConfig) -> AsyncIterator[AwsClient]:
     """Open the process's one client of the service. Raises RuntimeError if there are no credentials."""
-    session = AioSession()
-    if service.access_key and service.secret_key:
-        session.set_credentials(service.access_key, service.secret_key, service.session_token)
-    credentials = await session.get_credentials()
+    credentials = await _find_credentials(service)
     if credentials is None:
         raise RuntimeError(
             "There are no AWS credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a role."
         )
-    async with session.create_client(
-        service.name, region_name=service.region, endpoint_url=service.endpoint_url, config=config
+    async with _session().create_client(
+        service.name,
+        region_name=service.region,
+        endpoint_url=service.endpoint_url,
+        config=config,
+        aws_access_key_id=service.access_key,
+        aws_secret_access_key=service.secret_key,
+        aws_session_token=service.session_token,
     ) as client:
         clock = ServerClock()
         client.meta.events.register(f"after-call.{service.name}", clock.observe_response)
         yield AwsClient(client, credentials, clock)
+
+
+@functools.cache
+def _session() -> AioSession:
+    """Return the session of the process: several would parse the same files, and refresh a role's credentials each."""
+    return AioSession()
+
+
+async def _find_credentials(service: AwsService) -> AioCredentials | None:
+    if service.access_key and service.secret_key:
+        return AioCredentials(service.access_key, service.secret_key, service.session_token)
+    credentials: AioCredentials | None = await _session().get_credentials()
+    return credentials

@@ -10,14 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from app.api.services import Services
-from app.catalog.open_food_facts import open_food_facts
-from app.catalog.rate_limiter import CatalogRateLimiter
 from app.common.rate_limit import RateLimiter
 from app.common.signing import derive_key
 from app.common.temp_files import TempFiles
 from app.consistency.store_identity import check_store_matches_table
 from app.container import accounts, backends
 from app.container.adapters import Adapters
+from app.container.catalog import open_catalog
 from app.container.data_dir import DataDir, SiblingServes
 from app.container.renderers import open_inspector, open_renderer
 from app.container.use_cases import Container, build
@@ -94,7 +93,7 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
         )
         await storage.store.check()
         await tables.images.check()
-        await check_store_matches_table(storage.store, tables.store_id)
+        await check_store_matches_table(storage.store, tables.store_id, tables.images)
         metrics = PrometheusMetrics()
         limiter = RateLimiter(tables.counters, key=derive_key(secret, "attempts"), clock=tables.clock)
         adapters = Adapters(
@@ -108,13 +107,7 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
                 if settings.auth == "firebase"
                 else accounts.open_local_accounts(settings, tables, limiter=limiter, secret=secret)
             ),
-            catalog=await stack.enter_async_context(
-                open_food_facts(
-                    settings.product_catalog_url,
-                    user_agent=settings.product_catalog_user_agent,
-                    limiter=CatalogRateLimiter(limiter),
-                )
-            ),
+            catalog=await stack.enter_async_context(open_catalog(settings, limiter)),
             renderer=MeasuredRenderer(await stack.enter_async_context(open_renderer(settings)), metrics),
             inspector=await stack.enter_async_context(open_inspector(settings)),
             metrics=metrics,

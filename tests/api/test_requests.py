@@ -235,3 +235,19 @@ async def test_health_names_what_is_down(service: Service, monkeypatch: pytest.M
     assert "store" in response.json()["detail"]
     assert "table" not in response.json()["detail"]
     assert response.headers["retry-after"]
+
+
+async def test_a_health_check_is_logged_only_if_it_fails(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    assert (await service.client.get("/health/live")).status_code == 200
+    assert (await service.client.get("/health/ready")).status_code == 200
+    assert "request.completed" not in caplog.text
+
+    async def down() -> None:
+        raise RuntimeError("no disk")
+
+    monkeypatch.setitem(service.services.health_checks, "store", down)
+    assert (await service.client.get("/health/ready")).status_code == 503
+    assert "request.completed" in caplog.text

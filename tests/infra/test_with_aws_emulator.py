@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infra.with_aws_emulator import MINISTACK
 from tests.aws_emulators import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -179,3 +180,70 @@ def test_a_command_is_required():
     )
     assert done.returncode == 2
     assert "a command is required" in done.stderr
+
+
+# Prints what an emulator holds, adds to it, and waits to be stopped.
+KEEPER = """
+import os, time
+from botocore.session import Session
+from botocore.exceptions import ClientError
+
+def client(service):
+    return Session().create_client(service, region_name="us-east-1", endpoint_url=os.environ["AWS_EMULATOR_URL"])
+
+s3, dynamodb, sqs = client("s3"), client("dynamodb"), client("sqs")
+try:
+    content = s3.get_object(Bucket="kept", Key="kept")["Body"].read().decode()
+    items = dynamodb.scan(TableName="kept")["Count"]
+    queue = sqs.get_queue_url(QueueName="kept")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])
+    print(content, items, attributes["Attributes"]["ApproximateNumberOfMessages"], flush=True)
+except ClientError:
+    print("empty", flush=True)
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="kept", Body=b"content")
+    dynamodb.create_table(
+        TableName="kept",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    dynamodb.put_item(TableName="kept", Item={"pk": {"S": "kept"}})
+    sqs.send_message(QueueUrl=sqs.create_queue(QueueName="kept")["QueueUrl"], MessageBody="kept")
+print("written", flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def run_until_written(folder: Path, stop: signal.Signals) -> str:
+    """Run KEEPER on MiniStack, stop it when it has written, and return what it found.
+
+    SIGINT is sent to the whole process group, as a terminal does for Ctrl+C.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", "infra.with_aws_emulator", "--keep", folder, "ministack", sys.executable, "-c", KEEPER],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as launcher:
+        assert launcher.stdout
+        found = launcher.stdout.readline().strip()
+        assert launcher.stdout.readline() == "written\n"
+        if stop is signal.SIGINT:
+            os.killpg(launcher.pid, stop)
+        else:
+            launcher.send_signal(stop)
+        launcher.wait(SECONDS)
+    return found
+
+
+@pytest.mark.skipif(not MINISTACK.exists(), reason="requires MiniStack: run `make test-ministack`")
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_ministack_keeps_its_data_when_the_launcher_is_stopped(tmp_path: Path, stop: signal.Signals):
+    assert run_until_written(tmp_path, stop) == "empty"
+    assert run_until_written(tmp_path, stop) == "content 1 1"

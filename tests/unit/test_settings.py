@@ -436,6 +436,8 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("S3_ENDPOINT_URL", {"S3_ENDPOINT_URL": "minio:9000"}),
     ("S3_PRESIGNED_URL_ENDPOINT", {"S3_PRESIGNED_URL_ENDPOINT": "files.example.com"}),
     ("PRODUCT_CATALOG_URL", {"PRODUCT_CATALOG_URL": "ftp://catalog.example.com"}),
+    ("PRODUCT_CATALOG_URL", {"PRODUCT_CATALOG_URL": "https://:8000"}),
+    ("PRODUCT_CATALOG_USER_AGENT", {"PRODUCT_CATALOG_USER_AGENT": "Bilder/1.0 (für alle)"}),
     ("METRICS_PORT", {"METRICS_PORT": "on"}),
     ("GOOGLE_CLOUD_PROJECT", {"AUTH": "firebase"}),
     ("FIREBASE_AUTH_EMULATOR_HOST", {"FIREBASE_AUTH_EMULATOR_HOST": "http://127.0.0.1:9099"}),

@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import parse_qsl
 
 import structlog
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import Depends, Form, Request
 from pydantic import ValidationError
 
 from app.api.auditing import AuditedRoute, set_audited
@@ -20,6 +20,7 @@ from app.api.dependencies import (
     require_genuine_app,
 )
 from app.api.errors import TOKEN_ERRORS, problems
+from app.api.router import ApiRouter
 from app.api.schemas.accounts import (
     AccountChanges,
     DeletionBody,
@@ -60,10 +61,10 @@ _FORWARDING_HEADERS = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host"
 
 _log = structlog.stdlib.get_logger(__name__)
 
-public_router = APIRouter(
+public_router = ApiRouter(
     prefix="/auth", tags=["accounts"], route_class=AuditedRoute, dependencies=[Depends(require_genuine_app)]
 )
-router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
+router = ApiRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
 
 _REFRESH_BODY = {
     "requestBody": {

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.auditing import AuditedRoute, set_audited
 from app.api.dependencies import ServicesDep, known_query, require_scope
 from app.api.errors import problems
+from app.api.router import ApiRouter
 from app.api.schemas.admin import AuditEntryView, AuditPageView, ManagedUserView, UserDeletionView, UserPageView
 from app.domain.accounts import User
 from app.domain.administration import Scope
 from app.domain.errors import CursorInvalid, ServerKeyInvalid, ServerKeyRefused, TokenMissing, UserMissing
 
-router = APIRouter(prefix="/admin", tags=["administration"], route_class=AuditedRoute)
+router = ApiRouter(prefix="/admin", tags=["administration"], route_class=AuditedRoute)
 
 _server_key = HTTPBearer(
     scheme_name="server_key", auto_error=False, description="A key from `python -m app keys create`: `isk_…`."

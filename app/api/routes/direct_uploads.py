@@ -6,10 +6,11 @@ import hashlib
 from functools import partial
 from urllib.parse import urljoin
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from app.api.dependencies import CurrentUser, IdempotencyKey, ServicesDep, UserOrServerRoute
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
+from app.api.router import ApiRouter
 from app.api.schemas.direct_uploads import DirectUploadBody, DirectUploadView
 from app.api.schemas.fields import Id
 from app.api.schemas.images import ImageView
@@ -30,7 +31,7 @@ from app.domain.errors import (
 )
 from app.domain.uploads import UploadIntent
 
-router = APIRouter(prefix="/images/uploads", tags=["direct uploads"], route_class=UserOrServerRoute)
+router = ApiRouter(prefix="/images/uploads", tags=["direct uploads"], route_class=UserOrServerRoute)
 
 
 @router.post(

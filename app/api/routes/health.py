@@ -10,10 +10,11 @@ from fastapi import APIRouter, Request
 
 from app.api.dependencies import ServicesDep
 from app.api.errors import problems
+from app.api.openapi import operation_id
 from app.api.schemas.operations import HealthView, LivenessView
 from app.domain.errors import NotReady
 
-router = APIRouter(prefix="/health", tags=["operations"])
+router = APIRouter(prefix="/health", tags=["operations"], generate_unique_id_function=operation_id)
 
 _CHECK_SECONDS = 3
 

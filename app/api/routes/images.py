@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urljoin
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -23,6 +23,7 @@ from app.api.dependencies import (
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.events import EventStreamDep, event_stream_of
 from app.api.preferences import Preference, RespondAsync
+from app.api.router import ApiRouter
 from app.api.schemas.fields import Id
 from app.api.schemas.images import (
     DeleteBody,
@@ -62,7 +63,7 @@ from app.domain.errors import (
 from app.domain.images import Image, ThumbnailStatus
 from app.services.uploads import Uploads
 
-router = APIRouter(prefix="/images", tags=["images"], route_class=UserOrServerRoute)
+router = ApiRouter(prefix="/images", tags=["images"], route_class=UserOrServerRoute)
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": ImageView, "description": "Accepted; the thumbnails are `pending`."}

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.auditing import set_audited
 from app.api.dependencies import CurrentUser, IdempotencyKey, ServicesDep, UserOrServerRoute, known_query
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.events import EventStreamDep, WatchersDep, event_stream_of
+from app.api.router import ApiRouter
 from app.api.routing import is_head
 from app.api.schemas.fields import Id
 from app.api.schemas.jobs import FetchImageBody, JobPageView, JobView
@@ -23,7 +24,7 @@ from app.domain.errors import CursorInvalid, EanInvalid, JobMissing, JsonInvalid
 from app.domain.jobs import Job, JobStatus
 from app.jobs.polling import poll_changes
 
-router = APIRouter(tags=["background jobs"], route_class=UserOrServerRoute)
+router = ApiRouter(tags=["background jobs"], route_class=UserOrServerRoute)
 
 
 @router.post(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from app.api.errors import problems
+from app.api.router import ApiRouter
 from app.api.schemas.limits import LimitsView
 
-router = APIRouter(tags=["images"])
+router = ApiRouter(tags=["images"])
 
 
 @router.get("/limits", responses=problems())

@@ -8,9 +8,10 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.api.dependencies import ServicesDep
+from app.api.openapi import operation_id
 from app.domain.errors import AppError
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], generate_unique_id_function=operation_id)
 
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urljoin
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import FileResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import Receive, Scope, Send
@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.dependencies import ServicesDep
 from app.api.errors import problem_response, problems
 from app.api.multipart import read_form
+from app.api.router import ApiRouter
 from app.api.upload_sink import UploadSink, read_body
 from app.api.upload_slots import LimitedUpload
 from app.common.content_disposition import attachment
@@ -38,7 +39,7 @@ from app.domain.errors import (
 from app.domain.objects import LocalObject, PresignedPostClaims
 from app.ports.storage import LocalObjects
 
-router = APIRouter(prefix="/objects", tags=["objects"])
+router = ApiRouter(prefix="/objects", tags=["objects"])
 
 _FORM_BODY: dict[str, Any] = {
     "requestBody": {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 
 from app.api.auditing import AuditedRoute, set_audited
 from app.api.dependencies import AuthenticatedRoute, ClientAddress, CurrentUser, ServicesDep, require_genuine_app
 from app.api.errors import TOKEN_ERRORS, problems
+from app.api.router import ApiRouter
 from app.api.schemas.accounts import PasswordResetBody, PasswordResetConfirmation, SessionList, SessionView
 from app.api.schemas.fields import Id
 from app.domain.errors import (
@@ -24,10 +25,10 @@ from app.domain.errors import (
 )
 from app.ports.auth import AccountSettings, PasswordResets
 
-public_router = APIRouter(
+public_router = ApiRouter(
     prefix="/auth", tags=["accounts"], route_class=AuditedRoute, dependencies=[Depends(require_genuine_app)]
 )
-router = APIRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
+router = ApiRouter(prefix="/auth", tags=["accounts"], route_class=AuthenticatedRoute)
 
 _log = structlog.stdlib.get_logger(__name__)
 

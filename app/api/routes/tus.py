@@ -7,12 +7,13 @@ from email.utils import format_datetime
 from typing import Annotated, Any
 from urllib.parse import urljoin
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 
 from app.api.auditing import set_audited
 from app.api.dependencies import CurrentUser, ServicesDep, UserOrServerRoute
 from app.api.errors import TOKEN_ERRORS, TUS_VERSION, problems
 from app.api.middleware import allow_body
+from app.api.router import ApiRouter
 from app.api.schemas.fields import Id
 from app.api.tus_headers import OFFSET_STREAM, parse_checksum, parse_metadata, require_offset_stream, require_version
 from app.api.upload_slots import LimitedUpload
@@ -44,8 +45,8 @@ EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
 _LARGEST_CHUNK = 1024 * 1024
 _PATH = "api/v1/images/tus"
 
-public_router = APIRouter(prefix="/images/tus", tags=["resumable uploads"])
-router = APIRouter(
+public_router = ApiRouter(prefix="/images/tus", tags=["resumable uploads"])
+router = ApiRouter(
     prefix="/images/tus",
     tags=["resumable uploads"],
     route_class=UserOrServerRoute,

@@ -1,0 +1,12 @@
+export { ImageClient, type ImageClientOptions } from "./client.js";
+export type { CallOptions, GetToken } from "./connection.js";
+export { type ClientErrorCode, type ErrorCode, ImageServiceError } from "./errors.js";
+export type { ReactNativeFile, UploadableFile } from "./files.js";
+export type { Jobs } from "./jobs.js";
+export type { components, ServiceErrorCode } from "./schema.js";
+export { type NewAccount, PasswordSession, type PasswordSessionOptions } from "./session.js";
+export { thumbnailSrcset } from "./srcset.js";
+export type { KeyValueStorage } from "./storage.js";
+export { placeholderDataUrl } from "./thumbhash.js";
+export type * from "./types.js";
+export type { UploadMethod, UploadOptions, UploadProgress } from "./upload.js";

@@ -1,0 +1,18 @@
+/** The records of the API. docs/api.md of the service explains their fields. */
+
+import type { components } from "./schema.js";
+
+type Schemas = components["schemas"];
+
+export type Image = Schemas["ImageView"];
+export type ImagePage = Schemas["ImagePageView"];
+export type ImageChanges = Schemas["EditBody"];
+export type Thumbnail = Schemas["ThumbnailView"];
+export type Job = Schemas["JobView"];
+export type JobPage = Schemas["JobPageView"];
+export type JobStatus = Schemas["JobStatus"];
+export type Limits = Schemas["LimitsView"];
+export type Account = Schemas["MeView"];
+export type Deleted = Schemas["DeletedView"];
+export type Problem = Schemas["Problem"];
+export type Tokens = Schemas["TokenView"];
