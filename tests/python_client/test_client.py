@@ -15,12 +15,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from image_upload_client import AsyncImageClient, ImageClient, ImageServiceError, Tokens, TokenStore
+from image_upload_client import AsyncImageClient, ImageClient, ImageServiceError, Tokens, TokenStore, models
+from pydantic import BaseModel
 
+from app.api.schemas.accounts import MeView, UsageView
+from app.api.schemas.images import ImagePageView, ImageView, SourceView, ThumbnailView
+from app.api.schemas.jobs import JobResultView, JobView
+from app.api.schemas.limits import LimitsView
 from tests.acceptance.conftest import PASSWORD, ROOT, Running
 from tests.pictures import jpeg
 from tests.python_client.conftest import SECONDS, SOURCE
 
+INTEGRATIONS = (ROOT / "docs/integrations.md").read_text()
 README = (ROOT / "clients/python/README.md").read_text()
 LARGE = jpeg() + hashlib.shake_256(b"noise").digest(9 * 1024 * 1024)
 
@@ -141,6 +147,20 @@ def test_the_samples_of_the_readme(service: Running, tmp_path: Path):
     assert run_sample(service, tmp_path, sys.executable, "-c", asynchronous) == "True\n"
 
 
+@pytest.mark.slow
+def test_the_sample_of_a_server(service: Running, client: ImageClient, tmp_path: Path):
+    create = [sys.executable, "-m", "app", "keys", "create", "server", "--scope", "images"]
+    environment = service.environment
+    key = subprocess.run(create, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=SECONDS)
+    (secret,) = re.findall(r"isk_\S+", key.stdout)
+    (sample,) = re.findall(r"```python\n(.*?)```", INTEGRATIONS, re.DOTALL)
+    arguments = f'user_id="{client.account()["id"]}", key="key", server_key="{secret}"'
+    call = f"import asyncio\nprint(asyncio.run(store(open('photo.jpg', 'rb').read(), {arguments})))"
+    (tmp_path / "photo.jpg").write_bytes(jpeg())
+    output = run_sample(service, tmp_path, sys.executable, "-c", f"{sample}\n{call}")
+    assert [image["id"] for image in client.list()] == output.split()
+
+
 def run_sample(service: Running, folder: Path, *command: str) -> str:
     done = subprocess.run(
         [part.replace("http://localhost:8000", service.url) for part in command],
@@ -153,3 +173,21 @@ def run_sample(service: Running, folder: Path, *command: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    "described, served",
+    [
+        (models.Image, ImageView),
+        (models.Thumbnail, ThumbnailView),
+        (models.Source, SourceView),
+        (models.ImagePage, ImagePageView),
+        (models.Job, JobView),
+        (models.JobResult, JobResultView),
+        (models.Limits, LimitsView),
+        (models.Account, MeView),
+        (models.Usage, UsageView),
+    ],
+)
+def test_the_types_are_those_of_the_service(described: type, served: type[BaseModel]):
+    assert set(described.__annotations__) == set(served.model_fields)
