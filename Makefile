@@ -108,6 +108,11 @@ tests/sdk/node_modules/.ready: $(SDK)/node_modules/.package-lock.json $(wildcard
 	npm install --prefix tests/sdk --no-save --no-package-lock --ignore-scripts --prefer-offline $(@D)/*.tgz
 	touch $@
 
+# The Python client and its command, which is killed many times, and its package in a new virtual environment.
+PYTHON_CLIENT_TESTS := kills package
+test-python-client: $(VENV)/.dev
+	$(BIN)/pytest -m "" tests/python_client
+
 # Changes significant lines, one at a time, and checks that a test fails. It takes half an hour.
 test-mutation: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation
