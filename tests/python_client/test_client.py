@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,25 @@ from tests.python_client.conftest import SECONDS, SOURCE
 INTEGRATIONS = (ROOT / "docs/integrations.md").read_text()
 README = (ROOT / "clients/python/README.md").read_text()
 LARGE = jpeg() + hashlib.shake_256(b"noise").digest(9 * 1024 * 1024)
+
+
+class CountingStore(TokenStore):
+    saved = 0
+
+    def save(self, tokens: Tokens | None) -> None:
+        self.saved += 1
+        super().save(tokens)
+
+    def outdate(self) -> None:
+        tokens = self.load()
+        assert tokens
+        super().save(replace(tokens, expires_at=time.time()))
+
+    def spoil(self, **tokens: Any) -> None:
+        """Replace a token by one that the service refuses."""
+        valid = self.load()
+        assert valid
+        super().save(replace(valid, **tokens))
 
 
 @pytest.fixture
@@ -91,28 +112,35 @@ def test_an_upload_that_does_not_exist_starts_again(client: ImageClient):
 
 
 def test_refused_and_outdated_tokens_are_renewed(client: ImageClient, service: Running, email: str):
-    class Kept(TokenStore):
-        saved = 0
-
-        def save(self, tokens: Tokens | None) -> None:
-            self.saved += 1
-            super().save(tokens)
-
-    store = Kept()
+    store = CountingStore()
     with ImageClient(service.url, store) as other:
         other.sign_in(email, PASSWORD)
-        tokens = store.load()
-        assert tokens
-        store.save(replace(tokens, access_token="refused"))
+        store.spoil(access_token="refused")
         assert other.account()["email"] == email
-        renewed = store.load()
-        assert renewed
-        store.save(replace(renewed, expires_at=time.time()))
+        store.outdate()
         assert other.account()["email"] == email
-        assert store.saved == 5
-        store.save(replace(renewed, access_token="refused", refresh_token="refused"))
+        assert store.saved == 3
+        store.spoil(access_token="refused", refresh_token="refused")
         assert error_of(other.account).code == "signed_out"
         assert store.load() is None
+
+
+def test_threads_renew_a_token_once(client: ImageClient, service: Running, email: str):
+    store = CountingStore()
+    with ImageClient(service.url, store) as other, ThreadPoolExecutor(5) as executor:
+        other.sign_in(email, PASSWORD)
+        store.outdate()
+        accounts = list(executor.map(lambda _: other.account(), range(10)))
+    assert (len(accounts), store.saved) == (10, 2)
+
+
+async def test_tasks_renew_a_token_once(client: ImageClient, service: Running, email: str):
+    store = CountingStore()
+    async with AsyncImageClient(service.url, store) as other:
+        await other.sign_in(email, PASSWORD)
+        store.spoil(access_token="refused")
+        accounts = await asyncio.gather(*(other.account() for _ in range(10)))
+    assert (len(accounts), store.saved) == (10, 2)
 
 
 def test_errors_have_the_code_and_the_problem(client: ImageClient, service: Running):

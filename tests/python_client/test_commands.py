@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+import sys
 import time
 import zipfile
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from image_upload_client import ImageClient, TokenStore
+from image_upload_client.command.credentials import CredentialsFile
 
 from tests import fake_catalog
 from tests.acceptance.conftest import Running
 from tests.pictures import jpeg
-from tests.python_client.conftest import Command
+from tests.python_client.conftest import SECONDS, Command
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +52,35 @@ def test_the_tokens_are_kept_where_only_the_user_can_read_them(command: Command)
     assert not file.exists()
     file.write_text(json.dumps(credentials))  # the session has ended, not only on this machine
     assert "signed_out" in command.run("list", status=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the files of a process")
+def test_commands_wait_while_another_one_renews_the_tokens(command: Command, service: Running):
+    file = CredentialsFile(command.configuration / "credentials.json")
+    tokens = file.load()
+    assert tokens
+    file.save(replace(tokens, expires_at=0))
+    other = TokenStore()
+    with file.lock(), ImageClient(service.url, other) as client:
+        # After the second renewal, the refresh token in the file would end the session.
+        for _ in range(2):
+            other.save(replace(other.load() or tokens, expires_at=0))
+            client.account()
+        process = command.start("list")
+        while "credentials.lock" not in open_files(process.pid):
+            assert process.poll() is None
+            time.sleep(0.01)
+        file.save(other.load())
+    _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, errors
+
+
+def open_files(pid: int) -> set[str]:
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed
+            found.add(link.readlink().name)
+    return found
 
 
 def test_a_wrong_password_is_refused(signed_out: Command, service: Running):

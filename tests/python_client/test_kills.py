@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import sqlite3
 import subprocess
 import time
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.slow
 PHOTOS = 300
 KILLED_AFTER = (1, 30, 80, 81, 150, 220, 280)
 """The numbers of images that exist when the command is killed."""
+INTERRUPTED_AFTER = 150
+"""As with Control+C."""
 LARGE = jpeg() + hashlib.shake_256(b"noise").digest(30_000_000)
 
 
@@ -56,8 +59,9 @@ def test_a_folder_whose_upload_is_killed_several_times(
     for count in KILLED_AFTER:
         process = command.start(name, folder)
         wait_for_images(observer, count, process)
-        process.kill()
+        process.send_signal(signal.SIGINT if count == INTERRUPTED_AFTER else signal.SIGKILL)
         process.communicate(timeout=SECONDS)
+        assert process.returncode == (130 if count == INTERRUPTED_AFTER else -signal.SIGKILL)
     command.run(name, folder)
     stored = Counter(image["sha256"] for image in observer.list())
     assert stored == Counter(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from image_upload_client.errors import ImageServiceError
 from image_upload_client.exchange import PATIENT_DELAYS, Operation, Request, call, call_json, check, wait_after
@@ -26,9 +27,9 @@ def download_image(image_id: str, path: Path) -> Operation[Image]:
 
 def download(url: str, path: Path, *, sha256: str | None = None) -> Operation[None]:
     """Save what a signed URL returns. The file appears at `path` when it is complete."""
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f".{uuid4().hex}.part")
     try:
-        with part.open("w+b") as file:
+        with part.open("x+b") as file:
             yield from _receive(url, file)
             file.seek(0)
             if sha256 and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
