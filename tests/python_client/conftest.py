@@ -20,6 +20,13 @@ from tests.aws_emulators import free_port, wait_for
 
 SOURCE = ROOT / "clients/python/src"
 SECONDS = 500
+# Shells start processes in the background with SIGINT ignored, which their children inherit.
+START = """
+import signal
+from image_upload_client.command.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main(prog_name="images")
+"""
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +61,7 @@ class Command:
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "image_upload_client.command", *map(str, arguments)],
+            [sys.executable, "-c", START, *map(str, arguments)],
             cwd=self.home,
             env={
                 **os.environ,
