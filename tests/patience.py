@@ -17,6 +17,7 @@ LIMITS = {
     "app.services.uploads": ["_STORE_SECONDS"],
     "app.storage.s3.client": ["_READ_SECONDS"],
     "app.storage.s3.store": ["_CALL_SECONDS", "_TRANSFER_SECONDS"],
+    "app.storage.s3.multipart": ["_TRANSFER_SECONDS"],
     "app.tables.dynamodb.table": ["_CALL_SECONDS", "_READ_SECONDS"],
 }
 """The constants, by module."""

@@ -132,8 +132,8 @@ async def test_pages_hold_every_image_once_newest_first(
     assert [len(page) for page in pages] == [10, 10, 5, 0]
     assert [image for page in pages for image in page] == added[::-1]
     assert [image async for image in images.walk(owner)] == added
-    assert [image async for image in images.walk(owner, after=added[99].id)] == added[100:]
-    assert [image async for image in images.walk(owner, after=added[100].id[:-1])] == added[100:]
+    assert [image async for image in images.walk(owner, after=added[9].id)] == added[10:]
+    assert [image async for image in images.walk(owner, after=added[10].id[:-1])] == added[10:]
 
 
 async def test_page_continues_after_a_removed_image(images: ImageTable, owner: str) -> None:

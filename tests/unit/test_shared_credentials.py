@@ -6,6 +6,7 @@ The AWS SDK loads them, as in a container with a role, from an HTTP server of th
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from aiobotocore.session import AioSession
 from aiobotocore.utils import AioContainerMetadataFetcher
 
 from app.container.aws import open_aws_client
@@ -88,6 +90,8 @@ async def role(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setattr(AioContainerMetadataFetcher, "SLEEP_TIME", 0)
+    # The session of the process keeps the credentials that it loaded first.
+    monkeypatch.setattr("app.container.aws._session", functools.cache(AioSession))
     async with role_server(role) as url:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
         yield role

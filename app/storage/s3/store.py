@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import math
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
@@ -22,15 +19,14 @@ from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import PresignedPost, SignedUrl, StoredObject
 from app.storage.s3.calls import is_missing, response_within
 from app.storage.s3.files import FileSlice, save_to_file
+from app.storage.s3.multipart import MultipartUpload
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, ErrorTypeDef
+    from types_aiobotocore_s3.type_defs import ErrorTypeDef
 
 MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
-_MAX_PARTS = 10_000
-PART_BYTES = 5 * 1024 * 1024  # The minimum that S3 accepts for all parts except the last.
 MAX_FILE_BODIES = 12
 """How many files and parts are sent to S3 concurrently. Each of them uses the buffers of one connection."""
 MAX_KEYS_PER_DELETE = 1000
@@ -43,7 +39,6 @@ _FETCH_ATTEMPTS = 3
 _CALL_SECONDS = 15
 _TRANSFER_SECONDS = 60
 _MIN_BYTES_PER_SECOND = 1 << 20
-_ABORT_SECONDS = 10
 
 # The content of a key never changes.
 _CACHE_CONTROL = "private, max-age=31536000, immutable"
@@ -116,14 +111,14 @@ class S3ObjectStore:
                 CacheControl=_CACHE_CONTROL,
                 ChecksumAlgorithm="SHA256",
             )
-        upload = _Upload(self._client, self._body_slots, self._bucket, key, response["UploadId"])
+        upload = MultipartUpload(self._client, self._body_slots, self._bucket, key, response["UploadId"])
         try:
             await upload.complete(await upload.put_parts(fd, size=size))
         except BaseException:
             await self._abort(upload)
             raise
 
-    async def _abort(self, upload: _Upload) -> None:
+    async def _abort(self, upload: MultipartUpload) -> None:
         # Shielded, because a second cancellation would otherwise leave stored parts, which AWS charges for.
         task = asyncio.create_task(upload.abort())
         self._aborts.add(task)
@@ -258,50 +253,3 @@ def _read_attempts() -> AsyncIterator[stamina.Attempt]:
             on=(BotoCoreError, aiohttp.ClientError), attempts=_FETCH_ATTEMPTS, timeout=None, wait_initial=0.2
         )
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Upload:
-    """One multipart upload."""
-
-    client: S3Client
-    body_slots: asyncio.Semaphore
-    bucket: str
-    key: str
-    upload_id: str
-
-    async def put_parts(self, fd: int, *, size: int) -> list[CompletedPartTypeDef]:
-        length = max(PART_BYTES, math.ceil(size / _MAX_PARTS))
-        slices = [FileSlice(fd, start=at, size=min(length, size - at)) for at in range(0, size, length)]
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._put_part(n, body)) for n, body in enumerate(slices, start=1)]
-        except ExceptionGroup as failures:
-            first = failures.exceptions[0]
-            raise first from first.__cause__
-        return [task.result() for task in tasks]
-
-    async def _put_part(self, number: int, body: FileSlice) -> CompletedPartTypeDef:
-        async with self.body_slots, response_within(_TRANSFER_SECONDS):
-            checksum = base64.b64encode(await asyncio.to_thread(body.sha256)).decode()
-            response = await self.client.upload_part(
-                Bucket=self.bucket,
-                Key=self.key,
-                UploadId=self.upload_id,
-                PartNumber=number,
-                Body=cast("IO[bytes]", body),
-                ChecksumSHA256=checksum,
-            )
-        return {"PartNumber": number, "ETag": response["ETag"], "ChecksumSHA256": checksum}
-
-    async def complete(self, parts: Sequence[CompletedPartTypeDef]) -> None:
-        async with response_within(_TRANSFER_SECONDS):
-            await self.client.complete_multipart_upload(
-                Bucket=self.bucket, Key=self.key, UploadId=self.upload_id, MultipartUpload={"Parts": parts}
-            )
-
-    async def abort(self) -> None:
-        # If this fails, the bucket's lifecycle rule removes the parts after a day.
-        with suppress(DependencyUnavailable):
-            async with response_within(_ABORT_SECONDS):
-                await self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
