@@ -10,9 +10,9 @@ example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
 .PHONY: run dev aws serverless check check-all lint format test test-clients test-deploy test-emulators test-failures \
-  test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-scale test-sdk \
-  test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale lock \
-  upgrade audit sbom
+  test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-python-client test-scale \
+  test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale \
+  lock upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -42,8 +42,8 @@ serverless: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-sdk test-emulators test-firebase test-web test-clients test-uploads \
-  test-deploy test-compose test-serverless test-templates
+check-all: check test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web \
+  test-clients test-uploads test-deploy test-compose test-serverless test-templates
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -65,7 +65,7 @@ test: $(VENV)/.dev
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
-	  --ignore tests/compose --ignore tests/serverless \
+	  --ignore tests/compose --ignore tests/serverless $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py) \
 	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
@@ -123,6 +123,11 @@ tests/sdk/node_modules/.ready: $(SDK)/node_modules/.package-lock.json $(wildcard
 	cd $(SDK) && npm pack --silent --pack-destination $(CURDIR)/$(@D)
 	npm install --prefix tests/sdk --no-save --no-package-lock --ignore-scripts --prefer-offline $(@D)/*.tgz
 	touch $@
+
+# The Python client and its command, which is killed many times, and its package in a new virtual environment.
+PYTHON_CLIENT_TESTS := kills package
+test-python-client: $(VENV)/.dev
+	$(BIN)/pytest -m "" tests/python_client
 
 # Changes significant lines, one at a time, and checks that a test fails. It takes half an hour.
 test-mutation: $(VENV)/.dev

@@ -60,6 +60,8 @@ ALLOWED = {
     "app.domain": {"app.domain"},
     "app": set(),
 }
+# FastAPI itself imports the API of OpenTelemetry, but not the SDK.
+TRACING = ("opentelemetry.sdk", "opentelemetry.exporter", "app.observability.tracing")
 # Adapters of one role must not import one another.
 SEPARATE = [
     {"app.storage.disk", "app.storage.s3"},
@@ -83,6 +85,7 @@ ONLY_IN = {
     "httpcore": ("app.catalog",),
     "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor"),
     "pydantic_settings": ("app.settings_fields",),
+    "opentelemetry": ("app.api.tracing", "app.observability.tracing"),
 }
 
 
@@ -221,10 +224,10 @@ import main
 async def start():
     async with main.app.router.lifespan_context(main.app):
         assert gc.isenabled()
-        print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
+        print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}} | {{*{TRACING}}} & {{*sys.modules}})))
 asyncio.run(start())
 """
     loaded = set(json.loads(run_python(code).splitlines()[-1]))
     assert loaded.isdisjoint(
-        {"aiobotocore", "botocore", "firebase_admin", "google", "aiohttp", "httpx", "zxcvbn", "PIL"}
+        {"aiobotocore", "botocore", "firebase_admin", "google", "aiohttp", "httpx", "zxcvbn", "PIL", *TRACING}
     )

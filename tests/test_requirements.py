@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SERVICE = ("app", "infra", "main.py")
 CHECKS = ("tests", "bench")
-OWN = {"app", "bench", "image_upload_service_client", "infra", "main", "tests"}
+OWN = {"app", "bench", "image_upload_client", "image_upload_service_client", "infra", "main", "tests"}
 """The modules of the project. tests/generated_clients generates the client."""
 TYPES = re.compile(r"types_")
 """Stubs, which are imported for type checking only."""

@@ -9,15 +9,20 @@ from app.container.adapters import Adapters
 from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
 from app.jobs.runner import JobRunner
-from app.jobs.worker import Worker
+from app.jobs.worker import Runner, Worker
 from app.ports.queue import JobQueue
 from app.settings import Settings
 
 
 def build_worker(settings: Settings, adapters: Adapters, registry: JobRegistry, maintenance: Maintenance) -> Worker:
+    runner: Runner = build_runner(adapters, registry, queue=adapters.queue)
+    if settings.otel_exporter_otlp_endpoint:
+        from app.observability.tracing import TracedRunner
+
+        runner = TracedRunner(runner)
     return Worker(
         queue=adapters.queue,
-        runner=build_runner(adapters, registry, queue=adapters.queue),
+        runner=runner,
         maintenance=maintenance,
         metrics=adapters.metrics,
         queue_is_volatile=settings.queue == "local",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import structlog
 
 from app.domain.errors import AppError, DependencyUnavailable
 from app.domain.jobs import JobMessage
 from app.jobs.maintenance import Maintenance
-from app.jobs.runner import JobRunner
 from app.ports.metrics import Metrics
 from app.ports.queue import JobQueue
 
@@ -27,9 +27,13 @@ _STOP_SECONDS = 20
 _log = structlog.stdlib.get_logger(__name__)
 
 
+class Runner(Protocol):
+    async def process(self, message: JobMessage) -> None: ...
+
+
 class Worker:
     def __init__(
-        self, *, queue: JobQueue, runner: JobRunner, maintenance: Maintenance, metrics: Metrics, queue_is_volatile: bool
+        self, *, queue: JobQueue, runner: Runner, maintenance: Maintenance, metrics: Metrics, queue_is_volatile: bool
     ) -> None:
         """`queue_is_volatile` means that the queue lives in this process and starts empty."""
         self._queue = queue

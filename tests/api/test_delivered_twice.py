@@ -39,7 +39,7 @@ class Twice:
         self._hidden: set[str] = set()
         self.deliveries: Counter[str] = Counter()
 
-    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
+    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0, traceparent: str | None = None) -> None:
         await self._real.send(owner_id, job_id, delay_seconds=delay_seconds)
 
     async def receive(self, *, limit: int, visibility_timeout_seconds: int) -> Sequence[JobMessage]:

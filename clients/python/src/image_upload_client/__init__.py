@@ -1,0 +1,23 @@
+"""A client of the image upload service: ImageClient, and AsyncImageClient for asyncio."""
+
+from image_upload_client.aio import AsyncImageClient
+from image_upload_client.client import ImageClient
+from image_upload_client.errors import ImageServiceError
+from image_upload_client.models import Account, Image, Job, Limits
+from image_upload_client.operations import ImageChanges
+from image_upload_client.tokens import Tokens, TokenStore
+from image_upload_client.uploads import UploadOptions
+
+__all__ = [
+    "Account",
+    "AsyncImageClient",
+    "Image",
+    "ImageChanges",
+    "ImageClient",
+    "ImageServiceError",
+    "Job",
+    "Limits",
+    "TokenStore",
+    "Tokens",
+    "UploadOptions",
+]

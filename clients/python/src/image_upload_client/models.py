@@ -1,0 +1,117 @@
+"""The responses of the service, as docs/api.md describes them. Times are strings in RFC 3339, sizes are in bytes."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class Thumbnail(TypedDict):
+    size: int
+    status: Literal["pending", "ready", "failed"]
+    width: int | None
+    height: int | None
+    bytes: int | None
+    url: str | None
+    reason: str | None
+    attempts: int
+
+
+class Source(TypedDict):
+    """The source of a product image. Its license requires that it is shown with the image."""
+
+    ean: str
+    url: str
+    product_name: str | None
+    brand: str | None
+    licence: str
+    attribution: str
+
+
+class Image(TypedDict):
+    id: str
+    filename: str
+    description: str | None
+    content_type: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+    uploaded_at: str
+    source: Source | None
+    original_url: str
+    thumbnail_url: str | None
+    urls_expire_at: str
+    placeholder: str | None
+    thumbnails: list[Thumbnail]
+
+
+class ImagePage(TypedDict):
+    items: list[Image]
+    next_cursor: str | None
+
+
+class JobError(TypedDict):
+    code: str
+    detail: str
+
+
+class JobResult(TypedDict):
+    image_id: str | None
+    url: str | None
+    note: str | None
+    expires_at: str | None
+
+
+class Job(TypedDict):
+    job_id: str
+    kind: str
+    ean_code: str | None
+    status: Literal["queued", "running", "retrying", "completed", "failed"]
+    attempts: int
+    progress: int
+    message: str
+    error: JobError | None
+    result: JobResult | None
+    created_at: str
+    updated_at: str
+    finished_at: str | None
+
+
+class Quota(TypedDict):
+    """Null means unlimited."""
+
+    images: int | None
+    bytes: int | None
+
+
+class Limits(TypedDict):
+    max_file_size: int
+    max_direct_file_size: int
+    direct_upload_from: int
+    resumable_upload_from: int
+    max_open_uploads: int
+    content_types: list[str]
+    extensions: list[str]
+    max_pixels: int
+    max_frames: int
+    max_filename_length: int
+    max_description_length: int
+    thumbnail_sizes: list[int]
+    quota: Quota
+    has_local_accounts: bool
+    can_reset_password: bool
+
+
+class Usage(TypedDict):
+    images: int
+    bytes: int
+    reserved_bytes: int
+    limit: Quota
+
+
+class Account(TypedDict):
+    id: str
+    email: str
+    display_name: str | None
+    created_at: str
+    usage: Usage

@@ -1,0 +1,77 @@
+"""The calls that are neither uploads nor downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+from urllib.parse import quote
+from uuid import uuid4
+
+from image_upload_client.errors import ImageServiceError
+from image_upload_client.exchange import Operation, Request, call, call_json
+from image_upload_client.models import ImagePage, Job, Limits
+
+PAGE_SIZE = 100
+_MAX_IDS = 100
+_WAIT_SECONDS = 20
+
+
+class ImageChanges(TypedDict, total=False):
+    """Omitted fields are not changed. A description of None removes the description."""
+
+    filename: str
+    description: str | None
+
+
+def page_of_images(cursor: str | None) -> Operation[ImagePage]:
+    query: dict[str, str | int] = {"limit": PAGE_SIZE, **({"cursor": cursor} if cursor else {})}
+    page: ImagePage = yield from call_json("GET", "/images", query=query)
+    return page
+
+
+def image_path(image_id: str) -> str:
+    return f"/images/{quote(image_id, safe='')}"
+
+
+def delete(image_id: str) -> Operation[None]:
+    try:
+        yield from call_json("DELETE", image_path(image_id))
+    except ImageServiceError as error:
+        # Either there is no such image, or the response to an earlier attempt was lost.
+        if error.code != "image_missing":
+            raise
+
+
+def delete_many(image_ids: Sequence[str]) -> Operation[dict[str, str]]:
+    results: dict[str, str] = {}
+    for start in range(0, len(image_ids), _MAX_IDS):
+        body = {"ids": list(image_ids[start : start + _MAX_IDS])}
+        response = yield from call_json("POST", "/images/delete", json=body)
+        results |= response["results"]
+    return results
+
+
+def fetch_product_image(ean: str, *, description: str | None, idempotency_key: str | None) -> Operation[Job]:
+    headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
+    body = {"ean_code": ean, "description": description}
+    response = yield from call(Request(method="POST", path="/fetch-image", headers=headers, json=body))
+    job: Job = response.json()
+    return job
+
+
+def wait_for_job(job_id: str, on_change: Callable[[Job], None] | None) -> Operation[Job]:
+    """Return the completed job. Raises ImageServiceError with the code of the job's error if it failed."""
+    while True:
+        job: Job = yield from call_json("GET", f"/jobs/{job_id}", query={"wait": _WAIT_SECONDS})
+        if on_change:
+            on_change(job)
+        if job["status"] == "completed":
+            return job
+        if job["status"] == "failed":
+            error: dict[str, Any] = dict(job["error"] or {})
+            raise ImageServiceError(error.get("code", "internal"), error.get("detail", job["message"]))
+
+
+def limits() -> Operation[Limits]:
+    found: Limits = (yield from call(Request(method="GET", path="/limits", needs_token=False))).json()
+    return found
