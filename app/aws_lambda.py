@@ -76,7 +76,8 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 @functools.cache
 def _api() -> Mangum:
     settings = limited_by_lambda(configure())
-    app = create_app(settings, functools.partial(open_services, settings), can_stream=False)
+    services = functools.partial(open_services, settings)
+    app = create_app(settings, services, can_stream=False, max_request_size=MAX_FORM_FILE_BYTES)
     _event_loop().run_until_complete(_opened.enter_async_context(app.router.lifespan_context(app)))
     return Mangum(_entry(app, public_url=settings.public_url), lifespan="off")
 

@@ -80,10 +80,12 @@ def create_app(
     *,
     body_deadline: BodyDeadline = _BODY_DEADLINE,
     can_stream: bool = True,
+    max_request_size: int | None = None,
 ) -> FastAPI:
     """Return the application. It opens its services when it starts and closes them when it stops.
 
     Without `can_stream`, event streams end after the current state, for servers that send only complete responses.
+    `max_request_size` tells clients which bodies the server accepts, in bytes.
     """
     in_flight, watchers = InFlightRequests(), Watchers(can_stream=can_stream)
     app = FastAPI(
@@ -102,18 +104,19 @@ def create_app(
     add_error_handlers(app)
     _add_middleware(app, settings, in_flight, watchers, body_deadline)
     _add_routes(app, serve_objects=settings.storage == "disk", public_url=settings.public_url)
-    app.state.limits = _limits(settings)
+    app.state.limits = _limits(settings, max_request_size=max_request_size)
     add_web_pages(app)
     add_problem_pages(app)
     return app
 
 
-def _limits(settings: Settings) -> LimitsView:
+def _limits(settings: Settings, *, max_request_size: int | None) -> LimitsView:
     return LimitsView(
         max_file_size=settings.max_file_size,
         max_direct_file_size=settings.max_direct_file_size,
         direct_upload_from=min(DIRECT_UPLOAD_FROM, settings.max_file_size),
         resumable_upload_from=min(RESUMABLE_UPLOAD_FROM, settings.max_file_size),
+        max_request_size=max_request_size,
         content_types=sorted(settings.allowed_content_types),
         extensions=list(settings.allowed_extensions),
         max_pixels=settings.max_pixels,

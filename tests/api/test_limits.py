@@ -38,6 +38,7 @@ async def test_the_limits_are_those_of_the_settings(tmp_path: Path):
             "max_direct_file_size": 2000,
             "direct_upload_from": 1000,
             "resumable_upload_from": 1000,
+            "max_request_size": None,
             "max_open_uploads": 100,
             "content_types": ["image/png"],
             "extensions": ["png"],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.acceptance.test_worker import CUT_SHORT
+from tests.fault_proxy import FaultProxy
 from tests.pictures import jpeg
 from tests.serverless.conftest import SECONDS, Stack, eventually
 from tests.serverless.test_journey import initiate, post_form, upload
@@ -34,10 +35,16 @@ def throttled(stack: Stack) -> Iterator[None]:
 @contextmanager
 def failing(stack: Stack) -> Iterator[None]:
     """Give the worker a bucket that does not exist, so that its environments do not start."""
-    functions, name = stack.client("lambda"), stack.outputs["WorkerFunction"]
+    with changed(stack, "WorkerFunction", S3_BUCKET="no-such-bucket"):
+        yield
+
+
+@contextmanager
+def changed(stack: Stack, function: str, **changes: str) -> Iterator[None]:
+    """Change variables of a function, which then starts new environments."""
+    functions, name = stack.client("lambda"), stack.outputs[function]
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    broken = {**variables, "S3_BUCKET": "no-such-bucket"}
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": broken})
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changes}})
     yield
     functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
@@ -55,6 +62,22 @@ def test_nothing_is_lost_while_the_worker_cannot_run(stack: Stack, fault: Any):
             assert client.get(f"/images/uploads/{opened['upload_id']}").json()["status"] == "pending"
         eventually(lambda: ready(client, accepted))
         eventually(lambda: client.get(f"/images/uploads/{opened['upload_id']}").json()["status"] == "completed")
+
+
+def test_nothing_is_lost_in_an_outage_of_all_dependencies(stack: Stack):
+    with FaultProxy(stack.url, seed=1).listening() as proxy, ExitStack() as contexts:
+        for function in ("ApiFunction", "WorkerFunction"):
+            contexts.enter_context(changed(stack, function, LOCALSTACK_ENDPOINT_URL=proxy.url))
+        client = contexts.enter_context(stack.person())
+        accepted = upload(client, jpeg(800, 600), Prefer="respond-async").json()["id"]
+        proxy.shares = {"store": 1, "table": 1, "queue": 1}
+        for response in (client.get("/images"), upload(client, jpeg(400, 300))):
+            assert (response.status_code, response.json()["code"]) == (503, "dependency_unavailable")
+        proxy.shares = {}
+        assert sum(proxy.failed.values()) > 1
+        assert [item["id"] for item in client.get("/images").json()["items"]] == [accepted]
+        assert upload(client, jpeg(400, 300)).status_code == 201
+        eventually(lambda: ready(client, accepted))
 
 
 def test_only_the_messages_that_failed_are_delivered_again(stack: Stack):

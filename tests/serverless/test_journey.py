@@ -50,6 +50,7 @@ def test_the_limits_of_lambda_are_told_and_larger_files_are_refused(stack: Stack
     with stack.person() as client:
         limits = client.get("/limits").json()
         assert limits["max_file_size"] == limits["direct_upload_from"] == 4 * 1024 * 1024
+        assert limits["max_request_size"] == limits["max_file_size"]
         assert limits["max_direct_file_size"] == 50 * 1024 * 1024
         response = upload(client, bytes(limits["max_file_size"] + 1))
         assert (response.status_code, response.json()["code"]) == (413, "upload_too_large")
@@ -87,6 +88,22 @@ def test_urls_in_responses_begin_with_the_function_url(stack: Stack):
         assert created.headers["location"].startswith(f"{stack.outputs['FunctionUrl']}api/v1/images/tus/")
         for path in ("/metrics", "/api/v1/metrics"):
             assert client.get(f"{stack.url}{path}").status_code == 404
+
+
+def test_a_resumable_upload_is_sent_in_several_requests(stack: Stack):
+    photo = noise(1800)
+    tus = {"Tus-Resumable": "1.0.0"}
+    with stack.person() as client:
+        size = client.get("/limits").json()["max_request_size"]
+        assert len(photo) > 3 * size
+        created = client.post("/images/tus", headers={**tus, "Upload-Length": str(len(photo))})
+        upload_id = created.headers["location"].rpartition("/")[2]
+        for offset in range(0, len(photo), size):
+            headers = {**tus, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+            body = photo[offset : offset + size]
+            sent = client.patch(f"/images/tus/{upload_id}", headers=headers, content=body)
+            assert sent.status_code == 204, sent.text
+        assert client.get(f"/images/{upload_id}").json()["size"] == len(photo)
 
 
 def test_a_direct_upload_is_completed_by_the_arrival_of_its_file(stack: Stack):

@@ -26,6 +26,9 @@ class LimitsView(BaseModel):
         description="Send files of more bytes than this as resumable uploads, on a connection that may break.",
         examples=[RESUMABLE_UPLOAD_FROM],
     )
+    max_request_size: int | None = Field(
+        description="The largest body of a request, in bytes, or null. It also limits a part of a resumable upload."
+    )
     max_open_uploads: int = Field(
         default=MAX_OPEN_UPLOADS, description="How many direct and resumable uploads of one user may be open."
     )

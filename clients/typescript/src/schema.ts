@@ -413,6 +413,11 @@ export interface components {
              */
             resumable_upload_from: number;
             /**
+             * Max Request Size
+             * @description The largest body of a request, in bytes, or null. It also limits a part of a resumable upload.
+             */
+            max_request_size: number | null;
+            /**
              * Max Open Uploads
              * @description How many direct and resumable uploads of one user may be open.
              * @default 100

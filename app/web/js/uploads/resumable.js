@@ -19,21 +19,25 @@ export class ResumableUpload {
    * Sends the bytes that the service has not received yet, and returns the image view. Calls `onAdvanced` if bytes have
    * arrived since the previous attempt, even though it failed.
    */
-  async upload({ signal, onProgress, onAdvanced }) {
+  async upload({ signal, onProgress, onAdvanced, config }) {
     const { size } = this.file;
-    const offset = (await this.#receivedBytes(signal)) ?? (await this.#create(signal));
+    let offset = (await this.#receivedBytes(signal)) ?? (await this.#create(signal));
     if (offset > this.#received) onAdvanced();
     this.#received = offset;
     onProgress(offset / size);
-    if (offset < size) {
+    while (offset < size) {
+      const start = offset;
+      const end = Math.min(size, start + (config.max_request_size ?? size));
       const headers = {
         ...HEADERS,
         "Content-Type": "application/offset+octet-stream",
-        "Upload-Offset": String(offset),
+        "Upload-Offset": String(start),
       };
-      const report = (share) => onProgress((offset + share * (size - offset)) / size);
+      const report = (share) => onProgress((start + share * (end - start)) / size);
       const options = { headers, signal, onProgress: report };
-      await this.api.send("PATCH", `${PATH}/${this.id}`, this.file.slice(offset), options);
+      await this.api.send("PATCH", `${PATH}/${this.id}`, this.file.slice(start, end), options);
+      offset = end;
+      this.#received = end;
     }
     const view = await this.api.get(`images/${this.id}`, { signal });
     forget(this.id);

@@ -89,6 +89,7 @@ class Limits(TypedDict):
     max_direct_file_size: int
     direct_upload_from: int
     resumable_upload_from: int
+    max_request_size: int | None
     max_open_uploads: int
     content_types: list[str]
     extensions: list[str]
