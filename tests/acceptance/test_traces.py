@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -99,7 +100,9 @@ def upload_asynchronously(running: Running) -> str:
         )
         assert response.status_code == 202, response.text
         address = f"/api/v1/images/{response.json()['id']}"
-        return wait_for_thumbnail(client, address)
+        url = wait_for_thumbnail(client, address)
+    assert httpx.get(urljoin(running.url, url), timeout=300).status_code == 200
+    return url
 
 
 def wait_for_thumbnail(client: httpx.Client, address: str) -> str:

@@ -19,6 +19,7 @@ const REFRESH_USAGE_AFTER_MS = 1200;
 const lazyModules = {
   account: () => import("./account/dialog.js"),
   products: () => import("./products/dialog.js"),
+  resumable: () => import("./uploads/resumable.js"),
   viewer: () => import("./viewer/viewer.js"),
 };
 
