@@ -9,9 +9,10 @@ import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is req
 example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
-.PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
-  test-compose test-ministack test-mutation test-openapi test-generated-clients test-python-client test-sdk test-sdk-node \
-  test-slow test-uploads test-web sdk-types vendor bench lock upgrade audit sbom
+.PHONY: run dev aws serverless check check-all lint format test test-clients test-deploy test-emulators test-failures \
+  test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-python-client test-scale \
+  test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale \
+  lock upgrade audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -30,12 +31,19 @@ aws: $(VENV)/.run $(VENV)-ministack/.ready
 	exec env BACKEND=aws ENVIRONMENT=development $(BIN)/python -m infra.with_aws_emulator --port 4566 --keep data/ministack ministack \
 	  sh -c '$(BIN)/python infra/deploy.py && exec sh infra/api_and_worker.sh $(BIN)/python'
 
+# The API and the worker as Lambda functions on MiniStack, which runs them without Docker. Its state is kept in
+# data/ministack-serverless. It prints how to upload a photo.
+serverless: export REGISTRATION ?= open
+serverless: $(VENV)/.run $(VENV)-ministack/.ready
+	exec $(BIN)/python -m infra.with_aws_emulator --port 4566 --keep data/ministack-serverless ministack \
+	  sh -c '$(BIN)/python infra/deploy.py serverless && exec $(BIN)/python -m infra.show_serverless'
+
 # What every change has to pass. It needs no Node, browser or Docker. CI also runs most of the slower suites (.ci/run).
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
 check-all: check test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web \
-  test-clients test-uploads test-deploy test-compose
+  test-clients test-uploads test-deploy test-compose test-serverless test-templates
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -46,14 +54,18 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait.
+# Otherwise pytest rewrites the assertions of all tests again in each process of each run.
+test test-slow test-ministack test-failures test-emulators: export PYTHONDONTWRITEBYTECODE :=
+
+# The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait. The
+# order of the files is kept, because those of tests/acceptance take longest and must not be the last.
 test: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses 3 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
-	  --ignore tests/compose $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py) \
+	  --ignore tests/compose --ignore tests/serverless $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py) \
 	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
@@ -72,6 +84,10 @@ FAILURE_TESTS := worker outages deletion skew restore upgrade crash idempotency_
 test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
 	  $(BIN)/pytest -m "" $(FAILURE_TESTS:%=tests/acceptance/test_%.py)
+
+# A reconcile run over a million images that is killed twice, and its memory. It takes about ten minutes.
+test-scale: $(VENV)/.dev
+	SCALE_IMAGES=1000000 $(BIN)/pytest -m "" -o timeout=14400 --capture=no tests/scale
 
 # The OpenAPI description, in the opinion of a validator and two linters. Needs Node 20.
 test-openapi: $(VENV)/.dev tests/openapi/node_modules/.package-lock.json
@@ -129,6 +145,18 @@ test-clients: $(VENV)/.dev tests/clients/node_modules/.package-lock.json
 test-uploads: $(VENV)/.dev $(VENV)-ministack/.ready tests/resumable/node_modules/.package-lock.json
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack $(BIN)/pytest -m "" tests/resumable
 
+# The Lambda functions on MiniStack, which enforces their roles: requests, jobs, files that arrive, failures and throttling;
+# and the handlers in a process with a read-only file system.
+SERVERLESS_TESTS := tests/serverless
+test-serverless: $(VENV)/.lambda $(VENV)-ministack/.ready
+	$(BIN)/pytest -m "" $(SERVERLESS_TESTS)
+
+# The CloudFormation templates, in the opinion of two linters.
+TEMPLATES := infra/template.yaml infra/serverless.yaml infra/containers.yaml
+test-templates: $(VENV)/.dev $(VENV)-templates/.ready
+	$(BIN)/cfn-lint $(TEMPLATES)
+	$(VENV)-templates/bin/checkov --framework cloudformation --compact --quiet --skip-download --file $(TEMPLATES)
+
 # The samples in deploy/, with the tools that read them. Installs missing tools with apt, which requires root.
 DEPLOY_PACKAGES := nginx=nginx caddy=caddy promtool=prometheus systemd-analyze=systemd
 test-deploy: $(VENV)/.dev
@@ -164,10 +192,10 @@ vendor: tests/openapi/node_modules/.package-lock.json
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	$(BIN)/python -m bench.presigning
 	$(BIN)/python -m bench.rendering
-	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory && $(BIN)/python -m bench.startup'
+	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && \
+	  $(BIN)/python -m bench.account_deletion && $(BIN)/python -m bench.memory && $(BIN)/python -m bench.startup'
 
 # What one deployment and one owner can write before DynamoDB refuses, by a model. It takes some minutes.
-.PHONY: bench-scale
 bench-scale: $(VENV)/.dev
 	$(BIN)/python -m bench.scale
 
@@ -204,6 +232,17 @@ $(VENV)/.run: requirements.txt
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# The runtime client of AWS, which otherwise only the image of the functions has.
+$(VENV)/.lambda: infra/requirements-lambda.txt $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -r infra/requirements-lambda.txt
+	touch $@
+
+# In an environment of its own: its requirements are not those of the service.
+$(VENV)-templates/.ready: infra/requirements-templates.txt
+	test -x $(VENV)-templates/bin/python || $(PYTHON) -m venv $(VENV)-templates
+	$(VENV)-templates/bin/pip install --quiet --disable-pip-version-check -r infra/requirements-templates.txt
 	touch $@
 
 $(VENV)-ministack/.ready: infra/requirements-ministack.txt

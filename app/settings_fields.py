@@ -132,6 +132,7 @@ class SettingsFields(BaseSettings):
     )
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    otel_exporter_otlp_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")] = None
 
     firebase_api_key: SecretStr | None = None
     firebase_check_revoked: bool = False

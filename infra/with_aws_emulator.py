@@ -31,6 +31,8 @@ ROOT = Path(__file__).parents[1]
 MINISTACK = ROOT / ".venv-ministack" / "bin" / "ministack"
 COMPOSE = ("docker", "compose", "--project-name", "image-upload-tests")
 
+SERVICES = "s3,dynamodb,sqs,cloudformation,iam,sts,lambda,events,scheduler,logs,monitoring,secretsmanager"
+
 _START_SECONDS = 300
 _STOP_SECONDS = 30
 
@@ -85,7 +87,7 @@ def ministack(port: int, *, keep: Path | None, check_signatures: bool) -> Iterat
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "ERROR",
-        "SERVICES": "s3,dynamodb,sqs,cloudformation,iam,sts",
+        "SERVICES": SERVICES,
         "AUTH": str(check_signatures).lower(),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

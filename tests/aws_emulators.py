@@ -12,10 +12,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -59,6 +60,11 @@ class AwsEmulator:
             session_token=None,
         )
 
+    def deployed_for(self, tests: str) -> AwsEmulator:
+        """Deploy a bucket, a table and a queue that only `tests` use, in addition to those with the default names."""
+        names = {"BucketName": f"{tests}-tests", "TableName": f"{tests}-tests", "QueueName": f"{tests}-tests"}
+        return _deployed(self.name, self.url, stack=f"{tests}-tests", parameters=names)
+
     def make_queue(self) -> str:
         """Create a queue in addition to the stack's own, and return its name."""
         name = f"queue-{uuid4().hex}"
@@ -77,8 +83,10 @@ def aws_emulator() -> Iterator[AwsEmulator]:
         yield _deployed(name, url)
 
 
-def _deployed(name: str, url: str) -> AwsEmulator:
-    outputs = deploy(endpoint_url=url, region=REGION, stack="image-upload-service", parameters={})
+def _deployed(
+    name: str, url: str, *, stack: str = "image-upload-service", parameters: Mapping[str, str] = MappingProxyType({})
+) -> AwsEmulator:
+    outputs = deploy(endpoint_url=url, region=REGION, stack=stack, parameters=dict(parameters))
     return AwsEmulator(
         name, url, REGION, outputs["BucketName"], outputs["TableName"], outputs["QueueUrl"].rsplit("/", 1)[-1]
     )
@@ -110,13 +118,16 @@ def free_port() -> int:
 
 def wait_for(url: str, *, process: subprocess.Popen[bytes] | None = None, seconds: float = 300) -> None:
     """Wait until the server at `url` responds. Raises RuntimeError if its process ends before."""
-    deadline = time.monotonic() + seconds
+    address, deadline = httpx.URL(url), time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process and process.poll() is not None:
             raise RuntimeError(f"The server of {url} has ended with status {process.returncode}.")
         try:
-            if httpx.get(url, timeout=30).status_code < 500:
+            # Trying to connect costs much less CPU than trying a request.
+            socket.create_connection((address.host, address.port), timeout=30).close()
+            if httpx.get(address, timeout=30).status_code < 500:
                 return
-        except httpx.TransportError:
-            time.sleep(0.05)
+        except (OSError, httpx.TransportError):
+            pass
+        time.sleep(0.05)
     raise TimeoutError(url)

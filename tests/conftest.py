@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import re
 import sys
+from collections.abc import Iterator
 
 import botocore.session
+import httpx
 import httpx._config
 import httpx._transports.default as httpx_transports
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.aws_emulators import AwsEmulator, aws_emulator
 from tests.patience import LIMITS, SECONDS
 
 # Each new AWS client reads some hundred files, and each new HTTP client parses all root certificates.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ssl_context)  # type: ignore[attr-defined]
+httpx.create_ssl_context = functools.cache(httpx.create_ssl_context)
+httpx_transports.create_ssl_context = httpx.create_ssl_context  # type: ignore[attr-defined]
+
+# What is imported and collected stays until the end. The garbage collector must not examine it again and again.
+gc.disable()
 
 # The default of HTTP clients, five seconds, is too short for a busy machine.
 for phase in ("connect", "read", "write", "pool"):
@@ -42,6 +50,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _needs_aws(item: pytest.Item) -> bool:
     parameters = item.name.partition("[")[2]
     return "aws" in getattr(item, "fixturenames", ()) or _AWS.search(parameters) is not None
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session")
+def default_aws() -> Iterator[AwsEmulator]:
+    """The AWS emulator of this process. The fixtures `aws` of the folders add resources that only their tests use."""
+    with aws_emulator() as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,16 @@ transaction saves only the items that it writes, and a query sorts only the item
 from __future__ import annotations
 
 import copy
+import functools
+import gc
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
+from moto import backends
+from moto.core import responses
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -88,9 +92,18 @@ def matching_items(table: Any, query: dict[str, Any]) -> Any:
     return items
 
 
+def list_the_services_once() -> None:
+    """Moto reads its folder, and inspects the class of a service, for each request."""
+    services = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: services
+    responses.method_names_from_class = functools.cache(responses.method_names_from_class)  # type: ignore[attr-defined]
+
+
 if __name__ == "__main__":
+    gc.freeze()  # so that the garbage collector does not examine what was imported again and again
     make_transactions_fast(DynamoDBBackend, Table)
     make_queries_fast(Table)
+    list_the_services_once()
     moto = DomainDispatcherApplication(create_backend_app)
     app = one_dynamodb_call_at_a_time(moto)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)

@@ -63,8 +63,10 @@ class Authority:
         self.path.write_bytes(self._signed(()))
 
     def certificate(self, *names: str) -> Path:
-        """Return a file with the key and the certificate."""
-        path = self._folder / f"{names[0]}.pem"
+        """Return a file with the key and the certificate, which is made once for the same names."""
+        path = self._folder / f"{' '.join(names)}.pem"
+        if path.exists():
+            return path
         private = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

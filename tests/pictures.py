@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import random
 from typing import Any
@@ -11,6 +12,11 @@ from PIL import Image, ImageDraw
 
 def picture(width: int, height: int, *, mode: str = "RGB", seed: int = 0) -> Image.Image:
     """Return a gradient with shapes. The same arguments return the same picture."""
+    return _picture(width, height, mode, seed).copy()
+
+
+@functools.lru_cache(maxsize=32)
+def _picture(width: int, height: int, mode: str, seed: int) -> Image.Image:
     gradient = Image.merge(
         "RGB",
         (
@@ -33,6 +39,7 @@ def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+@functools.lru_cache(maxsize=64)
 def jpeg(width: int = 640, height: int = 480, *, seed: int = 0, **options: Any) -> bytes:
     return encoded(picture(width, height, seed=seed), "JPEG", **options)
 

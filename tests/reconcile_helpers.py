@@ -9,6 +9,7 @@ from app.common.object_deletion import ObjectDeletion
 from app.consistency.ports import ReconcilePorts
 from app.consistency.reconciler import Reconciler
 from app.observability.metrics import PrometheusMetrics
+from app.ports.admin_tables import OwnerIndex
 from app.ports.clock import Clock
 from app.ports.consistency_tables import ReconcileTable
 from app.ports.metrics import Metrics
@@ -43,6 +44,7 @@ def make_reconciler(
     owners: OwnerTable,
     tombstones: TombstoneTable,
     table: ReconcileTable,
+    owner_index: OwnerIndex,
     after: timedelta = timedelta(),
     clock: Clock = system_clock,
     metrics: Metrics | None = None,
@@ -51,6 +53,12 @@ def make_reconciler(
     shifted: Any = ShiftedStore(store, after)
     deletion = ObjectDeletion(store=shifted, tombstones=tombstones, clock=clock)
     ports = ReconcilePorts(
-        store=shifted, images=images, owners=owners, tombstones=tombstones, table=table, deletion=deletion
+        store=shifted,
+        images=images,
+        owners=owners,
+        tombstones=tombstones,
+        table=table,
+        deletion=deletion,
+        owner_index=owner_index,
     )
     return Reconciler(ports, metrics=metrics or PrometheusMetrics(), grace=GRACE)

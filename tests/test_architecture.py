@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import subprocess
 import sys
@@ -26,6 +27,7 @@ CORE = {"app.ports", "app.domain"}
 ALLOWED = {
     "main": {"app.api.app", "app.api.first_import", "app.api.services", "app.container", "app.server", "app.startup"},
     "app.server": {"app.connections", "app.settings"},
+    "app.aws_lambda": {"app.api", "app.container", "app.settings", "app.startup", "app.ports", "app.domain"},
     "app.connections": {"app.api.errors", "app.domain"},
     "app.startup": {"app.settings", "app.common.process", "app.observability.logs"},
     "app.cli": {"app.commands"},
@@ -58,6 +60,8 @@ ALLOWED = {
     "app.domain": {"app.domain"},
     "app": set(),
 }
+# FastAPI itself imports the API of OpenTelemetry, but not the SDK.
+TRACING = ("opentelemetry.sdk", "opentelemetry.exporter", "app.observability.tracing")
 # Adapters of one role must not import one another.
 SEPARATE = [
     {"app.storage.disk", "app.storage.s3"},
@@ -68,6 +72,7 @@ SEPARATE = [
 ONLY_IN = {
     "fastapi": ("app.api",),
     "starlette": ("app.api",),
+    "mangum": ("app.aws_lambda",),
     "uvicorn": ("app.connections", "app.server"),
     "click": ("app.cli", "app.commands"),
     "PIL": ("app.imaging",),
@@ -80,11 +85,17 @@ ONLY_IN = {
     "httpcore": ("app.catalog",),
     "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor"),
     "pydantic_settings": ("app.settings_fields",),
+    "opentelemetry": ("app.api.tracing", "app.observability.tracing"),
 }
 
 
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def is_within(module: str, package: str) -> bool:
@@ -117,7 +128,7 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 def test_imports_follow_the_layout(path: Path):
     module = name_of(path)
     allowed = ALLOWED[max((entry for entry in ALLOWED if is_within(module, entry)), key=len)]
-    for name, line in imports(ast.parse(path.read_text())):
+    for name, line in imports(parsed(path)):
         package = name.split(".")[0]
         if package in ("app", "main"):
             assert any(is_within(name, entry) for entry in allowed), f"{module}:{line} must not import {name}"
@@ -135,9 +146,7 @@ def test_imports_follow_the_layout(path: Path):
 
 def test_there_are_no_import_cycles():
     known = {name_of(path) for path in MODULES}
-    graph = {
-        name_of(path): {name for name, _ in imports(ast.parse(path.read_text())) if name in known} for path in MODULES
-    }
+    graph = {name_of(path): {name for name, _ in imports(parsed(path)) if name in known} for path in MODULES}
     finished: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
@@ -155,7 +164,7 @@ def test_there_are_no_import_cycles():
 def test_only_the_container_imports_inside_functions(path: Path):
     if is_within(name_of(path), "app.container") or name_of(path) in LOADS_BY_NEED:
         return
-    for function in functions(ast.parse(path.read_text())):
+    for function in functions(parsed(path)):
         nested = [node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
         assert nested == [], f"{name_of(path)}:{function.lineno}"
 
@@ -163,7 +172,7 @@ def test_only_the_container_imports_inside_functions(path: Path):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_files_and_functions_are_short_and_typed(path: Path):
     source = path.read_text()
-    tree = ast.parse(source)
+    tree = parsed(path)
     name = name_of(path)
     assert not tree.body or ast.get_docstring(tree), f"{name} needs a docstring"
     assert name in LONG_LISTS or len(source.splitlines()) <= MAX_FILE_LINES, name
@@ -215,10 +224,10 @@ import main
 async def start():
     async with main.app.router.lifespan_context(main.app):
         assert gc.isenabled()
-        print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
+        print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}} | {{*{TRACING}}} & {{*sys.modules}})))
 asyncio.run(start())
 """
     loaded = set(json.loads(run_python(code).splitlines()[-1]))
     assert loaded.isdisjoint(
-        {"aiobotocore", "botocore", "firebase_admin", "google", "aiohttp", "httpx", "zxcvbn", "PIL"}
+        {"aiobotocore", "botocore", "firebase_admin", "google", "aiohttp", "httpx", "zxcvbn", "PIL", *TRACING}
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from app.cli import cli
 from app.domain.errors import AppError
 from app.observability.metrics import PrometheusMetrics
 from app.settings import Settings
@@ -35,15 +34,18 @@ def all_errors(kind: type[AppError] = AppError) -> set[type[AppError]]:
     return set(kind.__subclasses__()).union(*(all_errors(k) for k in kind.__subclasses__()))
 
 
-def logged_events() -> Iterator[tuple[str, str]]:
-    """Yield the level and a pattern of the name of each event that the code logs."""
+@functools.cache
+def logged_events() -> list[tuple[str, str]]:
+    """Return the level and a pattern of the name of each event that the code logs."""
+    found = []
     for path in (ROOT / "app").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(func=ast.Attribute(attr=level, value=logger), args=[event, *_]) if (
                     level in LOG_LEVELS and ast.unparse(logger).endswith("_log")
                 ):
-                    yield level, pattern_of(event)
+                    found.append((level, pattern_of(event)))
+    return found
 
 
 def pattern_of(event: ast.expr) -> str:
@@ -118,8 +120,9 @@ def test_the_pages_name_the_commands():
 
 @functools.cache
 def help_of(name: str) -> str:
-    command = [sys.executable, "-m", "app", name, "--help"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True).stdout
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 @pytest.mark.parametrize("command", commands())

@@ -36,6 +36,7 @@ from app.api.routing import RoutingMiddleware
 from app.api.schemas.accounts import LimitView
 from app.api.schemas.limits import DIRECT_UPLOAD_FROM, RESUMABLE_UPLOAD_FROM, LimitsView
 from app.api.services import Services
+from app.api.tracing import TracingMiddleware
 from app.api.upload_form import UploadForm
 from app.api.upload_slots import UploadSlots
 from app.api.web import add_web_pages
@@ -78,9 +79,13 @@ def create_app(
     services: Callable[[], AbstractAsyncContextManager[Services]],
     *,
     body_deadline: BodyDeadline = _BODY_DEADLINE,
+    can_stream: bool = True,
 ) -> FastAPI:
-    """Return the application. It opens its services when it starts and closes them when it stops."""
-    in_flight, watchers = InFlightRequests(), Watchers()
+    """Return the application. It opens its services when it starts and closes them when it stops.
+
+    Without `can_stream`, event streams end after the current state, for servers that send only complete responses.
+    """
+    in_flight, watchers = InFlightRequests(), Watchers(can_stream=can_stream)
     app = FastAPI(
         title="Image upload service",
         version=__version__,
@@ -89,6 +94,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # FastAPI's own spans contain the path and the query, which are those of signed URLs. See app.api.tracing.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.watchers = watchers
     app.state.upload_slots = UploadSlots()
@@ -161,6 +168,8 @@ def _add_middleware(
         max_age=3600,
     )
     app.add_middleware(RequestMiddleware, in_flight=in_flight, body_deadline=body_deadline)
+    if settings.otel_exporter_otlp_endpoint:
+        app.add_middleware(TracingMiddleware)
     app.add_middleware(
         DrainMiddleware,
         max_bytes=settings.max_file_size + _MAX_DRAINED_BEYOND_FILE,

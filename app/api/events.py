@@ -44,7 +44,9 @@ def event_stream_of(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
 class Watchers:
     """Limits the clients that follow a record in this process. Each of them causes about one read per second."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, can_stream: bool = True) -> None:
+        """Without `can_stream`, each stream consists of the current value: clients have to reconnect to follow it."""
+        self.stream_seconds = _STREAM_SECONDS if can_stream else 0
         self._watching: Counter[str] = Counter()
         self.stopping = False
         """Whether all streams should end, because the process is shutting down."""
@@ -129,11 +131,14 @@ class EventStream:
             return await read()
 
         try:
-            async for value in poll_changes(read_authenticated, is_final=is_last, seconds=_STREAM_SECONDS):
+            seconds = self._watchers.stream_seconds
+            async for value in poll_changes(read_authenticated, is_final=is_last, seconds=seconds):
                 data = value.model_dump_json()
                 event_id = hashlib.sha256(data.encode()).hexdigest()[:16]
                 if event_id != self._last_event_id:
                     yield ServerSentEvent(raw_data=data, event=name, id=event_id, retry=_RETRY_MILLISECONDS)
+                elif not seconds:
+                    yield ServerSentEvent(comment="unchanged", retry=_RETRY_MILLISECONDS)
         except AppError as error:
             # The status was already sent. The client reconnects and then receives the error.
             yield ServerSentEvent(comment=error.code)

@@ -65,7 +65,7 @@ class HostMiddleware:
         await problem_response(HostNotAllowed(), scope)(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        if scope["path"].removeprefix(scope.get("root_path", "")).startswith(_OPERATIONS):
+        if "public_url" in scope or scope["path"].removeprefix(scope.get("root_path", "")).startswith(_OPERATIONS):
             return True
         matched = _HOST.fullmatch(_host_of(scope))
         if not matched:

@@ -12,13 +12,14 @@ from app.api.multipart import read_form
 from app.api.upload_sink import UploadSink, read_body
 from app.common.temp_files import TempFiles
 from app.domain import filenames
-from app.domain.errors import FieldError, RequestInvalid
+from app.domain.errors import FieldError, RequestInvalid, UploadTooLarge
 from app.domain.formats import UNKNOWN_TYPE, ImageFormat, canonical_content_type
 from app.domain.text import clean_text
 from app.services.uploads import ReceivedFile
 
 MAX_DESCRIPTION = 2000
 """Characters."""
+_LARGER_FILES = "Send a larger file as a direct upload (POST /api/v1/images/uploads) or as a resumable upload."
 
 
 class UploadForm:
@@ -37,7 +38,10 @@ class UploadForm:
         """
         async with self._temp_files.file() as file:
             sink = UploadSink(file, max_bytes=self._max_bytes, detect_format=detect_format)
-            filename, description = await self._read(request, sink)
+            try:
+                filename, description = await self._read(request, sink)
+            except UploadTooLarge as error:
+                raise UploadTooLarge(f"{error.detail} {_LARGER_FILES}") from None
             yield ReceivedFile(
                 file=file,
                 size=sink.size,

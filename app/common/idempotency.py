@@ -58,6 +58,10 @@ class Idempotency:
                 break
         return await self._create(record, find, create)
 
+    async def find(self, owner_id: str, key: str) -> IdempotencyRecord | None:
+        """Return the record of the first request with this key, which may still be in progress."""
+        return await self._table.find(owner_id, key)
+
     async def _is_abandoned(self, seen: IdempotencyRecord) -> bool:
         """Return True if the record stays unchanged for a whole lease by this process's own monotonic clock.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app.common.object_deletion import ObjectDeletion
 from app.domain.errors import ImageMissing
 from app.domain.images import Image, ThumbnailStatus
+from app.ports.admin_tables import OwnerIndex
 from app.ports.consistency_tables import ReconcileTable
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable, OwnerTable, TombstoneTable
@@ -21,6 +22,7 @@ class ReconcilePorts:
     tombstones: TombstoneTable
     table: ReconcileTable
     deletion: ObjectDeletion
+    owner_index: OwnerIndex
 
 
 async def find_record(images: ImageTable, owner_id: str, image_id: str) -> Image | None:

@@ -6,80 +6,100 @@ run, at least a grace period ago, must have found the same one.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from datetime import datetime, timedelta
+import math
+import time
+from contextlib import suppress
+from datetime import timedelta
 
 import structlog
 
 from app.consistency.comparison import Comparison
+from app.consistency.expiry import Expiry
+from app.consistency.owners import OwnersWithoutObjects
 from app.consistency.ports import ReconcilePorts
+from app.consistency.progress import PARALLEL, RunProgress
 from app.consistency.report import ReconcileReport
-from app.consistency.settlement import Settlement, day_of
-from app.domain.ids import is_id, new_id
-from app.domain.object_keys import EXPORTS_PREFIX, INCOMING_PREFIX
-from app.domain.reconciliation import ReconcileState
-from app.domain.retention import EXPORT_RETENTION, INCOMING_RETENTION
+from app.consistency.settlement import Settlement
+from app.consistency.slices import Slice
+from app.domain.errors import AppError
+from app.domain.reconciliation import ReconcileState, ReconcileStep
 from app.ports.metrics import Metrics
 
-_RETENTION_BY_PREFIX = {INCOMING_PREFIX: INCOMING_RETENTION, EXPORTS_PREFIX: EXPORT_RETENTION}
-"""The lifecycle rules of infra/template.yaml do the same on S3."""
-RUNS_PREFIX = "reconcile/"
-_BRAKE_DAYS = 7
+_SLICE_SECONDS = 5
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Reconciler:
     def __init__(self, ports: ReconcilePorts, *, metrics: Metrics, grace: timedelta) -> None:
-        self._ports = ports
+        self._progress = RunProgress(ports)
         self._metrics = metrics
-        self._grace = grace
+        self._ports = ports
+        comparison, settlement = Comparison(ports), Settlement(ports, grace=grace)
+        self._steps = {
+            ReconcileStep.COMPARE: comparison.compare,
+            ReconcileStep.OWNERS: OwnersWithoutObjects(ports, comparison).check,
+            ReconcileStep.REVIEW: settlement.review,
+            ReconcileStep.SETTLE: settlement.settle,
+            ReconcileStep.EXPIRE: Expiry(ports).delete,
+        }
 
     async def run(self, *, confirm: bool = False) -> ReconcileReport:
-        """Walk objects and records once, in parallel and in bounded memory. Safe while the service is running.
+        """Finish the run that is in progress, or a new one, and return its report. Safe while the service is running.
 
-        With `confirm`, also delete what is withheld because there is suspiciously much of it.
+        Walks objects and records in parallel and in constant memory. With `confirm`, also deletes what is withheld
+        because there is suspiciously much of it. Raises DependencyUnavailable; the next call continues from the latest
+        checkpoint.
         """
-        now = await self._ports.store.now()
-        state = await self._start(now)
-        report = ReconcileReport()
-        await Comparison(self._ports, report, now=now).run()
-        await Settlement(self._ports, report, state, now=now, grace=self._grace, confirm=confirm).run()
-        await self._sweep_expired(report, now)
+        report = None
+        while report is None:
+            report = await self.run_until(math.inf, confirm=confirm)
+        return report
+
+    async def run_until(self, deadline: float, *, confirm: bool = False) -> ReconcileReport | None:
+        """Work on the run that is in progress, or a new one, until `deadline` (`time.monotonic()`).
+
+        Returns the report if the run is finished, or None if another call has to continue it. Several processes may
+        work on one run. The call returns some seconds after the deadline: a request to the store or the table that was
+        begun before the deadline is completed, and the checkpoint is saved.
+        """
+        await self._progress.begin(confirm=confirm)
+        try:
+            async with asyncio.TaskGroup() as group:
+                workers = [group.create_task(self._work(deadline)) for _ in range(PARALLEL)]
+        except ExceptionGroup as failures:
+            first = failures.exceptions[0]
+            raise first from first.__cause__
+        state = next((finished for worker in workers if (finished := worker.result())), None)
+        if state is None:
+            return None
+        report = ReconcileReport(
+            **{field.name: state.counts.get(field.name, 0) for field in dataclasses.fields(ReconcileReport)}
+        )
         self._metrics.set_deletions_withheld(report.deletions_withheld)
         _log.info("reconcile.finished", **dataclasses.asdict(report))
         return report
 
-    async def _start(self, now: datetime) -> ReconcileState:
-        """Record the start of this run in the table and in the store.
+    async def _work(self, deadline: float) -> ReconcileState | None:
+        """Work on one segment after the other. Return the state of the finished run, or None after the deadline."""
+        while (now := time.monotonic()) < deadline:
+            state, work = await self._progress.claim(ends_at=min(now + _SLICE_SECONDS, deadline))
+            if state.step is ReconcileStep.FINISHED:
+                return state
+            if work is None:
+                await self._progress.wait()
+            else:
+                await self._run_slice(work)
+        return None
 
-        If the store has no marker of the run that is the latest according to the table, one of the two was restored
-        from a backup. The grace periods in the table cannot be trusted then, so all of them start again.
-        """
-        previous = await self._ports.table.reconcile_state()
-        is_unbroken = previous is not None and await self._ports.store.size(RUNS_PREFIX + previous.run_id) is not None
-        if previous and not is_unbroken:
-            _log.warning("reconcile.restored_copy", last_run=previous.run_id)
-        first_day = day_of(now - timedelta(days=_BRAKE_DAYS))
-        state = ReconcileState(
-            run_id=new_id(),
-            unbroken_since=previous.unbroken_since if previous and is_unbroken else now,
-            originals_deleted={
-                day: count for day, count in (previous.originals_deleted if previous else {}).items() if day > first_day
-            },
-        )
-        # The marker is written first: after a crash in between, the previous one is still valid.
-        await self._ports.store.put(RUNS_PREFIX + state.run_id, b"", content_type="text/plain")
-        await self._ports.table.save_reconcile_state(state)
-        if previous:
-            await self._ports.store.delete([RUNS_PREFIX + previous.run_id])
-        return state
-
-    async def _sweep_expired(self, report: ReconcileReport, now: datetime) -> None:
-        """Delete objects that are kept for a limited time only."""
-        for prefix, retention in _RETENTION_BY_PREFIX.items():
-            async for stored in self._ports.store.walk(prefix):
-                name = stored.key.rpartition("/")[2].partition(".")[0]
-                if is_id(name) and stored.modified_at < now - retention:
-                    await self._ports.store.delete([stored.key])
-                    report.expired_deleted += 1
+    async def _run_slice(self, work: Slice) -> None:
+        try:
+            await self._steps[work.state.step](work)
+        except BaseException:
+            # Others need not wait until the lease has ended, and what is done need not be repeated.
+            with suppress(AppError):
+                await asyncio.shield(self._progress.save(work))
+            raise
+        await self._progress.save(work)

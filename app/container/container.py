@@ -81,6 +81,10 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
     async with AsyncExitStack() as stack:
         if serves and settings.uses_data_dir:
             stack.enter_context(data_dir.serving())
+        if settings.otel_exporter_otlp_endpoint:
+            from app.container import tracing
+
+            await stack.enter_async_context(tracing.open_exporter(settings.otel_exporter_otlp_endpoint))
         storage = await stack.enter_async_context(
             backends.open_s3_storage(settings)
             if settings.storage == "s3"
@@ -94,6 +98,8 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
         await storage.store.check()
         await tables.images.check()
         await check_store_matches_table(storage.store, tables.store_id, tables.images)
+        if settings.otel_exporter_otlp_endpoint:
+            storage, tables = tracing.trace_storage(storage), tracing.trace_tables(tables)
         metrics = PrometheusMetrics()
         limiter = RateLimiter(tables.counters, key=derive_key(secret, "attempts"), clock=tables.clock)
         adapters = Adapters(
@@ -114,4 +120,6 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
             limiter=limiter,
             temp_files=TempFiles(data_dir.spool),
         )
+        if settings.otel_exporter_otlp_endpoint:
+            adapters = tracing.trace_work(adapters)
         yield build(settings, adapters, secret=secret)

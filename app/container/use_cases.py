@@ -17,8 +17,9 @@ from app.consistency.reconciler import Reconciler
 from app.container.accounts import open_invitations
 from app.container.adapters import Adapters
 from app.container.health import health_checks
-from app.container.workers import build_worker
+from app.container.workers import build_maintenance, build_worker
 from app.domain.images import Quota
+from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
 from app.jobs.service import JobService
 from app.jobs.worker import Worker
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Container:
+    adapters: Adapters
     services: Services
     worker: Worker
+    maintenance: Maintenance
     reconciler: Reconciler
     adoption: Adoption
     invitations: Invitations
@@ -67,6 +70,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
             tombstones=tables.tombstones,
             table=tables.reconcile,
             deletion=deletion,
+            owner_index=tables.owner_index,
         ),
         metrics=adapters.metrics,
         grace=timedelta(days=settings.reconcile_grace_days),
@@ -79,7 +83,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         uploads=services.uploads,
         temp_files=adapters.temp_files,
     )
-    worker = build_worker(settings, adapters, services.job_registry, reconciler, deletion)
+    maintenance = build_maintenance(adapters, reconciler, deletion)
     invitations = open_invitations(tables, secret=secret)
     rerendering = Rerendering(
         store=store,
@@ -88,7 +92,17 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         temp_files=adapters.temp_files,
         sizes=settings.thumbnail_sizes,
     )
-    return Container(services, worker, reconciler, adoption, invitations, adapters.auth.password_reset, rerendering)
+    return Container(
+        adapters=adapters,
+        services=services,
+        worker=build_worker(settings, adapters, services.job_registry, maintenance),
+        maintenance=maintenance,
+        reconciler=reconciler,
+        adoption=adoption,
+        invitations=invitations,
+        password_reset=adapters.auth.password_reset,
+        rerendering=rerendering,
+    )
 
 
 def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Services:
@@ -114,12 +128,12 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         clock=clock,
     )
     product_images = _build_product_images(settings, adapters, library, uploads, jobs)
-    exports = Exports(store=store, images=images, jobs=jobs, temp_files=temp_files, clock=clock)
+    exports = Exports(store=store, parts=adapters.storage.parts, images=images, jobs=jobs, clock=clock)
     audit = AuditLog(tables.audit, retention=timedelta(days=settings.audit_days), clock=clock)
     authentication = Authentication(
         accounts=adapters.auth.accounts, owners=tables.owners, owner_index=tables.owner_index
     )
-    account_deletion = _build_account_deletion(adapters, authentication, library, audit, jobs)
+    account_deletion = _build_account_deletion(adapters, authentication, audit, jobs)
     direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
     resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
     return Services(
@@ -191,7 +205,7 @@ def _build_product_images(
 
 
 def _build_account_deletion(
-    adapters: Adapters, authentication: Authentication, library: Library, audit: AuditLog, jobs: JobService
+    adapters: Adapters, authentication: Authentication, audit: AuditLog, jobs: JobService
 ) -> AccountDeletion:
     return AccountDeletion(
         accounts=adapters.auth.accounts,
@@ -199,7 +213,6 @@ def _build_account_deletion(
         owners=adapters.tables.owners,
         store=adapters.storage.store,
         images=adapters.tables.images,
-        library=library,
         owner_index=adapters.tables.owner_index,
         audit=audit,
         jobs=jobs,

@@ -1,4 +1,4 @@
-"""Builds the worker, which runs background jobs and periodic work."""
+"""Builds the worker, and its parts, which run background jobs and periodic work."""
 
 from __future__ import annotations
 
@@ -9,18 +9,37 @@ from app.container.adapters import Adapters
 from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
 from app.jobs.runner import JobRunner
-from app.jobs.worker import Worker
+from app.jobs.worker import Runner, Worker
+from app.ports.queue import JobQueue
 from app.settings import Settings
 
 
-def build_worker(
-    settings: Settings, adapters: Adapters, registry: JobRegistry, reconciler: Reconciler, deletion: ObjectDeletion
-) -> Worker:
-    tables, queue = adapters.tables, adapters.queue
-    runner = JobRunner(table=tables.jobs, queue=queue, registry=registry, metrics=adapters.metrics, clock=tables.clock)
-    maintenance = Maintenance(
+def build_worker(settings: Settings, adapters: Adapters, registry: JobRegistry, maintenance: Maintenance) -> Worker:
+    runner: Runner = build_runner(adapters, registry, queue=adapters.queue)
+    if settings.otel_exporter_otlp_endpoint:
+        from app.observability.tracing import TracedRunner
+
+        runner = TracedRunner(runner)
+    return Worker(
+        queue=adapters.queue,
+        runner=runner,
+        maintenance=maintenance,
+        metrics=adapters.metrics,
+        queue_is_volatile=settings.queue == "local",
+    )
+
+
+def build_runner(adapters: Adapters, registry: JobRegistry, *, queue: JobQueue) -> JobRunner:
+    """`queue` is the one in which the runner acknowledges messages and sends them again."""
+    tables = adapters.tables
+    return JobRunner(table=tables.jobs, queue=queue, registry=registry, metrics=adapters.metrics, clock=tables.clock)
+
+
+def build_maintenance(adapters: Adapters, reconciler: Reconciler, deletion: ObjectDeletion) -> Maintenance:
+    tables = adapters.tables
+    return Maintenance(
         jobs=tables.jobs,
-        queue=queue,
+        queue=adapters.queue,
         idempotency=tables.idempotency,
         deletion=deletion,
         upload_expiry=UploadExpiry(tables.direct_uploads, adapters.storage.parts, clock=tables.clock),
@@ -29,11 +48,4 @@ def build_worker(
         accounts=tables.accounts,
         owner_index=tables.owner_index,
         clock=tables.clock,
-    )
-    return Worker(
-        queue=queue,
-        runner=runner,
-        maintenance=maintenance,
-        metrics=adapters.metrics,
-        queue_is_volatile=settings.queue == "local",
     )

@@ -291,6 +291,14 @@ def _megabytes(size: int) -> str:
     return f"{size:,} bytes" if size < megabyte else f"{size / megabyte:.1f}".removesuffix(".0") + " MB"
 
 
+class ExportTooLarge(AppError):
+    code, status, title = "export_too_large", 413, "Export too large"
+    default_detail = (
+        "An export is one file of at most 312 GiB, and your images are larger. Download the images one by one: "
+        "GET /images lists them."
+    )
+
+
 class UploadMissing(AppError):
     code, status, title = "upload_missing", 404, "No such upload"
     default_detail = "You have no upload with this id, or it has expired. Initiate the upload again."

@@ -81,3 +81,5 @@ class JobMessage:
     job_id: str
     receipt: str
     """Identifies this delivery to the queue."""
+    traceparent: str | None = None
+    """The W3C trace context of the sender, if traces are exported."""

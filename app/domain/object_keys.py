@@ -60,6 +60,14 @@ def incoming_key(owner_id: str, upload_id: str) -> str:
     return f"{INCOMING_PREFIX}{owner_id}/{upload_id}"
 
 
+def parse_incoming_key(key: str) -> tuple[str, str] | None:
+    """Return the owner's id and the upload's id of such a key. Return None for every other key."""
+    match key.split("/"):
+        case [prefix, owner_id, upload_id] if f"{prefix}/" == INCOMING_PREFIX and owner_id and upload_id:
+            return owner_id, upload_id
+    return None
+
+
 def export_key(owner_id: str, job_id: str) -> str:
     """Return the key of the ZIP file that an export job makes."""
     return f"{EXPORTS_PREFIX}{owner_id}/{job_id}.zip"

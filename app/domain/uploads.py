@@ -23,6 +23,14 @@ class UploadIntent:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the file of a direct upload was refused: a code of domain.errors, and a sentence for the user."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class DirectUpload:
     """A direct or resumable upload that was initiated.
 
@@ -47,6 +55,8 @@ class DirectUpload:
     """The id of the request that is sending bytes of a resumable upload."""
     version: int = 0
     """Changes with every write of `received` and `holder`, at least every few seconds while a request sends bytes."""
+    refusal: Refusal | None = None
+    """Why the latest file of a direct upload was refused. A later file may have been accepted."""
 
     @property
     def key(self) -> str:

@@ -21,12 +21,25 @@ _RENEWED_AFTER_SECONDS = 5
 
 
 class Attempt:
-    def __init__(self, table: JobTable, job: Job, deadline: asyncio.Timeout, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        table: JobTable,
+        job: Job,
+        deadline: asyncio.Timeout,
+        *,
+        clock: Clock,
+        must_end_at: float | None = None,
+    ) -> None:
+        """`must_end_at` is the time of the event loop at which the job's handler is canceled, if there is a limit."""
         self._table = table
         self._clock = clock
         self._saving = asyncio.Lock()
         self._deadline = deadline
+        self.must_end_at = must_end_at
         self.job = job
+
+    def is_out_of_time(self) -> bool:
+        return self.must_end_at is not None and asyncio.get_running_loop().time() >= self.must_end_at
 
     async def report(
         self, *, progress: int | None = None, image_id: str | None = None, description: str | None = None

@@ -87,8 +87,11 @@ class Maintenance:
         """Close direct and resumable uploads that have expired."""
         await self._upload_expiry.run()
 
-    async def reconcile_daily(self) -> None:
-        """Reconcile, unless a worker of this deployment did so today or is doing so."""
+    async def reconcile_daily(self, *, deadline: float = math.inf) -> bool:
+        """Reconcile, unless a worker of this deployment did so today or is doing so.
+
+        Returns False if the run was not finished at `deadline` (`time.monotonic()`): the next call continues it.
+        """
         now = self._clock()
         today = IdempotencyRecord(
             owner_id=_SERVICE,
@@ -104,14 +107,19 @@ class Maintenance:
             # Two concurrent runs are harmless, so a clock may decide here whether the lease has ended.
             is_free = not current.done and current.leased_until <= now
             if not is_free or not await self._idempotency.take_over(today, seen=current):
-                return
+                return True
         try:
-            await self._reconciler.run()
-            await self._index_owners()
+            is_finished = await self._reconciler.run_until(deadline) is not None
+            if is_finished:
+                await self._index_owners()
         except BaseException:
             await self._idempotency.abandon(today)
             raise
-        await self._idempotency.finish(today)
+        if is_finished:
+            await self._idempotency.finish(today)
+        else:
+            await self._idempotency.abandon(today)
+        return is_finished
 
     async def _index_owners(self) -> None:
         """Add users to the index whose accounts or images were stored by a version without this index."""

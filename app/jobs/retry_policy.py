@@ -9,6 +9,7 @@ from app.domain.errors import (
     AppError,
     CatalogUnavailable,
     DependencyUnavailable,
+    ExportTooLarge,
     ImageMissing,
     ImageRejected,
     Internal,
@@ -26,7 +27,16 @@ _OUTAGE_BACKOFF_SECONDS = 20
 _MAX_OUTAGE = timedelta(days=1)
 _SERVER_ERROR = 500
 _USER_ERRORS = {
-    e.code for e in (ImageMissing, ImageRejected, OwnerClosed, ProductImageMissing, ProductUnknown, QuotaExceeded)
+    e.code
+    for e in (
+        ExportTooLarge,
+        ImageMissing,
+        ImageRejected,
+        OwnerClosed,
+        ProductImageMissing,
+        ProductUnknown,
+        QuotaExceeded,
+    )
 }
 """Errors that only the user needs to know about. No operator has to investigate them."""
 

@@ -40,20 +40,23 @@ class JobRunner:
         self._metrics = metrics
         self._clock = clock
 
-    async def process(self, message: JobMessage) -> None:
+    async def process(self, message: JobMessage, *, must_end_at: float | None = None) -> None:
         """Process the job of the message if it is due, and acknowledge, delay or requeue the message.
+
+        An attempt that is not finished at `must_end_at`, a time of the event loop, is stopped and retried. It counts
+        only if it has made no progress.
 
         Raises DependencyUnavailable, after requeueing the message, if the table does not respond.
         """
         with structlog.contextvars.bound_contextvars(job_id=message.job_id, user_id=message.owner_id):
             try:
-                await self._process(message)
+                await self._process(message, must_end_at)
             except AppError as error:
                 # During an outage, repeated deliveries must not move the message to the dead-letter queue.
                 await self._requeue(message, delay_seconds=retry_policy.outage_backoff_seconds(error))
                 raise
 
-    async def _process(self, message: JobMessage) -> None:
+    async def _process(self, message: JobMessage, must_end_at: float | None) -> None:
         started = asyncio.get_running_loop().time()
         now = self._clock()
         lease_until = now + timedelta(seconds=LEASE_SECONDS)
@@ -64,14 +67,15 @@ class JobRunner:
             await self._release_message(message)
             return
         try:
-            await self._attempt(job, message, until=started + LEASE_SECONDS - MARGIN_SECONDS)
+            until = started + LEASE_SECONDS - MARGIN_SECONDS
+            await self._attempt(job, message, until=until, must_end_at=must_end_at)
         except (ClaimLost, TimeoutError):
             _log.warning("job.lease_lost")
             await self._release_message(message)
 
-    async def _attempt(self, job: Job, message: JobMessage, *, until: float) -> None:
+    async def _attempt(self, job: Job, message: JobMessage, *, until: float, must_end_at: float | None) -> None:
         async with asyncio.timeout_at(until) as deadline:
-            attempt = Attempt(self._table, job, deadline, clock=self._clock)
+            attempt = Attempt(self._table, job, deadline, clock=self._clock, must_end_at=must_end_at)
             spec = self._registry.find(job.kind)
             if spec is None:
                 _log.error("job.kind_unknown", kind=job.kind)
@@ -84,6 +88,10 @@ class JobRunner:
                     # The worker is stopping: another may start at once, and this attempt does not count.
                     await asyncio.shield(self._return_job(attempt, message, delay_seconds=0))
                 raise
+            if error and attempt.is_out_of_time() and attempt.job.progress > job.progress:
+                # The next attempt continues, so this one does not count.
+                await self._return_job(attempt, message, delay_seconds=0)
+                return
             await self._finish(spec, attempt, message, error)
 
     async def _run_with_lease(self, spec: JobSpec, attempt: Attempt, message: JobMessage) -> AppError | None:
@@ -113,14 +121,19 @@ class JobRunner:
             # Workers died in every attempt, so the job may be what kills them.
             return Internal("The job was started several times and never finished.")
         _log.info("job.started", kind=job.kind, attempt=job.attempts)
+        limit = asyncio.timeout_at(attempt.must_end_at)
         try:
-            await spec.handler.run(attempt)
+            async with limit:
+                await spec.handler.run(attempt)
         except AppError as error:
             return error
         except ClaimLost:
             raise
         except Exception:  # noqa: BLE001 - a bug; another attempt may succeed
-            _log.exception("job.crashed")
+            if limit.expired():
+                _log.warning("job.time_exceeded", kind=job.kind)
+            else:
+                _log.exception("job.crashed")
             return Internal()
         return None
 

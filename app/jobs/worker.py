@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import structlog
 
 from app.domain.errors import AppError, DependencyUnavailable
 from app.domain.jobs import JobMessage
 from app.jobs.maintenance import Maintenance
-from app.jobs.runner import JobRunner
 from app.ports.metrics import Metrics
 from app.ports.queue import JobQueue
 
@@ -27,9 +27,13 @@ _STOP_SECONDS = 20
 _log = structlog.stdlib.get_logger(__name__)
 
 
+class Runner(Protocol):
+    async def process(self, message: JobMessage) -> None: ...
+
+
 class Worker:
     def __init__(
-        self, *, queue: JobQueue, runner: JobRunner, maintenance: Maintenance, metrics: Metrics, queue_is_volatile: bool
+        self, *, queue: JobQueue, runner: Runner, maintenance: Maintenance, metrics: Metrics, queue_is_volatile: bool
     ) -> None:
         """`queue_is_volatile` means that the queue lives in this process and starts empty."""
         self._queue = queue
@@ -116,13 +120,13 @@ class Worker:
         _log.warning("worker.dependency_failed", cause=error.code, detail=error.detail)
 
 
-async def _repeat(task: Callable[[], Awaitable[None]], *, every_seconds: float) -> None:
+async def _repeat(task: Callable[[], Awaitable[object]], *, every_seconds: float) -> None:
     while True:
         await _run_logged(task)
         await asyncio.sleep(every_seconds)
 
 
-async def _run_logged(task: Callable[[], Awaitable[None]]) -> None:
+async def _run_logged(task: Callable[[], Awaitable[object]]) -> None:
     try:
         await task()
     except AppError as error:

@@ -18,6 +18,7 @@ _LIBRARY_LEVELS = {
     "urllib3": "WARNING",
     # The middleware writes one line per request; uvicorn's own line contains the query string.
     "uvicorn.access": "CRITICAL",
+    "mangum.http": "WARNING",
     # Logs a warning for every malformed form. The client receives an error for it.
     "python_multipart": "CRITICAL",
 }

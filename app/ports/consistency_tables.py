@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -20,8 +20,16 @@ class ReconcileTable(Protocol):
         """Record that the original of an image is missing, unless that is recorded already."""
         ...
 
-    def discrepancies(self) -> AsyncIterator[Discrepancy]:
-        """Yield everything that is recorded, in any order. Concurrent changes may or may not be included."""
+    @property
+    def shards(self) -> Sequence[str]:
+        """The names of the parts of the table that can be read in parallel."""
+        ...
+
+    def discrepancies(self, shard: str, *, after: tuple[str, str] = ("", "")) -> AsyncIterator[Discrepancy]:
+        """Yield everything that is recorded in the shard, ordered by owner and image, beginning after that image.
+
+        Concurrent changes may or may not be included.
+        """
         ...
 
     async def forget_unreferenced(self, owner_id: str, image_id: str, names: Collection[str]) -> None:
@@ -34,7 +42,12 @@ class ReconcileTable(Protocol):
 
     async def reconcile_state(self) -> ReconcileState | None: ...
 
-    async def save_reconcile_state(self, state: ReconcileState) -> None: ...
+    async def save_reconcile_state(self, state: ReconcileState) -> bool:
+        """Save the state if its version is one more than that of the saved state, which is 0 if there is none.
+
+        Otherwise return False, having changed nothing.
+        """
+        ...
 
 
 class StoreIdTable(Protocol):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import BinaryIO, Protocol
 
+from app.domain.formats import UNKNOWN_TYPE
+
 
 class PartStore(Protocol):
     """Stores an object that arrives in parts of `part_bytes`, the last of which may be smaller.
@@ -14,14 +16,26 @@ class PartStore(Protocol):
 
     part_bytes: int
 
-    async def begin(self, key: str) -> str:
+    async def begin(self, key: str, *, content_type: str = UNKNOWN_TYPE) -> str:
         """Return the id of the parts of a new object."""
+        ...
+
+    async def require_space(self, size: int) -> None:
+        """Raise DependencyUnavailable if there is no room for `size` bytes. This is a check, not a reservation."""
         ...
 
     async def put_part(self, key: str, parts_id: str, number: int, file: BinaryIO, *, start: int, size: int) -> None:
         """Store `size` bytes of `file`, from `start`, as a part.
 
         After `assemble` or `discard`, it raises UploadMissing, or stores bytes that a reconcile run deletes.
+        """
+        ...
+
+    async def put_bytes(self, key: str, parts_id: str, number: int, data: bytes, *, at: int) -> None:
+        """Store `data` as a part that begins `at` bytes from the beginning of the object.
+
+        All parts of the object must be stored in this way, and each except the last one must have at least 5 MiB.
+        Otherwise as `put_part`.
         """
         ...
 

@@ -15,8 +15,8 @@ class JobQueue(Protocol):
     again unless it was acknowledged. Every method may raise DependencyUnavailable once its retries are exhausted.
     """
 
-    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
-        """Send a message. `delay_seconds` is at most 900."""
+    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0, traceparent: str | None = None) -> None:
+        """Send a message. `delay_seconds` is at most 900. `traceparent` is delivered with the message."""
         ...
 
     async def receive(self, *, limit: int, visibility_timeout_seconds: int) -> Sequence[JobMessage]:

@@ -29,11 +29,18 @@ class ObjectStore(Protocol):
         ...
 
     async def delete(self, keys: Collection[str]) -> None:
-        """Delete the objects. Keys that do not exist are ignored."""
+        """Delete the objects, at most 1,000 keys per request. Keys that do not exist are ignored.
+
+        Raises DependencyUnavailable if at least one of them could not be deleted. The others may have been deleted.
+        """
         ...
 
     async def size(self, key: str) -> int | None:
         """Return the size of the object in bytes, or None if it does not exist."""
+        ...
+
+    async def read(self, key: str, *, start: int, size: int) -> bytes:
+        """Return `size` bytes of the object from `start`, or fewer at its end. Raises ObjectMissing."""
         ...
 
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
@@ -43,8 +50,11 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
-        """Yield every object whose key begins with `prefix`, in bytewise order of the keys."""
+    def walk(self, prefix: str, *, after: str = "") -> AsyncIterator[StoredObject]:
+        """Yield every object whose key begins with `prefix` and is greater than `after`, in bytewise order of the keys.
+
+        `after` may be any text, so that a walk can begin where an earlier one ended, or between two keys.
+        """
         ...
 
     async def now(self) -> datetime:

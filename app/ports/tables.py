@@ -59,6 +59,13 @@ class ImageTable(Protocol):
         """
         ...
 
+    async def discard(self, images: Sequence[Image]) -> None:
+        """Remove the records of images whose owner's account is being deleted. Records that are missing are ignored.
+
+        Neither changes the usage nor adds tombstones: `OwnerTable.block_writes` prevents that images are added again.
+        """
+        ...
+
     async def update_thumbnails(self, image: Image, *, claim: JobClaim | None = None) -> None:
         """Set thumbnails, placeholder, width and height of the record to those of `image`.
 
@@ -76,8 +83,8 @@ class ImageTable(Protocol):
         """Yield the id of each owner with at least one image, in any order. Reads the whole table."""
         ...
 
-    def walk(self, owner_id: str) -> AsyncIterator[Image]:
-        """Yield all images of the owner, oldest first (by id)."""
+    def walk(self, owner_id: str, *, after: str = "") -> AsyncIterator[Image]:
+        """Yield all images of the owner with an id greater than `after`, oldest first (by id)."""
         ...
 
     async def check(self) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from app.domain.claims import RequestClaim
 from app.domain.images import Quota
-from app.domain.uploads import DirectUpload
+from app.domain.uploads import DirectUpload, Refusal
 
 
 class DirectUploadTable(Protocol):
@@ -32,6 +32,10 @@ class DirectUploadTable(Protocol):
         Returns False, having changed nothing, if another process has changed or removed the upload since. Of concurrent
         calls with the same `seen`, exactly one returns True.
         """
+        ...
+
+    async def save_refusal(self, upload: DirectUpload, refusal: Refusal) -> None:
+        """Set `refusal`. A missing upload is ignored."""
         ...
 
     async def release_upload(self, upload: DirectUpload) -> None:

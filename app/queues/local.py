@@ -25,6 +25,7 @@ _log = structlog.stdlib.get_logger(__name__)
 class _Message:
     owner_id: str
     job_id: str
+    traceparent: str | None
     receive_count: int = 0
 
     @property
@@ -51,8 +52,8 @@ class LocalJobQueue:
         self._receipts = count(1)
         self._is_any_ready = asyncio.Event()
 
-    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
-        message = _Message(owner_id, job_id)
+    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0, traceparent: str | None = None) -> None:
+        message = _Message(owner_id, job_id, traceparent)
         if message.job not in self._ready and self._size() >= self._max_messages:
             raise DependencyUnavailable("queue")
         if delay_seconds > 0:
@@ -105,7 +106,7 @@ class LocalJobQueue:
         message.receive_count += 1
         receipt = str(next(self._receipts))
         self._hide(message, receipt=receipt, seconds=visibility_timeout_seconds)
-        return JobMessage(message.owner_id, message.job_id, receipt)
+        return JobMessage(message.owner_id, message.job_id, receipt, message.traceparent)
 
     def _hide(self, message: _Message, *, receipt: str, seconds: int) -> None:
         timer = asyncio.get_running_loop().call_later(seconds, self._end_visibility_timeout, receipt)

@@ -48,11 +48,14 @@ class SqsJobQueue:
         self._wait_seconds = wait_seconds
         self._canceled: set[asyncio.Task[None]] = set()
 
-    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
+    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0, traceparent: str | None = None) -> None:
+        body = {"owner_id": owner_id, "job_id": job_id}
+        if traceparent:
+            body["traceparent"] = traceparent
         await _call(
             self._client.send_message,
             QueueUrl=self._url,
-            MessageBody=json.dumps({"owner_id": owner_id, "job_id": job_id}),
+            MessageBody=json.dumps(body),
             DelaySeconds=min(delay_seconds, _MAX_DELAY_SECONDS),
         )
 
@@ -186,7 +189,7 @@ def _parse_message(received: Any) -> JobMessage | None:  # noqa: ANN401 - the ty
         body = None
     match body:
         case {"owner_id": str(owner_id), "job_id": str(job_id)}:
-            return JobMessage(owner_id, job_id, receipt=received["ReceiptHandle"])
+            return JobMessage(owner_id, job_id, receipt=received["ReceiptHandle"], traceparent=body.get("traceparent"))
     # The message is never acknowledged, so that it moves to the dead-letter queue, where it can be examined.
     _log.error("job.message_unreadable", message_id=received["MessageId"])
     return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import BinaryIO
@@ -17,11 +19,15 @@ from app.domain.accounts import User
 from app.domain.claims import RequestClaim
 from app.domain.errors import (
     AppError,
+    FormatUnsupported,
     FormInvalid,
     IdempotencyKeyReused,
+    ImageCorrupt,
     ImageTooExpensive,
+    ImageTooLarge,
     ObjectMissing,
     QuotaExceeded,
+    RequestInProgress,
     UploadIncomplete,
     UploadMismatch,
     UploadMissing,
@@ -30,9 +36,9 @@ from app.domain.errors import (
 from app.domain.formats import SNIFF_BYTES, canonical_content_type
 from app.domain.ids import is_id, new_id
 from app.domain.images import Image
-from app.domain.object_keys import image_folder
+from app.domain.object_keys import image_folder, parse_incoming_key
 from app.domain.objects import PresignedPost, PresignedPostClaims, SignedUrl
-from app.domain.uploads import DirectUpload, UploadIntent
+from app.domain.uploads import DirectUpload, Refusal, UploadIntent
 from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
 from app.ports.upload_table import DirectUploadTable
@@ -43,8 +49,27 @@ from app.services.uploads import ReceivedFile, Uploads
 FORM_LIFETIME = timedelta(hours=1)
 _FILE_FAULT_STATUSES = (413, 415, 422)
 """Statuses of errors that are due to the file itself and that a retry would repeat."""
+_REFUSALS = {
+    error.code: error
+    for error in (FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge, QuotaExceeded, UploadMismatch)
+}
+"""The errors with which a file is refused."""
+_WAIT_SECONDS = 20
+"""How long a request waits for another one that is completing the same upload."""
+_POLL_SECONDS = 0.5
+_SERVER_ERROR = 500
+_IMAGE_DELETED = "The image of this upload was deleted."
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadState:
+    """What became of a direct upload. Without an image and a refusal, its file was not validated yet."""
+
+    upload: DirectUpload
+    image: Image | None = None
+    refusal: Refusal | None = None
 
 
 class DirectUploads:
@@ -116,29 +141,82 @@ class DirectUploads:
             raise FormInvalid
         await self._store.put_file(claims.key, file, size=size, sha256=sha256, content_type=claims.content_type)
 
+    async def state(self, user: User, upload_id: str) -> UploadState:
+        """Return what became of the upload. Raises UploadMissing, also if its image was deleted."""
+        upload = await self._get(user, upload_id)
+        record = await self._idempotency.find(user.id, _completion(upload))
+        image = await self._library.find(user, _image_id(upload, record.result_id)) if record else None
+        if image is None and record and record.done:
+            raise UploadMissing(_IMAGE_DELETED)
+        return UploadState(upload, image, None if image else upload.refusal)
+
     async def complete(self, user: User, upload_id: str) -> Image:
         """Validate the file that arrived and create its image. Repeated calls return the same image.
+
+        If another call is completing the upload, this one waits up to 20 s for its result.
 
         Raises UploadMissing, UploadIncomplete, RequestInProgress, UploadMismatch, and what `Uploads.store_upload`
         raises. A refused file is deleted and its reservation released; it can be sent again until its form
         expires.
         """
+        loop = asyncio.get_running_loop()
+        wait_until = loop.time() + _WAIT_SECONDS
+        while True:
+            # A call that waited must see the refusal that the other one has recorded.
+            upload = await self._get(user, upload_id)
+            try:
+                return await self._complete(user, upload)
+            except RequestInProgress:
+                if loop.time() >= wait_until:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def complete_arrived(self, key: str) -> Image | None:
+        """Complete the direct upload whose file was stored under the key, without a call of its client.
+
+        Returns None, because no later call could have another result, if the file was refused, if the key is not that
+        of a direct upload, and if the file is gone. A file that was sent again after its upload had been completed is
+        deleted. Raises RequestInProgress, and errors with a status from 500: a later call may succeed.
+        """
+        parsed = parse_incoming_key(key)
+        upload = await self._table.find_upload(*parsed) if parsed else None
+        if upload is None or upload.parts_id:
+            # Resumable uploads are completed by the request that sends their last bytes.
+            return None
+        image = None
+        try:
+            image = await self.complete(User(upload.owner_id), upload.id)
+        except AppError as error:
+            if isinstance(error, RequestInProgress) or error.status >= _SERVER_ERROR:
+                raise
+            _log.info("upload.refused", upload_id=upload.id, user_id=upload.owner_id, cause=error.code)
+            if not isinstance(error, UploadMissing):
+                return None
+        await self._delete(upload)
+        return image
+
+    async def _get(self, user: User, upload_id: str) -> DirectUpload:
         upload = await self._table.find_upload(user.id, upload_id) if is_id(upload_id) else None
         if upload is None:
             raise UploadMissing
+        return upload
+
+    async def _complete(self, user: User, upload: DirectUpload) -> Image:
         try:
             return await self._idempotency.run(
                 user.id,
-                f"complete {upload.id}",
+                _completion(upload),
                 fingerprint="complete",
-                find=lambda result_id: self._library.find(user, upload.id if upload.parts_id else result_id),
+                find=lambda result_id: self._library.find(user, _image_id(upload, result_id)),
                 create=partial(self._create_image, user, upload),
             )
         except IdempotencyKeyReused:
-            raise UploadMissing("The image of this upload was deleted.") from None
+            raise UploadMissing(_IMAGE_DELETED) from None
 
     async def _create_image(self, user: User, upload: DirectUpload, claim: RequestClaim) -> Image:
         if (size := await self._store.size(upload.key)) is None:
+            if upload.refusal and (refused := _REFUSALS.get(upload.refusal.code)):
+                raise refused(upload.refusal.detail)
             raise UploadIncomplete
         try:
             image = await self._validate_and_store(user, upload, size, claim)
@@ -157,9 +235,11 @@ class DirectUploads:
                 await self._store.delete([stored.key async for stored in self._store.walk(folder)])
             await self._delete(upload)
             await self._table.remove_upload(upload)
-        elif error.status in _FILE_FAULT_STATUSES:
-            await self._delete(upload)
-            await self._table.release_upload(upload)
+        elif error.code in _REFUSALS:
+            await self._table.save_refusal(upload, Refusal(error.code, error.detail))
+            if error.status in _FILE_FAULT_STATUSES:
+                await self._delete(upload)
+                await self._table.release_upload(upload)
 
     async def _validate_and_store(self, user: User, upload: DirectUpload, size: int, claim: RequestClaim) -> Image:
         if size != upload.size:
@@ -182,7 +262,7 @@ class DirectUploads:
             )
             # The form stays valid after this call, so the incoming object may still change. The bytes that were
             # validated are stored under a key that no form was ever signed for.
-            image_id = upload.id if upload.parts_id else claim.result_id
+            image_id = _image_id(upload, claim.result_id)
             return await self._uploads.store_upload(user, received, image_id=image_id, claim=claim, upload=upload)
 
     async def _delete(self, upload: DirectUpload) -> None:
@@ -191,3 +271,12 @@ class DirectUploads:
         except AppError as error:
             # Reconcile runs delete the file a day later.
             _log.warning("objects.left_for_reconcile", upload_id=upload.id, cause=error.code)
+
+
+def _completion(upload: DirectUpload) -> str:
+    """Return the idempotency key under which the upload is completed."""
+    return f"complete {upload.id}"
+
+
+def _image_id(upload: DirectUpload, result_id: str) -> str:
+    return upload.id if upload.parts_id else result_id

@@ -10,6 +10,7 @@ from app.domain.images import Image
 
 _FOLDER = "images/"
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\/\x00-\x1f]')
+_NUMBERED = re.compile(r"(.*) \((\d{1,9})\)(\.[^.]*)")
 _MAX_STEM_BYTES = 180
 """File systems allow 255 bytes, and the extension and a number are appended."""
 
@@ -19,6 +20,14 @@ class MemberNames:
 
     def __init__(self) -> None:
         self._used: dict[str, int] = {}
+
+    def reserve(self, name: str) -> None:
+        """Record a name that an earlier attempt returned."""
+        used = name.removeprefix(_FOLDER).casefold()
+        self._used[used] = max(1, self._used.get(used, 0))
+        if numbered := _NUMBERED.fullmatch(used):
+            first = numbered[1] + numbered[3]
+            self._used[first] = max(int(numbered[2]), self._used.get(first, 0))
 
     def name_of(self, image: Image) -> str:
         """Return a new name: the filename, with the extension of the format and a number if it is needed."""

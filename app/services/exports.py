@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import io
-import json
-import zipfile
+from collections.abc import AsyncIterator
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import structlog
 
-from app.common.blocking_io import run_blocking_io
 from app.common.rate_limit import RateLimit
-from app.common.temp_files import TempFiles
 from app.domain.accounts import User
 from app.domain.claims import ClaimLost
-from app.domain.errors import DependencyUnavailable, ImageMissing, ObjectMissing, Overloaded
+from app.domain.errors import (
+    DependencyUnavailable,
+    ExportTooLarge,
+    ImageMissing,
+    ObjectMissing,
+    Overloaded,
+    UploadMissing,
+)
 from app.domain.images import Image
 from app.domain.jobs import Job, JobError, JobStatus
 from app.domain.object_keys import EXPORTS_PREFIX, export_key
@@ -27,9 +28,20 @@ from app.jobs.attempt import Attempt
 from app.jobs.registry import JobResult, JobSpec
 from app.jobs.service import JobService
 from app.ports.clock import Clock
+from app.ports.part_store import PartStore
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 from app.services.export_names import MemberNames
+from app.services.export_writer import (
+    MAX_PARTS,
+    PART_BYTES,
+    READ_BYTES,
+    ExportWriter,
+    delete_checkpoint,
+    discard_export,
+    open_export,
+    read_object,
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -37,21 +49,20 @@ _MAX_CONCURRENT = 2
 """Per worker, so that the other slots stay free for short jobs."""
 _SEARCHED_JOBS = 50
 _MISSING = "The file is missing in the store."
-_COPY_BYTES = 1 << 20
 _SPACE_FACTOR = 1.1
-"""Space for the export, as a multiple of the images' bytes: the ZIP file adds headers, and one image is copied."""
+"""Space for the export, as a multiple of the images' bytes: the ZIP file adds headers and metadata."""
 _WRITTEN = 90
-"""Percent done when the ZIP file is complete and remains to be stored."""
+"""Percent done when all images are written, and the metadata and the directory remain."""
 
 
 class Exports:
     def __init__(
-        self, *, store: ObjectStore, images: ImageTable, jobs: JobService, temp_files: TempFiles, clock: Clock
+        self, *, store: ObjectStore, parts: PartStore, images: ImageTable, jobs: JobService, clock: Clock
     ) -> None:
         self._store = store
         self._images = images
         self._jobs = jobs
-        self._temp_files = temp_files
+        self._parts = parts
         self._clock = clock
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
@@ -74,26 +85,24 @@ class Exports:
         return await self._jobs.submit(user, self.job_spec)
 
     async def run(self, attempt: Attempt) -> None:
-        """Write the ZIP file and store it; it replaces an older export.
+        """Write the ZIP file into the store; it replaces an older export.
 
-        Every attempt starts over. Raises Overloaded while other exports are running.
+        An attempt continues from the checkpoint of the previous one. Raises Overloaded while other exports are running.
         """
         if self._slots.locked():
             raise Overloaded("Other exports are running.")
         key = export_key(attempt.job.owner_id, attempt.job.id)
-        async with self._slots, self._temp_files.file() as file:
-            await self._write(attempt, file)
-            size, sha256 = await run_blocking_io(_measure, file)
-            await self._store.put_file(key, file, size=size, sha256=sha256, content_type="application/zip")
-        try:
-            await attempt.report()
-        except ClaimLost:
-            await self._delete_if_orphaned(attempt.job, key)
-            raise
+        if await self._store.size(key) is None:
+            async with self._slots:
+                await self._store_file(attempt, key)
+        else:
+            # An earlier attempt ended after it had stored the file.
+            await delete_checkpoint(self._store, key)
         await self._delete_older(attempt.job, key)
 
-    async def give_up(self, job: Job, error: JobError) -> None:
-        """Nothing was stored, so there is nothing to clean up."""
+    async def give_up(self, job: Job, error: JobError) -> None:  # noqa: ARG002
+        """Delete what is stored of the incomplete file."""
+        await discard_export(self._store, self._parts, export_key(job.owner_id, job.id))
 
     async def _job_result(self, job: Job) -> JobResult:
         """Return a download URL as long as the file exists."""
@@ -104,10 +113,19 @@ class Exports:
         signed = await self._store.sign_url(key, filename=f"images-{job.created_at:%Y-%m-%d}.zip")
         return JobResult(download=signed, note=note)
 
-    async def _delete_if_orphaned(self, job: Job, key: str) -> None:
-        """Delete the stored file if the owner's account was deleted in the meantime."""
+    async def _store_file(self, attempt: Attempt, key: str) -> None:
+        writer = await open_export(self._store, self._parts, key)
+        try:
+            await self._write(attempt, writer)
+            await attempt.report()
+        except (ClaimLost, asyncio.CancelledError):
+            await asyncio.shield(self._discard_if_orphaned(attempt.job, writer))
+            raise
+
+    async def _discard_if_orphaned(self, job: Job, writer: ExportWriter) -> None:
+        """Delete what is stored of the file if the owner's account was deleted in the meantime."""
         if await self._jobs.find(User(job.owner_id), job.id) is None:
-            await self._store.delete([key])
+            await writer.discard()
 
     async def _delete_older(self, job: Job, key: str) -> None:
         """Keep one export per owner: it may be as large as all their images together."""
@@ -118,40 +136,34 @@ class Exports:
             # The new export is complete. A reconcile run deletes the older one when it has expired.
             _log.warning("objects.left_for_reconcile", cause=error.code)
 
-    async def _write(self, attempt: Attempt, file: BinaryIO) -> None:
+    async def _write(self, attempt: Attempt, writer: ExportWriter) -> None:
         usage = await self._images.usage(attempt.job.owner_id)
-        await self._temp_files.require_space(int(usage.bytes * _SPACE_FACTOR))
-        # The metadata goes to a second file first, because a ZIP file is written one member at a time, and the list of
-        # all images may be long. An unbuffered file may write less than it was given, which zipfile does not check.
-        buffered = io.BufferedRandom(cast("io.RawIOBase", file))
+        if usage.bytes > PART_BYTES * MAX_PARTS:
+            raise ExportTooLarge
+        await self._parts.require_space(int(usage.bytes * _SPACE_FACTOR))
         try:
-            async with self._temp_files.file() as metadata:
-                with zipfile.ZipFile(buffered, "w") as archive:
-                    await self._write_images(attempt, archive, metadata, images=max(1, usage.images))
-                    await run_blocking_io(_add, archive, metadata, "metadata.json", self._clock())
-                    await run_blocking_io(archive.close)
-        finally:
-            await run_blocking_io(buffered.detach)
+            await self._write_images(attempt, writer, images=max(1, usage.images))
+            await writer.finish(time=self._clock())
+        except UploadMissing as error:
+            # The parts have expired, or a later part of an earlier attempt is left. The next attempt starts over.
+            await writer.discard()
+            raise DependencyUnavailable("store") from error
 
-    async def _write_images(
-        self, attempt: Attempt, archive: zipfile.ZipFile, metadata: BinaryIO, *, images: int
-    ) -> None:
-        await run_blocking_io(metadata.write, b'{"images": [')
-        names, left_out = MemberNames(), list[dict[str, str]]()
-        written = 0
-        async for image in self._images.walk(attempt.job.owner_id):
+    async def _write_images(self, attempt: Attempt, writer: ExportWriter, *, images: int) -> None:
+        names = MemberNames()
+        async for name in writer.names():
+            names.reserve(name)
+        async for image in self._images.walk(attempt.job.owner_id, after=writer.after):
             name = names.name_of(image)
-            if await self._write_original(archive, image, name):
-                line = json.dumps(_metadata(image, name)).encode()
-                await run_blocking_io(metadata.write, b",\n" + line if written else b"\n" + line)
-                written += 1
+            if await self._write_original(writer, image, name):
+                await writer.count(image.id, {"image": _metadata(image, name)})
             elif await self._exists(image):
-                left_out.append({"id": image.id, "filename": image.filename, "reason": _MISSING})
-            progress = min(_WRITTEN, _WRITTEN * written // images)
+                left_out = {"id": image.id, "filename": image.filename, "reason": _MISSING}
+                await writer.count(image.id, {"left_out": left_out})
+            progress = min(_WRITTEN, _WRITTEN * writer.images // images)
             if progress > attempt.job.progress:
                 await attempt.report(progress=progress)
-        await run_blocking_io(metadata.write, b'\n],\n"left_out": ' + json.dumps(left_out).encode() + b"}\n")
-        await attempt.report(description=_note(len(left_out)))
+        await attempt.report(description=_note(writer.left_out))
 
     async def _exists(self, image: Image) -> bool:
         try:
@@ -160,13 +172,24 @@ class Exports:
             return False
         return True
 
-    async def _write_original(self, archive: zipfile.ZipFile, image: Image, name: str) -> bool:
-        async with self._temp_files.file() as original:
-            try:
-                await self._store.fetch(image.original_key, original, max_bytes=image.size)
-            except ObjectMissing:
-                return False  # Usually the image was deleted after the list was read.
-            await run_blocking_io(_add, archive, original, name, image.uploaded_at)
+    async def _write_original(self, writer: ExportWriter, image: Image, name: str) -> bool:
+        """Return False if the original is missing. Usually the image was deleted after the list was read."""
+        try:
+            first = await self._store.read(image.original_key, start=0, size=READ_BYTES)
+        except ObjectMissing:
+            return False
+
+        async def data() -> AsyncIterator[bytes]:
+            yield first
+            if len(first) == READ_BYTES:
+                async for block in read_object(self._store, image.original_key, start=READ_BYTES):
+                    yield block
+
+        try:
+            await writer.add(name, data, time=image.uploaded_at)
+        except (ObjectMissing, ValueError) as error:
+            # It was deleted in the middle. The next attempt continues from the checkpoint, before the image.
+            raise DependencyUnavailable("store") from error
         return True
 
 
@@ -175,21 +198,6 @@ def _note(left_out: int) -> str:
         return ""  # It replaces the note of an earlier attempt.
     images = "1 image was" if left_out == 1 else f"{left_out} images were"
     return f"{images} left out, because the file is missing. The list left_out in metadata.json names each of them."
-
-
-def _add(archive: zipfile.ZipFile, original: BinaryIO, name: str, time: datetime) -> None:
-    # Stored without compression: images do not get smaller by compressing them again.
-    entry = zipfile.ZipInfo(name, date_time=time.astimezone(UTC).timetuple()[:6])
-    original.seek(0)
-    with archive.open(entry, "w", force_zip64=True) as member:
-        while part := original.read(_COPY_BYTES):
-            member.write(part)
-
-
-def _measure(file: BinaryIO) -> tuple[int, str]:
-    file.seek(0)
-    digest = hashlib.file_digest(cast("io.FileIO", file), "sha256")
-    return file.tell(), digest.hexdigest()
 
 
 def _metadata(image: Image, name: str) -> dict[str, Any]:

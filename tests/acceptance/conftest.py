@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 
-from tests.aws_emulators import AwsEmulator, aws_emulator, free_port, wait_for
+from app.cli import cli
+from tests.aws_emulators import AwsEmulator, free_port, wait_for
 from tests.corpus import MAX_PIXELS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -58,7 +61,8 @@ def _resident(pid: int) -> int:
 
 def environment_for(folder: Path, aws: AwsEmulator | None = None, **more: str) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    environment = {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port())}
+    # One renderer, because each is a process that has to start.
+    environment = {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port()), "RENDER_PROCESSES": "1"}
     if aws:
         environment |= {
             "BACKEND": "aws",
@@ -68,6 +72,7 @@ def environment_for(folder: Path, aws: AwsEmulator | None = None, **more: str) -
             "AWS_DEFAULT_REGION": aws.region,
             "S3_BUCKET": aws.bucket,
             "DYNAMODB_TABLE_NAME": aws.table,
+            "SQS_QUEUE_NAME": aws.queue,
             "LOCALSTACK_ENDPOINT_URL": aws.url,
         }
     return {**environment, **more}
@@ -105,9 +110,8 @@ def started(
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as started:
-        yield started
+def aws(default_aws: AwsEmulator) -> AwsEmulator:
+    return default_aws.deployed_for("acceptance")
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("aws", marks=pytest.mark.slow)])
@@ -117,6 +121,17 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     # The corpus specifies the responses for this limit.
     with started(environment_for(folder, aws, MAX_PIXELS=str(MAX_PIXELS))) as running:
         yield running
+
+
+def run_command(environment: Mapping[str, str], *arguments: str) -> Result:
+    """Run `python -m app` with the arguments, but in this process, because starting Python takes a second of CPU.
+
+    The command reads only the given environment. `output` has what it writes, and the message with which it exits.
+    """
+    with patch.dict(os.environ, environment, clear=True):
+        result = CliRunner().invoke(cli, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
 
 
 def upload(client: httpx.Client, headers: dict[str, str], data: bytes, **form: Any) -> httpx.Response:

@@ -82,6 +82,7 @@ async def reconcile_later(environment: dict[str, str]) -> ReconcileReport:
             owners=ports.owners,
             tombstones=ports.tombstones,
             table=ports.table,
+            owner_index=ports.owner_index,
             after=GRACE + timedelta(minutes=1),
         )
         return await reconciler.run(confirm=True)

@@ -6,19 +6,21 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import time_machine
 from botocore.session import Session
 
 from app.doctor.finding import Verdict
 from app.doctor.firebase import check_firebase, check_firebase_emulator
-from tests.acceptance.conftest import ROOT, environment_for, started
+from tests.acceptance.conftest import ROOT, environment_for, run_command, started
 from tests.aws_emulators import AwsEmulator, free_port
 
 ORIGIN = "https://app.example.com"
@@ -27,19 +29,11 @@ PUBLIC_HOST = "photos.example.com"
 
 def doctor(environment: Mapping[str, str], *, skew: int = 0) -> tuple[int, dict[str, str]]:
     """Return the exit status, and the line of each check. A check that failed several times has the last line."""
-    command = ["tests.clock_skew", str(skew), "app", "doctor"] if skew else ["app", "doctor"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
+    with time_machine.travel(time.time() + skew, tick=True) if skew else nullcontext():
+        done = run_command(environment, "doctor")
+    assert "Traceback" not in done.output, done.output
     lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
-    return done.returncode, {text.partition(":")[0]: f"{verdict} {text}" for verdict, text in lines}
+    return done.exit_code, {text.partition(":")[0]: f"{verdict} {text}" for verdict, text in lines}
 
 
 def assert_failed(environment: Mapping[str, str], check: str, *parts: str, skew: int = 0) -> None:

@@ -120,10 +120,9 @@ def test_failed_start_explains_the_reason_without_a_stack_trace(tmp_path: Path):
     assert "Could not connect" in refused({**environment_for(tmp_path / "data"), **nobody, **keys})
 
 
-def test_second_process_on_the_same_folder_does_not_start(tmp_path: Path):
-    environment = environment_for(tmp_path / "data")
-    with started(environment):
-        assert "Another process is serving" in refused({**environment, "PORT": "0"})
+@pytest.mark.parametrize("service", ["embedded"], indirect=True)
+def test_second_process_on_the_same_folder_does_not_start(service: Running):
+    assert "Another process is serving" in refused({**service.environment, "PORT": "0"})
 
 
 @pytest.mark.parametrize(

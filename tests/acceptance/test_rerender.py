@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.acceptance.conftest import ROOT, Running, environment_for, started, upload
+from tests.acceptance.conftest import ROOT, Running, environment_for, run_command, started, upload
 from tests.pictures import jpeg
 
 IMAGES = 6
@@ -21,11 +21,6 @@ def views(running: Running, headers: dict[str, str]) -> list[dict[str, Any]]:
     page = httpx.get(f"{running.url}/api/v1/images", headers=headers).json()
     items: list[dict[str, Any]] = page["items"]
     return items
-
-
-def run(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app", "rerender", *options]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=200)
 
 
 def test_missing_sizes_are_rendered_once_also_after_an_interruption(tmp_path: Path):
@@ -44,8 +39,8 @@ def test_missing_sizes_are_rendered_once_also_after_an_interruption(tmp_path: Pa
             time.sleep(0.05)
         interrupted.send_signal(signal.SIGKILL)
         interrupted.wait(20)
-        done = run(environment)
-        assert done.returncode == 0, done.stderr
+        done = run_command(environment, "rerender")
+        assert done.exit_code == 0, done.output
         rendered = int(done.stdout.split()[2])
         assert 1 <= rendered <= IMAGES
         found = views(running, headers)
@@ -54,7 +49,7 @@ def test_missing_sizes_are_rendered_once_also_after_an_interruption(tmp_path: Pa
             assert [thumbnail["size"] for thumbnail in view["thumbnails"]] == [50, 100, 200]
             for thumbnail in view["thumbnails"]:
                 assert httpx.get(thumbnail["url"]).status_code == 200
-        assert run(environment).stdout.startswith(f"{IMAGES} images: 0 rendered, 0 failed")
+        assert run_command(environment, "rerender").stdout.startswith(f"{IMAGES} images: 0 rendered, 0 failed")
 
 
 def test_images_that_cannot_be_rendered_are_named(tmp_path: Path):
@@ -63,7 +58,7 @@ def test_images_that_cannot_be_rendered_are_named(tmp_path: Path):
         headers = running.register()
         image_id = upload(client, headers, jpeg()).json()["id"]
     next((tmp_path / "data" / "objects").rglob("original.jpg")).unlink()
-    done = run({**environment, "THUMBNAIL_SIZES": "100,300"})
-    assert done.returncode == 1
+    done = run_command({**environment, "THUMBNAIL_SIZES": "100,300"}, "rerender")
+    assert done.exit_code == 1
     assert "1 images: 0 rendered, 1 failed" in done.stdout
-    assert f"{image_id}: " in done.stderr
+    assert f"{image_id}: " in done.output

@@ -34,6 +34,21 @@ def server(folder: Path, **limits: Any) -> Iterator[Running]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service that waits one second for the headers of a request, and five before it measures the rate of a body."""
+    limits = {"connections": {"header_seconds": 1}, "body": {"grace_seconds": 5}}
+    with server(tmp_path_factory.mktemp("impatient"), **limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def two_uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service that accepts two uploads at a time of each user, and two of each address."""
+    with server(tmp_path_factory.mktemp("two"), uploads={"per_user": 2, "per_address": 2}) as running:
+        yield running
+
+
 @contextmanager
 def descriptor_limit(soft: int) -> Iterator[None]:
     previous, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -82,22 +97,21 @@ def test_connections_that_never_finish_their_headers_do_not_affect_others(tmp_pa
         assert "connections.limit_exceeded" not in running.log.read_text()
 
 
-def test_incomplete_headers_get_a_problem_response(tmp_path: Path):
-    with server(tmp_path, connections={"header_seconds": 1}) as running:
-        with closing(connect(running, "127.0.0.2")) as connection:
-            connection.sendall(b"GET /health/live HTTP/1.1\r\n")
-            status, problem = response_on(connection)
-            assert (status, problem["code"], problem["status"]) == (408, "request_timeout", 408)
-            assert problem["request_id"]
-        with closing(connect(running, PROXY)) as silent:
-            assert silent.recv(1) == b""
-        with closing(connect(running, PROXY)) as second_request:
-            second_request.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            received = second_request.recv(65_536)
-            assert received.startswith(b"HTTP/1.1 200")
-            second_request.sendall(b"GET /health/live HTTP/1.1\r\n")
-            while b"request_timeout" not in received:
-                received += second_request.recv(65_536) or pytest.fail(received.decode())
+def test_incomplete_headers_get_a_problem_response(impatient: Running):
+    with closing(connect(impatient, "127.0.0.2")) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\n")
+        status, problem = response_on(connection)
+        assert (status, problem["code"], problem["status"]) == (408, "request_timeout", 408)
+        assert problem["request_id"]
+    with closing(connect(impatient, PROXY)) as silent:
+        assert silent.recv(1) == b""
+    with closing(connect(impatient, PROXY)) as second_request:
+        second_request.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = second_request.recv(65_536)
+        assert received.startswith(b"HTTP/1.1 200")
+        second_request.sendall(b"GET /health/live HTTP/1.1\r\n")
+        while b"request_timeout" not in received:
+            received += second_request.recv(65_536) or pytest.fail(received.decode())
 
 
 def test_the_command_of_uvicorn_accepts_the_protocol(tmp_path: Path):
@@ -110,9 +124,8 @@ def test_the_command_of_uvicorn_accepts_the_protocol(tmp_path: Path):
         assert response_on(connection)[1]["code"] == "request_timeout"
 
 
-def test_a_client_that_trickles_header_bytes_gets_no_more_time(tmp_path: Path):
-    limits = {"header_seconds": 2}
-    with server(tmp_path, connections=limits) as running, closing(connect(running, "127.0.0.2")) as connection:
+def test_a_client_that_trickles_header_bytes_gets_no_more_time(impatient: Running):
+    with closing(connect(impatient, "127.0.0.2")) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\nX-Header: ")
         connection.settimeout(0.1)
         received = b""
@@ -124,10 +137,9 @@ def test_a_client_that_trickles_header_bytes_gets_no_more_time(tmp_path: Path):
         assert received.startswith(b"HTTP/1.1 408")
 
 
-def test_a_request_that_takes_longer_than_the_header_deadline_is_not_ended(tmp_path: Path):
-    with server(tmp_path, connections={"header_seconds": 1}) as running:
-        response = upload(running, running.register(), bytes_per_second=60_000, data=jpeg(1500, 1200, quality=95))
-        assert response.status_code == 201
+def test_a_request_that_takes_longer_than_the_header_deadline_is_not_ended(impatient: Running):
+    response = upload(impatient, impatient.register(), bytes_per_second=60_000, data=jpeg(1500, 1200, quality=95))
+    assert response.status_code == 201
 
 
 def upload(running: Running, headers: dict[str, str], *, bytes_per_second: int, data: bytes) -> httpx.Response:
@@ -142,14 +154,13 @@ def upload(running: Running, headers: dict[str, str], *, bytes_per_second: int, 
     return httpx.post(url, content=body(), headers={**headers, **FORM}, timeout=200)
 
 
-def test_only_a_body_that_arrives_too_slowly_is_ended(tmp_path: Path):
-    with server(tmp_path, body={"grace_seconds": 5}) as running:
-        headers = running.register()
-        photo = jpeg(2200, 1800, quality=95)
-        assert len(photo) > 8 * 30_000
-        assert upload(running, headers, bytes_per_second=30_000, data=photo).status_code == 201
-        response = upload(running, headers, bytes_per_second=1, data=photo)
-        assert (response.status_code, response.json()["code"]) == (408, "body_too_slow")
+def test_only_a_body_that_arrives_too_slowly_is_ended(impatient: Running):
+    headers = impatient.register()
+    photo = jpeg(2200, 1800, quality=95)
+    assert len(photo) > 8 * 30_000
+    assert upload(impatient, headers, bytes_per_second=30_000, data=photo).status_code == 201
+    response = upload(impatient, headers, bytes_per_second=1, data=photo)
+    assert (response.status_code, response.json()["code"]) == (408, "body_too_slow")
 
 
 def test_a_new_connection_replaces_the_oldest_stalled_one_of_its_address(tmp_path: Path):
@@ -208,17 +219,16 @@ def test_a_connection_is_refused_if_all_others_of_its_address_are_in_use(tmp_pat
                 assert client.get("/health/live").status_code == 200
 
 
-def test_uploads_of_one_user_are_limited(tmp_path: Path):
-    with server(tmp_path, uploads={"per_user": 2}) as running:
-        headers, other = running.register(), running.register()
-        with ExitStack() as stack:
-            for number in (2, 3):
-                stack.enter_context(unfinished_upload(running, f"127.0.0.{number}", headers))
-            with client_from(running, "127.0.0.4") as client:
-                assert refusal(send_photo(client, headers)) == (429, "too_many_uploads", True)
-                assert client.get("/api/v1/images", headers=headers).status_code == 200
-                assert send_photo(client, other).status_code == 201
-        assert becomes(lambda: accepts_photo(running, headers))
+def test_uploads_of_one_user_are_limited(two_uploads: Running):
+    headers, other = two_uploads.register(), two_uploads.register()
+    with ExitStack() as stack:
+        for number in (2, 3):
+            stack.enter_context(unfinished_upload(two_uploads, f"127.0.0.{number}", headers))
+        with client_from(two_uploads, "127.0.0.4") as client:
+            assert refusal(send_photo(client, headers)) == (429, "too_many_uploads", True)
+            assert client.get("/api/v1/images", headers=headers).status_code == 200
+            assert send_photo(client, other).status_code == 201
+    assert becomes(lambda: accepts_photo(two_uploads, headers))
 
 
 def accepts_photo(running: Running, headers: dict[str, str]) -> bool:
@@ -235,16 +245,16 @@ def becomes(condition: Callable[[], bool]) -> bool:
     return False
 
 
-def test_uploads_of_one_address_are_limited_but_not_those_of_a_proxy(tmp_path: Path):
-    with server(tmp_path, uploads={"per_address": 2}) as running, ExitStack() as stack:
-        people = [running.register() for _ in range(4)]
+def test_uploads_of_one_address_are_limited_but_not_those_of_a_proxy(two_uploads: Running):
+    with ExitStack() as stack:
+        people = [two_uploads.register() for _ in range(4)]
         for headers in people[:2]:
-            stack.enter_context(unfinished_upload(running, "127.0.0.2", headers))
-            stack.enter_context(unfinished_upload(running, PROXY, headers))
-        with client_from(running, "127.0.0.2") as client:
+            stack.enter_context(unfinished_upload(two_uploads, "127.0.0.5", headers))
+            stack.enter_context(unfinished_upload(two_uploads, PROXY, headers))
+        with client_from(two_uploads, "127.0.0.5") as client:
             assert refusal(send_photo(client, people[3])) == (429, "too_many_uploads", True)
-        with client_from(running, PROXY) as client:
+        with client_from(two_uploads, PROXY) as client:
             assert send_photo(client, people[3]).status_code == 201
-            forwarded = {"X-Forwarded-For": "127.0.0.2"}
+            forwarded = {"X-Forwarded-For": "127.0.0.5"}
             assert refusal(send_photo(client, people[3] | forwarded)) == (429, "too_many_uploads", True)
             assert send_photo(client, people[3] | {"X-Forwarded-For": "192.0.2.7"}).status_code == 201

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -17,11 +18,12 @@ from fastapi import FastAPI
 from app.api.app import create_app
 from app.api.middleware import BodyDeadline
 from app.api.services import Services
+from app.auth.passwords import PARAMETERS, Passwords
 from app.container.container import open_container
 from app.container.use_cases import Container
 from app.observability.logs import configure_logs
 from app.settings import Settings
-from tests.aws_emulators import AwsEmulator, aws_emulator
+from tests.aws_emulators import AwsEmulator
 from tests.pictures import jpeg
 
 BASE_URL = "http://service.test"
@@ -81,6 +83,14 @@ class Service:
             return await outside.get(url, **arguments)
 
 
+@contextmanager
+def cheap_password_hashes() -> Iterator[None]:
+    """Make the registrations of a service that is opened meanwhile faster. Started processes have the real cost."""
+    cheap = replace(PARAMETERS, time_cost=1, memory_cost=8)
+    with patch.dict(cast(Any, Passwords.__init__).__kwdefaults__, parameters=cheap):
+        yield
+
+
 @asynccontextmanager
 async def running(
     settings: Settings, *, with_worker: bool = False, body_deadline: BodyDeadline | None = None
@@ -92,7 +102,8 @@ async def running(
     @asynccontextmanager
     async def open_services() -> AsyncIterator[Services]:
         async with AsyncExitStack() as stack:
-            container = await stack.enter_async_context(open_container(settings))
+            with cheap_password_hashes():
+                container = await stack.enter_async_context(open_container(settings))
             containers.append(container)
             if with_worker or settings.queue == "local":
                 await stack.enter_async_context(container.worker.running())
@@ -113,7 +124,7 @@ def embedded_settings(folder: Path, **changes: Any) -> Settings:
     return Settings(
         _env_file=None,
         data_dir=folder,
-        **{"render_processes": 2, "registration": "open", "allowed_hosts": ("service.test", "example.org"), **changes},
+        **{"render_processes": 1, "registration": "open", "allowed_hosts": ("service.test", "example.org"), **changes},
     )  # type: ignore[call-arg]
 
 
@@ -141,21 +152,22 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as started:
-        yield started
+def aws(default_aws: AwsEmulator) -> AwsEmulator:
+    return default_aws.deployed_for("api")
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "aws"])
-async def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """Run the test on each backend."""
-    folder = tmp_path_factory.mktemp("data")
-    if request.param == "embedded":
-        settings = embedded_settings(folder)
-    else:
-        settings = aws_settings(folder, request.getfixturevalue("aws"))
-    async with running(settings, with_worker=True) as opened:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def service_on_aws(tmp_path_factory: pytest.TempPathFactory, aws: AwsEmulator) -> AsyncIterator[Service]:
+    async with running(aws_settings(tmp_path_factory.mktemp("data"), aws), with_worker=True) as opened:
         yield opened
+
+
+@pytest.fixture(params=["embedded", "aws"])
+def both(request: pytest.FixtureRequest) -> Service:
+    """Run the test on each backend."""
+    name = "service" if request.param == "embedded" else "service_on_aws"
+    opened: Service = request.getfixturevalue(name)
+    return opened
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -166,7 +166,7 @@ async def leave(service: Service, user_id: str) -> None:
         jobs, _ = await table.page_jobs(user_id, before=None, limit=10)
         if [(job.kind, job.status) for job in jobs] == [("delete_account", "completed")]:
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     raise AssertionError(jobs)
 
 
@@ -212,5 +212,5 @@ async def test_export_is_retried_if_the_disk_is_full(tmp_path: Path, monkeypatch
             seen = (await person.get(f"/jobs/{job['job_id']}")).json()
             if seen["status"] == "retrying":
                 break
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
     assert (seen["status"], seen["attempts"], seen["error"]["code"]) == ("retrying", 0, "dependency_unavailable")

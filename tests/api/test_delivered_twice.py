@@ -39,7 +39,7 @@ class Twice:
         self._hidden: set[str] = set()
         self.deliveries: Counter[str] = Counter()
 
-    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0) -> None:
+    async def send(self, owner_id: str, job_id: str, *, delay_seconds: int = 0, traceparent: str | None = None) -> None:
         await self._real.send(owner_id, job_id, delay_seconds=delay_seconds)
 
     async def receive(self, *, limit: int, visibility_timeout_seconds: int) -> Sequence[JobMessage]:
@@ -80,7 +80,7 @@ class Twice:
             is_left = self._under_way or self._hidden or await self.depth()
             if not is_left and all(self.deliveries[job_id] >= 4 for job_id in job_ids):
                 return
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
         raise AssertionError((self._under_way, self._hidden, self.deliveries))
 
 
@@ -133,7 +133,7 @@ async def ended(person: Person) -> list[dict[str, Any]]:
             jobs: list[dict[str, Any]] = (await person.get("/jobs")).json()["items"]
             if all(job["finished_at"] for job in jobs):
                 return jobs
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
 
 
 async def images(person: Person) -> dict[str, dict[str, Any]]:

@@ -201,7 +201,87 @@ async def test_file_that_is_not_an_image_is_rejected_and_deleted(both: Service, 
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert await incoming(both, person) == []
     assert await stored_keys(both, person.tokens["user"]["id"]) == []
-    assert (await complete(person, opened)).json()["code"] == "upload_incomplete"
+    shown = (await person.get(f"/images/uploads/{opened['upload_id']}")).json()
+    assert (shown["status"], shown["error"]["code"], shown["image"]) == ("refused", code, None)
+    # The refusal is repeated, because the client may not have been told: the call may not have been its own.
+    assert (await complete(person, opened)).json()["code"] == code
+
+
+async def test_an_accepted_file_replaces_the_refusal_of_an_earlier_one(both: Service):
+    person = await both.person()
+    opened = await announce(person)
+    damaged = PHOTO[: len(PHOTO) // 2].ljust(len(PHOTO), b"\0")
+    assert (await send(both, opened, damaged)).status_code == 204
+    assert (await complete(person, opened)).json()["code"] == "image_corrupt"
+    await send(both, opened)
+    image = (await complete(person, opened)).json()
+    shown = (await person.get(f"/images/uploads/{opened['upload_id']}")).json()
+    assert (shown["status"], shown["error"], shown["image"]["id"]) == ("completed", None, image["id"])
+
+
+async def test_a_file_that_arrived_is_completed_without_a_call_of_its_client(both: Service):
+    person = await both.person()
+    opened = await announce(person)
+    path = f"/images/uploads/{opened['upload_id']}"
+    key = f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}"
+    uploads = both.services.direct_uploads
+    assert await uploads.complete_arrived(key) is None
+    assert (await person.get(path)).json()["status"] == "pending"
+    await send(both, opened)
+    completed = await uploads.complete_arrived(key)
+    assert completed is not None
+    shown = (await person.get(path)).json()
+    assert (shown["status"], shown["image"]["id"]) == ("completed", completed.id)
+    assert (await complete(person, opened)).json()["id"] == completed.id
+    # A file that is sent again is deleted, also after the image was deleted.
+    await send(both, opened)
+    assert await incoming(both, person) == [key]
+    assert await uploads.complete_arrived(key) == completed
+    assert await incoming(both, person) == []
+    assert (await person.request("DELETE", f"/images/{completed.id}")).status_code == 204
+    await send(both, opened)
+    assert await uploads.complete_arrived(key) is None
+    assert await incoming(both, person) == []
+    assert (await person.get(path)).json()["code"] == "upload_missing"
+
+
+async def test_a_refused_file_that_arrived_is_not_tried_again(service: Service, person: Person):
+    data = PHOTO[:2000]
+    opened = await announce(person, data)
+    await send(service, opened, data)
+    key = f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}"
+    assert await service.services.direct_uploads.complete_arrived(key) is None
+    assert (await person.get(f"/images/uploads/{opened['upload_id']}")).json()["error"]["code"] == "image_corrupt"
+    for other in ("incoming/someone/else", "images/someone/x/original.jpg", "incoming/", "incoming/a/b/c"):
+        assert await service.services.direct_uploads.complete_arrived(other) is None
+
+
+async def test_completing_an_upload_waits_for_a_completion_that_is_running(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+):
+    uploads = service.services.direct_uploads
+    entered, leave = asyncio.Event(), asyncio.Event()
+    validate = uploads._validate_and_store
+
+    async def slow(*arguments: Any) -> Any:
+        entered.set()
+        await leave.wait()
+        return await validate(*arguments)
+
+    opened = await announce(person)
+    await send(service, opened)
+    monkeypatch.setattr(uploads, "_validate_and_store", slow)
+    monkeypatch.setattr("app.common.idempotency.LEASE_SECONDS", 1)
+    key = f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}"
+    running = asyncio.create_task(uploads.complete_arrived(key))
+    await entered.wait()
+    waiting = asyncio.create_task(complete(person, opened))
+    done, _ = await asyncio.wait([waiting], timeout=3)
+    assert not done
+    leave.set()
+    image = await running
+    assert image is not None
+    assert (await waiting).json()["id"] == image.id
 
 
 async def test_content_decides_the_type_of_a_direct_upload(service: Service, person: Person):

@@ -27,7 +27,7 @@ PRIVATE = {
     *("signOut", "listSessions", "endSession", "endOtherSessions"),
     *("uploadImage", "listImages", "getImage", "updateImage", "deleteImage", "deleteImages", "downloadImage"),
     *("listThumbnails", "getThumbnail", "retryThumbnails", "watchImage"),
-    *("initiateUpload", "completeUpload"),
+    *("initiateUpload", "getUpload", "completeUpload"),
     *("createResumableUpload", "getResumableUpload", "sendResumableUpload", "terminateResumableUpload"),
     *("fetchImage", "listJobs", "getJob", "watchJob"),
 }

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import zipfile
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
 from app.domain.ids import new_id
 from app.jobs import worker as background
-from app.services import exports
 from tests.api.conftest import Person, Service, embedded_settings, running
 from tests.api.test_background_rendering import upload as upload_async
 from tests.pictures import jpeg
@@ -58,7 +54,7 @@ async def wait_until_gone(service: Service, owner_id: str) -> None:
         jobs, _ = await service.services.jobs._table.page_jobs(owner_id, before=None, limit=2)
         if [(job.kind, job.status) for job in jobs] == [("delete_account", "completed")]:
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     raise AssertionError("still there")
 
 
@@ -67,7 +63,7 @@ async def wait_for_jobs(service: Service, person: Person) -> list[dict[str, Any]
         jobs: list[dict[str, Any]] = (await person.get("/jobs")).json()["items"]
         if all(job["finished_at"] for job in jobs):
             return jobs
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     raise AssertionError(jobs)
 
 
@@ -114,7 +110,7 @@ async def test_export_during_account_deletion_leaves_nothing(tmp_path: Path):
             await wait_until_gone(service, owner)
             has_left.set()
 
-        services.exports._store = Meanwhile(services.exports._store, on="put_file", do=leave)
+        services.exports._parts = Meanwhile(services.exports._parts, on="put_bytes", do=leave)
         assert (await person.post("/auth/me/export")).status_code == 202
         async with asyncio.timeout(300):
             await has_left.wait()
@@ -123,20 +119,18 @@ async def test_export_during_account_deletion_leaves_nothing(tmp_path: Path):
 
 async def test_interrupted_export_does_not_count_as_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     is_writing = asyncio.Event()
-    loop, add = asyncio.get_running_loop(), exports._add
 
-    def add_slowly(archive: zipfile.ZipFile, original: BinaryIO, name: str, uploaded_at: datetime) -> None:
-        with archive.open("slow", "w") as member:
-            loop.call_soon_threadsafe(is_writing.set)
-            time.sleep(0.5)
-            member.write(b"1")
-        add(archive, original, name, uploaded_at)
+    async def stop() -> None:
+        if not is_writing.is_set():
+            is_writing.set()
+            await asyncio.Event().wait()
 
     async with running(embedded_settings(tmp_path)) as service:
         person = await service.person()
         await person.upload()
+        exports = service.services.exports
+        exports._parts = Meanwhile(exports._parts, on="put_bytes", do=stop)
         with monkeypatch.context() as patched:
-            patched.setattr(exports, "_add", add_slowly)
             patched.setattr(background, "_STOP_SECONDS", 0)
             assert (await person.post("/auth/me/export")).status_code == 202
             async with asyncio.timeout(300):

@@ -162,7 +162,7 @@ async def test_an_event_stream_ends_with_its_session(service: Service, monkeypat
     watchers: Watchers = service.app.state.watchers
     async with asyncio.timeout(60):
         while not watchers._watching[phone.tokens["user"]["id"]]:  # noqa: ASYNC110 - there is no such event
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
         (session,) = [each for each in await sessions(laptop) if not each["is_current"]]
         await laptop.request("DELETE", f"/auth/sessions/{session['id']}")
         response = await stream

@@ -315,7 +315,8 @@ async def test_disconnected_client_leaves_nothing(service: Service, person: Pers
 async def test_quota_of_ten_accepts_ten_of_a_hundred_concurrent_uploads(aws: AwsEmulator, tmp_path: Path, backend: str):
     if backend == "aws":
         skip_where_transactions_are_slow(aws)
-    quota = {"user_quota_images": 10}
+    # One renderer would refuse some of a hundred concurrent images.
+    quota = {"user_quota_images": 10, "render_processes": 2}
     settings = embedded_settings(tmp_path, **quota) if backend == "embedded" else aws_settings(tmp_path, aws, **quota)
     async with running(settings) as service:
         person = await service.person()

@@ -1,15 +1,12 @@
-"""The AWS emulator of the contract tests, which is started once."""
+"""The AWS resources of the contract tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.aws_emulators import AwsEmulator, aws_emulator
+from tests.aws_emulators import AwsEmulator
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as started:
-        yield started
+def aws(default_aws: AwsEmulator) -> AwsEmulator:
+    return default_aws.deployed_for("contract")

@@ -12,7 +12,7 @@ import pytest
 from app.domain.administration import AuditEntry, Scope, ServerKey
 from app.domain.ids import new_id
 from app.ports.admin_tables import AuditTable, OwnerIndex, ServerKeyTable
-from app.tables.dynamodb import DynamoDBAuditTable, DynamoDBOwnerIndex, DynamoDBServerKeyTable
+from app.tables.dynamodb import DynamoDBAuditTable, DynamoDBOwnerIndex, DynamoDBServerKeyTable, administration
 from app.tables.sqlite import SqliteAuditTable, SqliteOwnerIndex, SqliteServerKeyTable, open_sqlite
 from tests.contracts.tables import NOON, open_table
 from tests.reconcile_helpers import system_clock
@@ -127,11 +127,12 @@ async def test_the_entries_of_an_owner_are_listed_newest_first(tables: AdminTabl
 
 @pytest.mark.parametrize("limit", [1, 5, 100])
 async def test_the_entries_of_all_owners_are_listed_newest_first_over_many_days(
-    tables: AdminTables, limit: int
+    tables: AdminTables, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(administration, "_DAYS_PER_PAGE", 4)
     owner_id = f"owner-{new_id()}"
     now = datetime.now(UTC)
-    added = [make_entry(owner_id, at=now - days * DAY) for days in (0, 1, 2, 20, 33, 70)]
+    added = [make_entry(owner_id, at=now - days * DAY) for days in (0, 1, 2, 6, 16)]
     for entry in added:
         await tables.audit.add_entry(entry)
     found: list[AuditEntry] = []

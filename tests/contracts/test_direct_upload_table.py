@@ -13,7 +13,7 @@ import pytest
 
 from app.domain.ids import new_id
 from app.domain.images import Quota
-from app.domain.uploads import DirectUpload
+from app.domain.uploads import DirectUpload, Refusal
 from app.ports.upload_table import DirectUploadTable
 from app.tables.dynamodb import DynamoDBDirectUploadTable, DynamoDBImageTable
 from app.tables.sqlite import SqliteDirectUploadTable, open_sqlite
@@ -181,3 +181,13 @@ async def test_the_progress_of_a_removed_upload_is_not_saved(uploads: DirectUplo
     await uploads.remove_upload(upload)
     assert not await uploads.save_progress(replace(upload, version=1), seen=upload)
     assert await uploads.find_upload(owner, upload.id) is None
+
+
+async def test_a_refusal_is_kept_and_does_not_create_a_missing_upload(uploads: DirectUploadTable, owner: str) -> None:
+    upload = make_upload(owner)
+    refusal = Refusal("image_corrupt", "The image is damaged.")
+    await uploads.save_refusal(upload, refusal)
+    assert await uploads.find_upload(owner, upload.id) is None
+    await uploads.add_upload(upload, quota=Quota())
+    await uploads.save_refusal(upload, refusal)
+    assert await uploads.find_upload(owner, upload.id) == replace(upload, refusal=refusal)

@@ -104,6 +104,15 @@ async def test_missing_folder_is_not_an_empty_folder(tmp_path: Path) -> None:
         assert await subject.names() == ["a.jpg"]
 
 
+async def test_large_folders_are_read_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.storage.disk.files._NAMES_PER_BATCH", 2)
+    names = sorted(f"{folder}/{number}" for folder in ("a", "a-b", "b", "c", "d") for number in range(5))
+    async with disk_subject(tmp_path / "objects") as subject:
+        for name in names:
+            await subject.put(name)
+        assert await subject.names() == names
+
+
 async def test_unrelated_files_in_the_folder_are_not_objects(tmp_path: Path) -> None:
     async with disk_subject(tmp_path / "objects") as subject:
         (tmp_path / "objects" / "lost+found").mkdir()

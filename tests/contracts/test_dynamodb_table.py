@@ -216,6 +216,29 @@ async def test_thumbnails_made_between_reading_and_removing_are_returned(
     assert await images.usage(owner) == Usage(0, 0)
 
 
+async def test_items_that_a_throttled_table_did_not_process_are_sent_again(
+    images: DynamoDBImageTable, monkeypatch: pytest.MonkeyPatch, owner: str
+) -> None:
+    added = [make_image(owner) for _ in range(10)]
+    for image in added:
+        await images.add(image, quota=Quota())
+    client, sizes = images._table._client, list[int]()
+    write = client.batch_write_item
+
+    async def process_one_of_them(*, RequestItems: dict[str, list[Any]]) -> Any:  # noqa: N803 - the name in the API
+        ((table, requests),) = RequestItems.items()
+        sizes.append(len(requests))
+        if len(requests) < 9:
+            return await write(RequestItems=RequestItems)
+        response = await write(RequestItems={table: requests[:1]})
+        return {**response, "UnprocessedItems": {table: requests[1:]}}
+
+    monkeypatch.setattr(client, "batch_write_item", process_one_of_them)
+    await images.discard(added)
+    assert sizes == [10, 9, 8]
+    assert [image async for image in images.walk(owner)] == []
+
+
 async def test_a_page_is_one_query_however_many_images_there_are(
     images: DynamoDBImageTable, road: Road, owner: str
 ) -> None:

@@ -17,6 +17,7 @@ from app.ports.tables import ImageTable
 from app.tables.dynamodb import DynamoDBImageTable
 from app.tables.dynamodb.keys import ean_key
 from app.tables.sqlite import SqliteImageTable, open_sqlite
+from app.tables.sqlite import images as sqlite_images
 from tests.aws_emulators import skip_where_transactions_are_slow
 from tests.contracts.tables import FAILED, PENDING, READY, make_image, make_source, open_table
 
@@ -113,21 +114,26 @@ async def test_another_owners_image_is_missing_for_every_method(images: ImageTab
     assert await images.get(owner, image.id) == image
 
 
-async def test_pages_hold_every_image_once_newest_first(images: ImageTable, owner: str) -> None:
-    added = [make_image(owner, filename=f"{n}.jpg") for n in range(250)]
+async def test_pages_hold_every_image_once_newest_first(
+    images: ImageTable, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_images, "_WALK_ROWS", 10)
+    added = [make_image(owner, filename=f"{n}.jpg") for n in range(25)]
     for image in added:
         await images.add(image, quota=NO_QUOTA)
     await images.add(make_image(f"{owner}x"), quota=NO_QUOTA)
 
     pages, before = [], None
     for _ in range(4):
-        page = await images.page(owner, before=before, limit=100)
+        page = await images.page(owner, before=before, limit=10)
         pages.append(page)
         before = page[-1].id if page else before
 
-    assert [len(page) for page in pages] == [100, 100, 50, 0]
+    assert [len(page) for page in pages] == [10, 10, 5, 0]
     assert [image for page in pages for image in page] == added[::-1]
     assert [image async for image in images.walk(owner)] == added
+    assert [image async for image in images.walk(owner, after=added[99].id)] == added[100:]
+    assert [image async for image in images.walk(owner, after=added[100].id[:-1])] == added[100:]
 
 
 async def test_page_continues_after_a_removed_image(images: ImageTable, owner: str) -> None:
@@ -219,6 +225,21 @@ async def test_the_newest_image_of_a_product_is_found_until_it_is_removed(images
         await images.get_newest_of_product(owner, EAN)
     assert await images.get_newest_of_product(owner, "40063813") == others[1]
     assert [image async for image in images.walk(owner)] == list(others[:3])
+
+
+async def test_discarded_records_are_gone_and_the_usage_is_unchanged(images: ImageTable, owner: str) -> None:
+    added = [make_image(owner, source=make_source(EAN) if n % 2 else None) for n in range(60)]
+    for image in added:
+        await images.add(image, quota=NO_QUOTA)
+    await images.discard(added[:55])
+    await images.discard([*added[:2], make_image(owner)])
+    await images.discard([])
+    assert [image async for image in images.walk(owner)] == added[55:]
+    assert (await images.usage(owner)).images == 60
+    if isinstance(images, DynamoDBImageTable):
+        assert await images._table.find(ean_key(owner, EAN, added[1].id)) is None
+    # No tombstone is left.
+    await images.add(added[0], quota=NO_QUOTA)
 
 
 async def test_removed_product_image_leaves_no_index_entry(images: ImageTable, owner: str) -> None:

@@ -85,6 +85,14 @@ async def test_sent_message_is_received_unchanged(queue: JobQueue) -> None:
     assert jobs_of(await receive(queue)) == [("ada", "job-1")]
 
 
+async def test_trace_context_is_delivered_with_the_message(queue: JobQueue) -> None:
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await queue.send("ada", "job-1", traceparent=traceparent)
+    await queue.send("ada", "job-2")
+    received = {message.job_id: message.traceparent for message in await receive(queue, number=2)}
+    assert received == {"job-1": traceparent, "job-2": None}
+
+
 async def test_receiving_without_messages_returns_none(queue: JobQueue) -> None:
     assert list(await queue.receive(limit=1, visibility_timeout_seconds=60)) == []
 

@@ -17,6 +17,7 @@ from app.domain.images import Quota
 from app.domain.jobs import DueJob, Job, JobError, JobStatus
 from app.ports.tables import JobTable
 from app.tables.dynamodb import DynamoDBImageTable, DynamoDBJobTable, DynamoDBOwnerTable, DynamoDBTable
+from app.tables.dynamodb import jobs as dynamodb_jobs
 from app.tables.dynamodb.keys import DUE_JOBS, due_partition, job_key
 from app.tables.sqlite import SqliteJobTable, open_sqlite
 from app.tables.sqlite import jobs as sqlite_jobs
@@ -151,17 +152,20 @@ async def jobs_of_status(jobs: JobTable, owner: str, status: JobStatus, *, limit
             return found
 
 
-async def test_pages_of_one_status_hold_each_of_its_jobs_once(jobs: JobTable, owner: str) -> None:
-    rare = [n for n in range(600) if n % 150 == 0]
-    added = [make_job(owner, status=JobStatus.FAILED if n in rare else JobStatus.QUEUED) for n in range(600)]
-    for start in range(0, 600, 50):
+async def test_pages_of_one_status_hold_each_of_its_jobs_once(
+    jobs: JobTable, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_jobs, "_ITEMS_PER_REQUEST", 40)
+    rare = [n for n in range(100) if n % 25 == 0]
+    added = [make_job(owner, status=JobStatus.FAILED if n in rare else JobStatus.QUEUED) for n in range(100)]
+    for start in range(0, 100, 50):
         await asyncio.gather(*(jobs.add_job(job) for job in added[start : start + 50]))
     newest_first = added[::-1]
     failed = [job for job in newest_first if job.status is JobStatus.FAILED]
     queued = [job for job in newest_first if job.status is JobStatus.QUEUED]
-    for limit in (1, 3, 500):
+    for limit in (1, 3, 90):
         assert await jobs_of_status(jobs, owner, JobStatus.FAILED, limit=limit) == failed
-    assert await jobs_of_status(jobs, owner, JobStatus.QUEUED, limit=100) == queued
+    assert await jobs_of_status(jobs, owner, JobStatus.QUEUED, limit=20) == queued
     assert await jobs_of_status(jobs, owner, JobStatus.COMPLETED, limit=3) == []
 
 

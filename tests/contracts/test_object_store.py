@@ -279,6 +279,26 @@ async def test_walk_yields_the_keys_that_begin_with_the_prefix(subject: Subject,
     assert await subject.names(prefix) == found
 
 
+async def test_any_range_of_an_object_is_read(subject: Subject) -> None:
+    key = await subject.put("a", b"0123456789")
+    for start, size in ((0, 10), (0, 3), (4, 3), (8, 10), (10, 5), (30, 5)):
+        assert await subject.store.read(key, start=start, size=size) == b"0123456789"[start : start + size]
+    assert await subject.store.read(await subject.put("empty", b""), start=0, size=5) == b""
+    with pytest.raises(ObjectMissing):
+        await subject.store.read(f"{subject.prefix}missing", start=0, size=5)
+
+
+async def test_walk_continues_after_a_key(subject: Subject) -> None:
+    names = ["a-b/1", "a/b/1", "a/b/2", "a/bc/1", "ab", "b"]
+    for name in names:
+        await subject.put(name)
+    # Some of these are keys, and others lie before, between or after keys.
+    for after in (*names, "a", "a/", "a/b", "a/b/", "a/b/10", "a/b/z", "a/c", "aa", "c"):
+        walk = subject.store.walk(subject.prefix, after=subject.prefix + after)
+        found = [entry.key.removeprefix(subject.prefix) async for entry in walk]
+        assert found == [name for name in names if name > after], after
+
+
 async def test_objects_may_be_added_and_deleted_during_a_walk(subject: Subject) -> None:
     for name in ("a/1", "b/1", "c/1"):
         await subject.put(name)

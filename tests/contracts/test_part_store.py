@@ -89,6 +89,23 @@ async def test_a_missing_part_prevents_the_object(subject: Subject, key: str):
     assert await subject.store.size(key) is None
 
 
+async def test_parts_of_bytes_may_be_larger(subject: Subject, key: str):
+    parts_id = await subject.parts.begin(key, content_type="application/zip")
+    size = subject.parts.part_bytes + len(TAIL) // 2
+    for number in (1, 0):
+        data = subject.file[number * size : (number + 1) * size]
+        await subject.parts.put_bytes(key, parts_id, number, data, at=number * size)
+    await subject.parts.assemble(key, parts_id, size=len(subject.file))
+    assert await subject.sha256(key) == hashlib.sha256(subject.file).hexdigest()
+
+
+async def test_missing_room_is_reported(tmp_path: Path):
+    parts = DiskPartStore(tmp_path)
+    await parts.require_space(1)
+    with pytest.raises(DependencyUnavailable):
+        await parts.require_space(1 << 60)
+
+
 async def test_a_tail_is_read_as_it_was_stored(subject: Subject, key: str):
     parts_id = await subject.parts.begin(key)
     size = subject.parts.part_bytes

@@ -278,6 +278,24 @@ async def test_delete_that_s3_did_not_perform_raises_an_error() -> None:
     assert "InternalError" in str(caught.value.__cause__)
 
 
+async def test_keys_that_s3_could_not_delete_are_tried_again() -> None:
+    failed = b"<Error><Key>a</Key><Code>SlowDown</Code><Message>later</Message></Error>"
+
+    async def respond(number: int, writer: asyncio.StreamWriter) -> None:
+        body = b"<DeleteResult>%s</DeleteResult>" % (failed if number == 0 else b"")
+        writer.write(begin(len(body)) + body)
+        await writer.drain()
+        writer.close()
+
+    counts: list[int] = []
+    async with serving(respond) as url, store_at(url) as store:
+        store._client.meta.events.register(
+            "before-call.s3.DeleteObjects", lambda params, **_: counts.append(params["body"].count(b"<Key>"))
+        )
+        await store.delete(["a", "b"])
+    assert counts == [2, 1]
+
+
 @asynccontextmanager
 async def serving(respond: Callable[[int, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
     """Respond to every request with `respond`, which receives the number of earlier requests."""

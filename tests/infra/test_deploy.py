@@ -17,12 +17,14 @@ import pytest
 from botocore.session import Session
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_public_key
+from moto import mock_aws
 
 from app.domain.object_keys import EXPORTS_PREFIX, INCOMING_PREFIX
 from app.domain.retention import EXPORT_RETENTION, INCOMING_RETENTION
 from app.settings import Settings
+from infra import deploy as deploy_program
 from infra.deploy import TEMPLATE, DeployError, deploy, public_key_of, wait_until_ready
-from tests.aws_emulators import AwsEmulator, aws_emulator, free_port
+from tests.aws_emulators import AwsEmulator, free_port
 
 ROOT = Path(__file__).parents[2]
 STACK = "image-upload-service"
@@ -32,10 +34,10 @@ SECONDS = 600
 pytestmark = pytest.mark.timeout(SECONDS)
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[AwsEmulator]:
-    with aws_emulator() as started:
-        yield started
+@pytest.fixture
+def aws(default_aws: AwsEmulator) -> AwsEmulator:
+    """The resources with the default names, which no other tests use."""
+    return default_aws
 
 
 def client(service: str, aws: AwsEmulator) -> Any:
@@ -63,9 +65,10 @@ def run_script(url: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_cfn_lint_finds_no_error_in_the_template():
+def test_cfn_lint_finds_no_error_in_the_templates():
     linter = Path(sys.executable).with_name("cfn-lint")
-    done = subprocess.run([linter, TEMPLATE], capture_output=True, text=True, timeout=SECONDS, check=False)
+    templates = [TEMPLATE, TEMPLATE.with_name("serverless.yaml"), TEMPLATE.with_name("containers.yaml")]
+    done = subprocess.run([linter, *templates], capture_output=True, text=True, timeout=SECONDS, check=False)
 
     assert (done.stdout, done.returncode) == ("", 0)
 
@@ -166,6 +169,22 @@ def test_the_script_reads_the_variables_of_the_service_and_prints_the_resources(
     printed = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     assert (printed["BucketName"], printed["TableName"]) == ("named-bucket", "named-table")
     assert printed["QueueUrl"].endswith("/named-queue")
+
+
+@pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")  # moto lacks bucket policies
+def test_a_new_stack_in_aws_gets_unique_names_and_an_existing_one_keeps_its_names(monkeypatch: pytest.MonkeyPatch):
+    environment = {"AWS_DEFAULT_REGION": "eu-west-1"}
+    origins = {**environment, "CORS_ORIGINS": "https://app.example.com"}
+    with mock_aws():
+        created = deploy_program.deploy_target("data", "photos", environment)
+        assert created["BucketName"] == "photos-123456789012-eu-west-1"
+        assert (created["TableName"], created["QueueName"]) == ("photos", "photos-jobs")
+        assert deploy_program.deploy_target("data", "photos", origins) == created
+
+        names = {"S3_BUCKET": "images", "DYNAMODB_TABLE_NAME": "images", "SQS_QUEUE_NAME": "image-jobs"}
+        named = deploy_program.deploy_target("data", "named", {**environment, **names})
+        assert (named["BucketName"], named["TableName"], named["QueueName"]) == ("images", "images", "image-jobs")
+        assert deploy_program.deploy_target("data", "named", origins) == named
 
 
 def test_the_script_refuses_a_bucket_in_another_region():

@@ -184,11 +184,11 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
     "app/consistency/settlement.py": (
         "tests/unit/test_reconciler.py",
         [
-            ("due = await self._due(entry, image)", "due = await self._due(entry, None)"),
+            ("due = await self._due(entry, image, work.state)", "due = await self._due(entry, None, work.state)"),
             ("due = expired if image or expired == keys else set[str]()", "due = expired"),
-            ("return max(first_seen, self._state.unbroken_since) <= self._cutoff", "return first_seen <= self._cutoff"),
+            ("max(first_seen, state.unbroken_since) <= state.started_at", "first_seen <= state.started_at"),
             ("if await self._ports.tombstones.add_tombstone(tombstone):", "if True:"),
-            ("await self._ports.table.save_reconcile_state(self._state)", "pass"),
+            ("deleted[today] = deleted.get(today, 0) + originals_due", "pass"),
         ],
     ),
     "app/consistency/comparison.py": (

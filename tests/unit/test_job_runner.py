@@ -504,3 +504,29 @@ async def test_an_attempt_that_cannot_renew_its_lease_stops_before_the_lease_end
     current = await jobs.read(job)
     assert (current.status, current.due_at) == (JobStatus.RUNNING, jobs.clock.now + timedelta(seconds=600))
     assert jobs.messages == 1
+
+
+async def test_an_attempt_that_exceeds_its_time_counts_and_is_retried(jobs: Jobs):
+    handler = Handler(run_forever)
+    job = await jobs.add()
+    message = await jobs.message()
+    now = asyncio.get_running_loop().time()
+    await jobs.runner(handler).process(message, must_end_at=now + 0.1)
+    stopped = await jobs.read(job)
+    assert (stopped.status, stopped.attempts) == (JobStatus.RETRYING, 1)
+    assert stopped.error
+    assert stopped.error.code == "internal"
+    assert jobs.messages == 1
+
+
+async def test_an_attempt_that_made_progress_before_its_time_ended_does_not_count(jobs: Jobs):
+    async def progress_forever(attempt: Attempt) -> None:
+        await attempt.report(progress=attempt.job.progress + 1)
+        await run_forever(attempt)
+
+    job = await jobs.add()
+    now = asyncio.get_running_loop().time()
+    await jobs.runner(Handler(progress_forever)).process(await jobs.message(), must_end_at=now + 0.5)
+    stopped = await jobs.read(job)
+    assert (stopped.status, stopped.attempts, stopped.progress) == (JobStatus.QUEUED, 0, 1)
+    assert await jobs.visible_job_ids() == [job.id]

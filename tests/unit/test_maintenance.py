@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.consistency.report import ReconcileReport
 from app.domain.errors import DependencyUnavailable
 from app.domain.ids import new_id
 from app.domain.images import Quota
@@ -37,18 +38,30 @@ class CountingReconciler:
         self.runs = 0
         self._failing_runs = failing_runs
 
-    async def run(self) -> None:
+    async def run_until(self, _: float) -> ReconcileReport:
         self.runs += 1
         await asyncio.sleep(0.01)
         if self.runs <= self._failing_runs:
             raise DependencyUnavailable("store")
+        return ReconcileReport()
 
 
 class BlockedReconciler:
     """A reconciler whose run does not end."""
 
-    async def run(self) -> None:
+    async def run_until(self, _: float) -> None:
         await asyncio.Event().wait()
+
+
+class UnfinishedReconciler:
+    """A reconciler that reaches its deadline in its first call."""
+
+    def __init__(self) -> None:
+        self.deadlines: list[float] = []
+
+    async def run_until(self, deadline: float) -> ReconcileReport | None:
+        self.deadlines.append(deadline)
+        return ReconcileReport() if len(self.deadlines) > 1 else None
 
 
 @dataclass
@@ -144,6 +157,14 @@ async def test_a_failed_reconcile_run_is_repeated(parts: Parts):
     await parts.maintenance(reconciler).reconcile_daily()
     await parts.maintenance(reconciler).reconcile_daily()
     assert reconciler.runs == 2
+
+
+async def test_an_unfinished_run_is_continued_by_the_next_call(parts: Parts):
+    reconciler = UnfinishedReconciler()
+    assert not await parts.maintenance(reconciler).reconcile_daily(deadline=10)
+    assert await parts.maintenance(reconciler).reconcile_daily(deadline=20)
+    assert await parts.maintenance(reconciler).reconcile_daily(deadline=30)
+    assert reconciler.deadlines == [10, 20]
 
 
 async def test_another_worker_reconciles_when_the_lease_of_a_dead_worker_has_ended(parts: Parts):

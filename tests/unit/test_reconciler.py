@@ -23,6 +23,7 @@ from app.observability.metrics import PrometheusMetrics
 from app.storage.disk.store import DiskObjectStore, open_disk
 from app.tables.sqlite import (
     SqliteImageTable,
+    SqliteOwnerIndex,
     SqliteOwnerTable,
     SqliteReconcileTable,
     SqliteTombstoneTable,
@@ -44,6 +45,7 @@ class Storage:
     owners: SqliteOwnerTable
     tombstones: SqliteTombstoneTable
     table: SqliteReconcileTable
+    owner_index: SqliteOwnerIndex
     metrics: PrometheusMetrics
 
     async def reconcile(self, *, after: timedelta = timedelta(), confirm: bool = False) -> ReconcileReport:
@@ -54,6 +56,7 @@ class Storage:
             owners=self.owners,
             tombstones=self.tombstones,
             table=self.table,
+            owner_index=self.owner_index,
             after=after,
             metrics=self.metrics,
         )
@@ -66,6 +69,7 @@ class Storage:
         """Store the objects and the record of a new image."""
         image = await self.put(make_image(owner_id))
         await self.images.add(image, quota=Quota())
+        await self.owner_index.add_owner(owner_id)
         return image
 
     async def put(self, image: Image) -> Image:
@@ -132,6 +136,7 @@ async def open_storage(folder: Path, *, database: str = "db") -> AsyncIterator[S
             SqliteOwnerTable(tables, clock=system_clock),
             SqliteTombstoneTable(tables),
             SqliteReconcileTable(tables),
+            SqliteOwnerIndex(tables),
             PrometheusMetrics(),
         )
 
@@ -232,7 +237,7 @@ async def test_unreferenced_thumbnails_are_deleted_however_many_there_are(storag
 async def test_record_that_is_added_during_the_comparison_is_found(storage: Storage, monkeypatch: pytest.MonkeyPatch):
     await storage.add()
 
-    async def walk_before_the_record_was_added(owner_id: str) -> AsyncIterator[Image]:
+    async def walk_before_the_record_was_added(owner_id: str, *, after: str = "") -> AsyncIterator[Image]:
         for image in list[Image]():
             yield image
 

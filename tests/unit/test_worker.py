@@ -124,6 +124,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
             owners=SqliteOwnerTable(database, clock=system_clock),
             tombstones=tombstones,
             table=SqliteReconcileTable(database),
+            owner_index=SqliteOwnerIndex(database),
         )
         deletion = ObjectDeletion(store=store, tombstones=tombstones, clock=system_clock)
         yield Workers(database, deletion, reconciler)

@@ -173,7 +173,7 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
   test("a short network interruption fails no upload", async () => {
     const { page } = await openGallery();
     const large = Buffer.concat([readFileSync(PHOTOS[1]), Buffer.alloc(9 * 1024 * 1024, 1)]);
-    await page.route(/images\/uploads?$/, async (route) => {
+    await page.route(/images\/(upload|tus)$/, async (route) => {
       await new Promise((resolve) => setTimeout(resolve, 1000));
       await route.continue().catch(() => {}); // The page has aborted the request.
     });

@@ -11,7 +11,7 @@ from fastapi import Request
 from app.api.dependencies import CurrentUser, IdempotencyKey, ServicesDep, UserOrServerRoute
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.router import ApiRouter
-from app.api.schemas.direct_uploads import DirectUploadBody, DirectUploadView
+from app.api.schemas.direct_uploads import DirectUploadBody, DirectUploadStateView, DirectUploadView
 from app.api.schemas.fields import Id
 from app.api.schemas.images import ImageView
 from app.api.views import image_view
@@ -76,6 +76,19 @@ async def initiate_upload(
     )
 
 
+@router.get("/{upload_id}", responses=problems(*TOKEN_ERRORS, UploadMissing))
+async def get_upload(
+    request: Request, upload_id: Id, user: CurrentUser, services: ServicesDep
+) -> DirectUploadStateView:
+    """Show whether an upload is pending, completed or refused.
+
+    Where the store reports each file that arrives, uploads are completed without a call of the client.
+    """
+    state = await services.direct_uploads.state(user, upload_id)
+    image = await image_view(request, services, state.image) if state.image else None
+    return DirectUploadStateView.of(state, image=image)
+
+
 @router.post(
     "/{upload_id}/complete",
     responses=problems(
@@ -92,6 +105,9 @@ async def initiate_upload(
     ),
 )
 async def complete_upload(request: Request, upload_id: Id, user: CurrentUser, services: ServicesDep) -> ImageView:
-    """Validate the file that arrived and create its image. Repeated calls return the same image."""
+    """Validate the file that arrived and create its image. Repeated calls return the same image.
+
+    If the upload is being completed already, the response is sent when that has ended.
+    """
     image = await services.direct_uploads.complete(user, upload_id)
     return await image_view(request, services, image)

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import heapq
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.common.durability import make_folder
 from app.common.hashing_writer import HashingWriter
 from app.domain.errors import file_too_large
 from app.domain.objects import StoredObject
 
 _CHUNK_BYTES = 1 << 18
 _MOVE_ATTEMPTS = 100
+_NAMES_PER_BATCH = 20_000
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def lock_drafts(drafts: Path) -> int:
+    """Create the folder if it is missing, delete the files of killed processes, and return the lock of this one."""
+    make_folder(drafts)
+    lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
+    # Each process that writes here holds a shared lock. A process that gets the exclusive lock knows that no file is
+    # being written.
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for draft in drafts.iterdir():
+            draft.unlink()
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    return lock
 
 
 def read_chunks(fd: int, *, size: int, sha256: str) -> Iterator[bytes]:
@@ -28,6 +46,13 @@ def read_chunks(fd: int, *, size: int, sha256: str) -> Iterator[bytes]:
         yield chunk
     if position != size or digest.hexdigest() != sha256:
         raise OSError("the file does not have the expected size and checksum")
+
+
+def read_range(path: Path, *, start: int, size: int) -> bytes:
+    """Return `size` bytes from `start`, or fewer at the end of the file."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(size)
 
 
 def copy_file(source: int, target: int, *, max_bytes: int) -> str:
@@ -70,32 +95,49 @@ def remove_empty_folders(path: Path, *, top: Path) -> None:
             return
 
 
-def walk_folder(folder: Path, *, folder_key: str, prefix: str) -> Iterator[StoredObject]:
-    """Yield the objects in `folder` whose keys begin with `prefix`, in the order of keys (bytewise).
+def walk_folder(folder: Path, *, folder_key: str, prefix: str, after: str) -> Iterator[StoredObject]:
+    """Yield the objects in `folder` with keys greater than `after` that begin with `prefix`, in bytewise order of keys.
 
     `folder_key` is the beginning of all keys in the folder.
     """
-    for name in _list_folder(folder):
+
+    def is_wanted(name: str) -> bool:
         key = folder_key + name
-        if not key.startswith(prefix):
-            continue
+        # Of a folder that `after` begins with, only some keys are greater than `after`.
+        return key.startswith(prefix) and (key > after or (name.endswith("/") and after.startswith(key)))
+
+    for name in _list_folder(folder, is_wanted):
+        key = folder_key + name
         if key.endswith("/"):
-            yield from walk_folder(folder / name, folder_key=key, prefix=prefix)
+            yield from walk_folder(folder / name, folder_key=key, prefix=prefix, after=after)
         else:
             with suppress(FileNotFoundError):  # It was deleted in the meantime.
                 status = (folder / name).lstat()
                 yield StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _list_folder(folder: Path) -> list[str]:
-    """Return the names in the order of their keys, with `/` after the name of a folder."""
+def _list_folder(folder: Path, is_wanted: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the wanted names in the order of their keys, with `/` after the name of a folder.
+
+    A folder with more names than fit into one batch is read once for each batch, so that memory use is constant.
+    """
+    last = ""
+    while names := heapq.nsmallest(_NAMES_PER_BATCH, (n for n in _names(folder) if n > last and is_wanted(n))):
+        yield from names
+        if len(names) < _NAMES_PER_BATCH:
+            return
+        last = names[-1]
+
+
+def _names(folder: Path) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
-            valid = [entry for entry in entries if _NAME.fullmatch(entry.name)]
-            return sorted(
-                f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
-                for entry in valid
-                if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
-            )
+            for entry in entries:
+                if not _NAME.fullmatch(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield f"{entry.name}/"
+                elif entry.is_file(follow_symlinks=False):
+                    yield entry.name
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
 from app.common.durability import sync_folder
 from app.domain.errors import DependencyUnavailable, UploadMissing
+from app.domain.formats import UNKNOWN_TYPE
 from app.domain.object_keys import check_key
 from app.storage.disk.files import move
 
@@ -30,13 +32,20 @@ class DiskPartStore:
         """`folder` is the folder of the object store."""
         self._folder = folder.resolve()
 
-    async def begin(self, key: str) -> str:
+    async def begin(self, key: str, *, content_type: str = UNKNOWN_TYPE) -> str:  # noqa: ARG002
         # The file is created with the first byte, so that an upload whose record was never added leaves none.
         check_key(key)
         return "file"
 
+    async def require_space(self, size: int) -> None:
+        if (await _in_thread(shutil.disk_usage, self._folder)).free < size:
+            raise DependencyUnavailable("disk")
+
     async def put_part(self, key: str, parts_id: str, number: int, file: BinaryIO, *, start: int, size: int) -> None:  # noqa: ARG002
         await _in_thread(self._write, key, file.fileno(), start=start, size=size, at=number * _PART_BYTES)
+
+    async def put_bytes(self, key: str, parts_id: str, number: int, data: bytes, *, at: int) -> None:  # noqa: ARG002
+        await _in_thread(self._write_bytes, key, data, at=at)
 
     async def put_tail(self, key: str, file: BinaryIO, *, start: int, size: int, end: int) -> None:
         await _in_thread(self._write, key, file.fileno(), start=start, size=size, at=end - size)
@@ -57,12 +66,22 @@ class DiskPartStore:
         return self._folder / check_key(f"{key}.part")
 
     def _write(self, key: str, source: int, *, start: int, size: int, at: int) -> None:
+        with self._opened(key) as target:
+            _copy(source, target, start=start, size=size, at=at)
+
+    def _write_bytes(self, key: str, data: bytes, *, at: int) -> None:
+        with self._opened(key) as target:
+            _write_all(target, data, at=at)
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[int]:
+        """Open the file of the parts for writing, and sync it to the disk at the end."""
         path = self._path(key)
         is_new = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         target = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            _copy(source, target, start=start, size=size, at=at)
+            yield target
             os.fsync(target)
         finally:
             os.close(target)
@@ -107,13 +126,19 @@ def _copy(source: int, target: int, *, start: int, size: int, at: int) -> None:
     """Copy with positioned reads and writes. Raises EOFError if `source` is too short."""
     copied = 0
     while copied < size:
-        chunk = memoryview(os.pread(source, min(_CHUNK_BYTES, size - copied), start + copied))
+        chunk = os.pread(source, min(_CHUNK_BYTES, size - copied), start + copied)
         if not chunk:
             raise EOFError
-        while chunk:
-            written = os.pwrite(target, chunk, at + copied)
-            chunk = chunk[written:]
-            copied += written
+        _write_all(target, chunk, at=at + copied)
+        copied += len(chunk)
+
+
+def _write_all(target: int, data: bytes, *, at: int) -> None:
+    remaining = memoryview(data)
+    while remaining:
+        written = os.pwrite(target, remaining, at)
+        remaining = remaining[written:]
+        at += written
 
 
 async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import secrets
@@ -19,14 +18,23 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
-from app.common.durability import make_folder, sync_folder
+from app.common.durability import sync_folder
 from app.common.signing import derive_key, sign, verify
 from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
 from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
 from app.storage.disk.deletion_pause import deleting
-from app.storage.disk.files import copy_file, move, read_chunks, remove_empty_folders, walk_folder, write_durably
+from app.storage.disk.files import (
+    copy_file,
+    lock_drafts,
+    move,
+    read_chunks,
+    read_range,
+    remove_empty_folders,
+    walk_folder,
+    write_durably,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +57,7 @@ async def open_disk(
 ) -> AsyncIterator[DiskObjectStore]:
     """Open the store in `folder`, which is created if it is missing. Deletes incomplete files of killed processes."""
     folder = await asyncio.to_thread(folder.resolve)
-    lock = await asyncio.to_thread(_prepare, folder)
+    lock = await asyncio.to_thread(lock_drafts, folder / _DRAFTS)
     executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
     try:
         yield DiskObjectStore(
@@ -63,20 +71,6 @@ async def open_disk(
     finally:
         await asyncio.to_thread(executor.shutdown)
         os.close(lock)
-
-
-def _prepare(folder: Path) -> int:
-    drafts = folder / _DRAFTS
-    make_folder(drafts)
-    lock = os.open(drafts, os.O_RDONLY | os.O_DIRECTORY)
-    # Each process that writes here holds a shared lock. A process that gets the exclusive lock knows that no file is
-    # being written.
-    with suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for draft in drafts.iterdir():
-            draft.unlink()
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    return lock
 
 
 class DiskObjectStore:
@@ -114,11 +108,14 @@ class DiskObjectStore:
         status = await self._in_thread(self._find, check_key(key))
         return None if status is None else status.st_size
 
+    async def read(self, key: str, *, start: int, size: int) -> bytes:
+        return await self._in_thread(self._read, check_key(key), start=start, size=size)
+
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
         return await self._in_thread(self._copy, check_key(key), file.fileno(), max_bytes=max_bytes)
 
-    async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
-        objects = self._walk(check_prefix(prefix))
+    async def walk(self, prefix: str, *, after: str = "") -> AsyncIterator[StoredObject]:
+        objects = self._walk(check_prefix(prefix), after)
         while batch := await self._in_thread(lambda: list(islice(objects, WALK_BATCH))):
             for stored in batch:
                 yield stored
@@ -250,11 +247,17 @@ class DiskObjectStore:
                 return copy_file(source.fileno(), target, max_bytes=max_bytes)
         raise ObjectMissing
 
-    def _walk(self, prefix: str) -> Iterator[StoredObject]:
+    def _read(self, key: str, *, start: int, size: int) -> bytes:
+        if self._find(key) is not None:
+            with suppress(FileNotFoundError):
+                return read_range(self._folder / key, start=start, size=size)
+        raise ObjectMissing
+
+    def _walk(self, prefix: str, after: str) -> Iterator[StoredObject]:
         self._require_folder()
         folder, slash, _ = prefix.rpartition("/")
         self._locate(f"{folder}{slash}x")
-        yield from walk_folder(self._folder / folder, folder_key=f"{folder}{slash}", prefix=prefix)
+        yield from walk_folder(self._folder / folder, folder_key=f"{folder}{slash}", prefix=prefix, after=after)
 
     def _probe(self) -> os.stat_result:
         probe = self._folder / _DRAFTS / secrets.token_hex(16)

@@ -39,24 +39,36 @@ class S3PartStore:
         self._store = store
         self._slots = asyncio.Semaphore(_CONCURRENT_PARTS)
 
-    async def begin(self, key: str) -> str:
+    async def begin(self, key: str, *, content_type: str = UNKNOWN_TYPE) -> str:
         async with response_within(_CALL_SECONDS):
             response = await self._client.create_multipart_upload(
-                Bucket=self._bucket, Key=check_key(key), ContentType=UNKNOWN_TYPE
+                Bucket=self._bucket, Key=check_key(key), ContentType=content_type
             )
         return response["UploadId"]
 
+    async def require_space(self, size: int) -> None:
+        """Return: S3 has room."""
+
     async def put_part(self, key: str, parts_id: str, number: int, file: BinaryIO, *, start: int, size: int) -> None:
         body = FileSlice(file.fileno(), start=start, size=size)
+        digest = await run_blocking_io(_md5, body)
+        await self._upload(key, parts_id, number, cast("IO[bytes]", body), size=size, digest=digest)
+
+    async def put_bytes(self, key: str, parts_id: str, number: int, data: bytes, *, at: int) -> None:  # noqa: ARG002
+        digest = await asyncio.to_thread(hashlib.md5, data, usedforsecurity=False)
+        await self._upload(key, parts_id, number, data, size=len(data), digest=digest.digest())
+
+    async def _upload(
+        self, key: str, parts_id: str, number: int, body: IO[bytes] | bytes, *, size: int, digest: bytes
+    ) -> None:
         async with self._slots, response_within(_TRANSFER_SECONDS):
-            digest = await run_blocking_io(_md5, body)
             try:
                 await self._client.upload_part(
                     Bucket=self._bucket,
                     Key=key,
                     UploadId=parts_id,
                     PartNumber=number + 1,
-                    Body=cast("IO[bytes]", body),
+                    Body=body,
                     ContentLength=size,
                     ContentMD5=base64.b64encode(digest).decode(),
                 )

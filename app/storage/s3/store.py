@@ -26,7 +26,7 @@ from app.storage.s3.files import FileSlice, save_to_file
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, ErrorTypeDef
 
 MAX_SINGLE_PUT_BYTES = 8 * 1024 * 1024
 _MAX_PARTS = 10_000
@@ -34,6 +34,9 @@ PART_BYTES = 5 * 1024 * 1024  # The minimum that S3 accepts for all parts except
 MAX_FILE_BODIES = 12
 """How many files and parts are sent to S3 concurrently. Each of them uses the buffers of one connection."""
 MAX_KEYS_PER_DELETE = 1000
+_DELETE_PAUSES = (0.5, 2)
+"""How long to wait before the keys that were not deleted are tried again."""
+_TRANSIENT_ERRORS = {"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout"}
 
 _FETCH_ATTEMPTS = 3
 # For all attempts together. aiohttp's own timeouts include neither sending a body nor waiting for a connection.
@@ -133,15 +136,23 @@ class S3ObjectStore:
             await self._delete(ordered[start : start + MAX_KEYS_PER_DELETE])
 
     async def _delete(self, keys: Sequence[str]) -> None:
-        async with response_within(_CALL_SECONDS):
-            response = await self._client.delete_objects(
-                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-            )
-        errors = [error for error in response.get("Errors", []) if error.get("Code") != "NoSuchKey"]
-        if errors:
-            first = errors[0]
-            cause = f"{len(errors)} of {len(keys)} keys were not deleted: {first.get('Code')}, {first.get('Message')}"
-            raise DependencyUnavailable("store") from RuntimeError(cause)
+        """Delete up to 1,000 objects. S3 reports the result for each key, whatever the status of the response is."""
+        errors: Sequence[ErrorTypeDef] = ()
+        for pause in (*_DELETE_PAUSES, None):
+            async with response_within(_CALL_SECONDS):
+                response = await self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+                )
+            errors = [error for error in response.get("Errors", []) if error.get("Code") != "NoSuchKey"]
+            if not errors:
+                return
+            if pause is None or any(error.get("Code") not in _TRANSIENT_ERRORS for error in errors):
+                break
+            await asyncio.sleep(pause)
+            keys = [error["Key"] for error in errors if "Key" in error]
+        first = errors[0]
+        cause = f"{len(errors)} of {len(keys)} keys were not deleted: {first.get('Code')}, {first.get('Message')}"
+        raise DependencyUnavailable("store") from RuntimeError(cause)
 
     async def size(self, key: str) -> int | None:
         check_key(key)
@@ -154,15 +165,32 @@ class S3ObjectStore:
                 raise
         return response["ContentLength"]
 
+    async def read(self, key: str, *, start: int, size: int) -> bytes:
+        data = b""
+        async with response_within(_TRANSFER_SECONDS + size / _MIN_BYTES_PER_SECOND):
+            async for attempt in _read_attempts():
+                with attempt:
+                    data = await self._read(check_key(key), f"bytes={start}-{start + size - 1}")
+        return data
+
+    async def _read(self, key: str, byte_range: str) -> bytes:
+        try:
+            response = await self._client.get_object(Bucket=self._bucket, Key=key, Range=byte_range)
+        except self._client.exceptions.NoSuchKey:
+            raise ObjectMissing from None
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "InvalidRange":
+                return b""  # The object ends before the range.
+            raise
+        async with response["Body"] as body:
+            data: bytes = await body.read()
+            return data
+
     async def fetch(self, key: str, file: BinaryIO, *, max_bytes: int) -> str:
         check_key(key)
         async with response_within(_TRANSFER_SECONDS + max_bytes / _MIN_BYTES_PER_SECOND):
-            # botocore retries requests, but not responses that end early after their headers.
-            retries = stamina.retry_context(
-                on=(BotoCoreError, aiohttp.ClientError), attempts=_FETCH_ATTEMPTS, timeout=None, wait_initial=0.2
-            )
             sha256 = ""
-            async for attempt in retries:
+            async for attempt in _read_attempts():
                 with attempt:
                     sha256 = await save_to_file(await self._open(key), file.fileno(), max_bytes=max_bytes)
             return sha256
@@ -174,8 +202,10 @@ class S3ObjectStore:
             raise ObjectMissing from None
         return response["Body"]
 
-    async def walk(self, prefix: str) -> AsyncIterator[StoredObject]:
+    async def walk(self, prefix: str, *, after: str = "") -> AsyncIterator[StoredObject]:
         request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": check_prefix(prefix)}
+        if after:
+            request["StartAfter"] = after
         while True:
             async with response_within(_CALL_SECONDS):
                 page = await self._client.list_objects_v2(**request)
@@ -219,6 +249,15 @@ class S3ObjectStore:
                         "infra/template.yaml."
                     ) from error
                 raise
+
+
+def _read_attempts() -> AsyncIterator[stamina.Attempt]:
+    # botocore retries requests, but not responses that end early after their headers.
+    return aiter(
+        stamina.retry_context(
+            on=(BotoCoreError, aiohttp.ClientError), attempts=_FETCH_ATTEMPTS, timeout=None, wait_initial=0.2
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ _LOST = ""
 
 
 class DynamoDBReconcileTable:
+    shards = keys.DISCREPANCY_SHARDS
+
     def __init__(self, table: DynamoDBTable) -> None:
         self._table = table
 
@@ -31,23 +33,23 @@ class DynamoDBReconcileTable:
         with suppress(ConditionFailed):
             await self._table.put(item, ConditionExpression="attribute_not_exists(#pk)")
 
-    async def discrepancies(self) -> AsyncIterator[Discrepancy]:
-        for shard in keys.DISCREPANCY_SHARDS:
-            image: tuple[str, str] | None = None
-            seen: dict[str, datetime] = {}
-            pages = self._table.query(
-                KeyConditionExpression="#pk = :partition", values={"partition": keys.discrepancy_partition(shard)}
-            )
-            async for items in pages:
-                for fields in items:
-                    owner_id, image_id, name = fields["sk"].split("#")
-                    if image and image != (owner_id, image_id):
-                        yield _discrepancy(image, seen)
-                        seen = {}
-                    image = (owner_id, image_id)
-                    seen[name] = time_from_text(fields["first_seen_at"])
-            if image:
-                yield _discrepancy(image, seen)
+    async def discrepancies(self, shard: str, *, after: tuple[str, str] = ("", "")) -> AsyncIterator[Discrepancy]:
+        image: tuple[str, str] | None = None
+        seen: dict[str, datetime] = {}
+        pages = self._table.query(
+            KeyConditionExpression="#pk = :partition AND #sk > :after",
+            values={"partition": keys.discrepancy_partition(shard), "after": keys.after_discrepancies_of(*after)},
+        )
+        async for items in pages:
+            for fields in items:
+                owner_id, image_id, name = fields["sk"].split("#")
+                if image and image != (owner_id, image_id):
+                    yield _discrepancy(image, seen)
+                    seen = {}
+                image = (owner_id, image_id)
+                seen[name] = time_from_text(fields["first_seen_at"])
+        if image:
+            yield _discrepancy(image, seen)
 
     async def forget_unreferenced(self, owner_id: str, image_id: str, names: Collection[str]) -> None:
         await asyncio.gather(*(self._table.delete(keys.discrepancy_key(owner_id, image_id, name)) for name in names))
@@ -59,8 +61,17 @@ class DynamoDBReconcileTable:
         fields = await self._table.find(keys.RECONCILE_STATE_KEY)
         return None if fields is None else from_fields(ReconcileState, fields)
 
-    async def save_reconcile_state(self, state: ReconcileState) -> None:
-        await self._table.put({**keys.RECONCILE_STATE_KEY, **to_fields(state)})
+    async def save_reconcile_state(self, state: ReconcileState) -> bool:
+        # A state of a version of the service without checkpoints has no version.
+        condition = "#version = :saved" if state.version > 1 else "attribute_not_exists(#version)"
+        values = {"saved": state.version - 1} if state.version > 1 else None
+        try:
+            await self._table.put(
+                {**keys.RECONCILE_STATE_KEY, **to_fields(state)}, values=values, ConditionExpression=condition
+            )
+        except ConditionFailed:
+            return False
+        return True
 
 
 class DynamoDBStoreIdTable:

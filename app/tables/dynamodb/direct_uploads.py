@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from app.domain.claims import ClaimLost, RequestClaim
 from app.domain.errors import AppError, OwnerClosed, QuotaExceeded, TooManyOpenUploads
 from app.domain.images import Quota
-from app.domain.uploads import MAX_OPEN_UPLOADS, DirectUpload
+from app.domain.uploads import MAX_OPEN_UPLOADS, DirectUpload, Refusal
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.claims import require_claim
 from app.tables.dynamodb.due_index import oldest_due
 from app.tables.dynamodb.items import update_of, upload_from_item, upload_item
 from app.tables.dynamodb.reservations import close_open, reserve, uncount
 from app.tables.dynamodb.table import Action, ConditionFailed, DynamoDBTable
+from app.tables.serializer import to_fields
 
 _CONCURRENT_READS = 20
 
@@ -58,6 +60,15 @@ class DynamoDBDirectUploadTable:
             now = current and (current.received, current.holder, current.version)
             return upload.holder is not None and now == (upload.received, upload.holder, upload.version)
         return True
+
+    async def save_refusal(self, upload: DirectUpload, refusal: Refusal) -> None:
+        with suppress(ConditionFailed):
+            await self._table.update(
+                keys.upload_key(upload.owner_id, upload.id),
+                UpdateExpression="SET #refusal = :refusal",
+                ConditionExpression="attribute_exists(#pk)",
+                values={"refusal": to_fields(refusal)},
+            )
 
     async def release_upload(self, upload: DirectUpload) -> None:
         await self._release(upload, close_open(upload))

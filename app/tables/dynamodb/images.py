@@ -95,6 +95,12 @@ class DynamoDBImageTable:
             return image
         raise DependencyUnavailable("table")
 
+    async def discard(self, images: Sequence[Image]) -> None:
+        found_by_ean = [
+            keys.ean_key(image.owner_id, image.source.ean, image.id) for image in images if image.source is not None
+        ]
+        await self._table.delete_many([*(keys.image_key(image.owner_id, image.id) for image in images), *found_by_ean])
+
     async def update_thumbnails(self, image: Image, *, claim: JobClaim | None = None) -> None:
         fields = to_fields(image)
         changes = {name: fields[name] for name in ("thumbnails", "placeholder", "width", "height")}
@@ -141,8 +147,9 @@ class DynamoDBImageTable:
             for fields in items:
                 yield keys.user_of(fields["pk"])
 
-    async def walk(self, owner_id: str) -> AsyncIterator[Image]:
-        async for items in self._table.query(**_all_images(owner_id)):
+    async def walk(self, owner_id: str, *, after: str = "") -> AsyncIterator[Image]:
+        start = {"ExclusiveStartKey": keys.image_key(owner_id, after)} if after else {}
+        async for items in self._table.query(**_all_images(owner_id), **start):
             for fields in items:
                 yield from_fields(Image, fields)
 

@@ -100,6 +100,11 @@ def discrepancy_key(owner_id: str, image_id: str, name: str) -> Key:
     return {"pk": discrepancy_partition(image_id[-1]), "sk": f"{owner_id}#{image_id}#{name}"}
 
 
+def after_discrepancies_of(owner_id: str, image_id: str) -> str:
+    """Return a sort key behind those of the image, and before those of the next one."""
+    return f"{owner_id}#{image_id}$"
+
+
 def owner_shard(owner_id: str) -> str:
     return _digest(owner_id)[0]
 

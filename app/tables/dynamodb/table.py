@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -29,7 +30,11 @@ Action = tuple[str, Mapping[str, Any]]
 _READ_SECONDS = 5
 _CALL_SECONDS = 10
 """What one call may take, retries included."""
-_CONCURRENT_DELETES = 20
+_MAX_BATCH = 25
+"""The maximum that DynamoDB accepts."""
+_CONCURRENT_BATCHES = 4
+_BATCH_PAUSES = (0.1, 0.2, 0.5, 1, 2, 5, 5)
+"""How long to wait before the items that a throttled table did not process are sent again."""
 _TRANSIENT_ERRORS = {
     # Two writes conflicted: the SDK does not retry these.
     "TransactionConflictException",
@@ -100,9 +105,24 @@ class DynamoDBTable:
             values={"partition": partition, "prefix": prefix},
         )
         async for items in found:
-            keys = [key for key in items if key != exclude]
-            for start in range(0, len(keys), _CONCURRENT_DELETES):
-                await asyncio.gather(*map(self.delete, keys[start : start + _CONCURRENT_DELETES]))
+            await self.delete_many([key for key in items if key != exclude])
+
+    async def delete_many(self, keys: Sequence[Mapping[str, str]]) -> None:
+        """Delete the items. Not atomic: after an error, some of them may have been deleted."""
+        requests = [{"DeleteRequest": {"Key": to_attributes(key)}} for key in keys]
+        batches = [requests[start : start + _MAX_BATCH] for start in range(0, len(requests), _MAX_BATCH)]
+        for start in range(0, len(batches), _CONCURRENT_BATCHES):
+            await asyncio.gather(*map(self._write_batch, batches[start : start + _CONCURRENT_BATCHES]))
+
+    async def _write_batch(self, requests: Any) -> None:  # noqa: ANN401 - the types of boto3 depend on the direction
+        for pause in _BATCH_PAUSES:
+            response = await _call(self._client.batch_write_item, {"RequestItems": {self._name: requests}})
+            requests = response.get("UnprocessedItems", {}).get(self._name)
+            if not requests:
+                return
+            # The table is throttled, and has processed only some of the items.
+            await asyncio.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311 - no secret
+        raise DependencyUnavailable("table")
 
     async def query_page(
         self, *, values: Mapping[str, Any], **parameters: Parameter

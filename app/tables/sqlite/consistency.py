@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Collection
 from datetime import datetime
@@ -11,6 +10,7 @@ from itertools import groupby
 from app.domain.reconciliation import Discrepancy, ReconcileState
 from app.tables.serializer import time_from_text, time_to_text
 from app.tables.sqlite.database import SqliteDatabase
+from app.tables.sqlite.rows import first, insert
 
 _LOST = ""
 """Stands for the record in place of an object's name: no object has an empty name."""
@@ -25,12 +25,15 @@ _WALK = """
 """
 _FORGET = "DELETE FROM discrepancies WHERE owner_id = ? AND image_id = ? AND name = ?"
 _STATE = "SELECT * FROM reconcile_state"
-_SAVE_STATE = "INSERT OR REPLACE INTO reconcile_state VALUES (1, ?, ?, ?)"
+_STATE_VERSION = "SELECT version FROM reconcile_state"
+_REMOVE_STATE = "DELETE FROM reconcile_state"
 _STORE_ID = "SELECT id FROM store"
 _SET_STORE_ID = "INSERT INTO store VALUES (1, ?) ON CONFLICT DO NOTHING"
 
 
 class SqliteReconcileTable:
+    shards = ("all",)
+
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
@@ -43,8 +46,8 @@ class SqliteReconcileTable:
     async def note_lost(self, owner_id: str, image_id: str, *, at: datetime) -> None:
         await self._database.execute(_NOTE, owner_id, image_id, _LOST, time_to_text(at))
 
-    async def discrepancies(self) -> AsyncIterator[Discrepancy]:
-        last = ("", "")
+    async def discrepancies(self, shard: str, *, after: tuple[str, str] = ("", "")) -> AsyncIterator[Discrepancy]:  # noqa: ARG002
+        last = after
         while rows := await self._database.read(_WALK, *last, _WALK_IMAGES):
             for (owner_id, image_id), group in groupby(rows, key=lambda row: (row["owner_id"], row["image_id"])):
                 seen = {row["name"]: time_from_text(row["first_seen_at"]) for row in group}
@@ -61,15 +64,18 @@ class SqliteReconcileTable:
         await self._database.execute(_FORGET, owner_id, image_id, _LOST)
 
     async def reconcile_state(self) -> ReconcileState | None:
-        rows = await self._database.read(_STATE)
-        if not rows:
-            return None
-        deleted: dict[str, int] = json.loads(rows[0]["originals_deleted"])
-        return ReconcileState(rows[0]["run_id"], time_from_text(rows[0]["unbroken_since"]), deleted)
+        return first(ReconcileState, await self._database.read(_STATE))
 
-    async def save_reconcile_state(self, state: ReconcileState) -> None:
-        deleted = json.dumps(dict(state.originals_deleted))
-        await self._database.execute(_SAVE_STATE, state.run_id, time_to_text(state.unbroken_since), deleted)
+    async def save_reconcile_state(self, state: ReconcileState) -> bool:
+        def save(writer: sqlite3.Connection) -> bool:
+            saved = writer.execute(_STATE_VERSION).fetchone()
+            if (saved["version"] if saved else 0) != state.version - 1:
+                return False
+            writer.execute(_REMOVE_STATE)
+            insert(writer, "reconcile_state", state, number=1)
+            return True
+
+        return await self._database.write(save)
 
 
 class SqliteStoreIdTable:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from app.domain.claims import RequestClaim
 from app.domain.images import Quota
-from app.domain.uploads import DirectUpload
+from app.domain.uploads import DirectUpload, Refusal
 from app.ports.clock import Clock
-from app.tables.serializer import time_to_text
+from app.tables.serializer import time_to_text, to_fields
 from app.tables.sqlite.claims import require_claim
 from app.tables.sqlite.database import SqliteDatabase
 from app.tables.sqlite.reservations import release, reserve
@@ -23,6 +24,7 @@ _SAVE_PROGRESS = """
     UPDATE direct_uploads SET received = ?, holder = ?, version = ?
     WHERE owner_id = ? AND id = ? AND version = ? RETURNING 1
 """
+_SAVE_REFUSAL = "UPDATE direct_uploads SET refusal = ? WHERE owner_id = ? AND id = ?"
 _REMOVE = "DELETE FROM direct_uploads WHERE owner_id = ? AND id = ?"
 _REMOVE_EXPIRED = "DELETE FROM direct_uploads WHERE expires_at <= ? AND is_open = 0"
 _EXPIRED = "SELECT * FROM direct_uploads WHERE expires_at < ? AND is_open = 1 ORDER BY expires_at LIMIT ?"
@@ -47,6 +49,9 @@ class SqliteDirectUploadTable:
     async def save_progress(self, upload: DirectUpload, *, seen: DirectUpload) -> bool:
         values = (upload.received, upload.holder, upload.version, upload.owner_id, upload.id, seen.version)
         return bool(await self._database.execute(_SAVE_PROGRESS, *values))
+
+    async def save_refusal(self, upload: DirectUpload, refusal: Refusal) -> None:
+        await self._database.execute(_SAVE_REFUSAL, json.dumps(to_fields(refusal)), upload.owner_id, upload.id)
 
     async def release_upload(self, upload: DirectUpload) -> None:
         await self._database.write(lambda writer: release(writer, upload))

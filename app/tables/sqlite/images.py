@@ -40,6 +40,7 @@ _UPDATE_THUMBNAILS = """
     UPDATE images SET thumbnails = :thumbnails, placeholder = :placeholder, width = :width, height = :height
     WHERE owner_id = :owner_id AND id = :id RETURNING *
 """
+_DISCARD = "DELETE FROM images WHERE owner_id = ? AND id = ?"
 _REMOVE = "DELETE FROM images WHERE owner_id = ? AND id = ? RETURNING *"
 
 
@@ -71,6 +72,12 @@ class SqliteImageTable:
         remove = partial(_remove, owner_id=owner_id, image_id=image_id, deleted_at=deleted_at)
         return await self._database.write(remove)
 
+    async def discard(self, images: Sequence[Image]) -> None:
+        def discard(writer: sqlite3.Connection) -> None:
+            writer.executemany(_DISCARD, [(image.owner_id, image.id) for image in images])
+
+        await self._database.write(discard)
+
     async def update_thumbnails(self, image: Image, *, claim: JobClaim | None = None) -> None:
         await self._database.write(partial(_update_thumbnails, image=image, claim=claim))
 
@@ -87,8 +94,8 @@ class SqliteImageTable:
                 yield row["owner_id"]
             last = rows[-1]["owner_id"]
 
-    async def walk(self, owner_id: str) -> AsyncIterator[Image]:
-        last = ""
+    async def walk(self, owner_id: str, *, after: str = "") -> AsyncIterator[Image]:
+        last = after
         while rows := await self._database.read(_WALK, owner_id, last, _WALK_ROWS):
             for row in rows:
                 yield from_row(Image, row)

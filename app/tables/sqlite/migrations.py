@@ -237,4 +237,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE direct_uploads ADD COLUMN version INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX open_uploads_by_expiry ON direct_uploads (expires_at) WHERE is_open = 1",
     ),
+    (
+        "ALTER TABLE reconcile_state ADD COLUMN version INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE reconcile_state ADD COLUMN started_at TEXT",
+        "ALTER TABLE reconcile_state ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE reconcile_state ADD COLUMN step TEXT NOT NULL DEFAULT 'finished'",
+        "ALTER TABLE reconcile_state ADD COLUMN segments TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE reconcile_state ADD COLUMN counts TEXT NOT NULL DEFAULT '{}'",
+    ),
+    ("ALTER TABLE direct_uploads ADD COLUMN refusal TEXT",),
 )

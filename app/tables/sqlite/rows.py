@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from app.tables.serializer import from_fields, to_fields
+from app.tables.serializer import from_fields, time_to_text, to_fields
 
 T = TypeVar("T")
 
-_JSON_COLUMNS = ("thumbnails", "source", "error", "scopes")
+_JSON_COLUMNS = ("thumbnails", "source", "error", "scopes", "refusal", "originals_deleted", "segments", "counts")
 
 
 def insert(
@@ -28,7 +28,7 @@ def to_values(record: object) -> dict[str, Any]:
 
 
 def to_value(value: object) -> object:
-    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
+    return json.dumps(value, default=time_to_text) if isinstance(value, dict | list | tuple) else value
 
 
 def from_row(record_type: type[T], row: sqlite3.Row) -> T:

@@ -28,7 +28,7 @@ export class Api {
 
   /** Works like the browser's fetch, but throws a Problem for an error response. */
   async fetch(path, init = {}) {
-    const isIdempotent = ["GET", "DELETE"].includes(init.method ?? "GET") || "Idempotency-Key" in (init.headers ?? {});
+    const isIdempotent = ["GET", "HEAD", "DELETE"].includes(init.method ?? "GET") || "Idempotency-Key" in (init.headers ?? {});
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#attempt(path, init);
@@ -60,16 +60,58 @@ export class Api {
     }
   }
 
+  /** Sends a large body, and calls `onProgress` with the share that was sent. Returns the JSON of the response, or null. */
+  async send(method, path, body, { headers, signal, onProgress }) {
+    const send = (token) => {
+      const allHeaders = { ...headers, Authorization: `Bearer ${token}` };
+      return sendWithProgress(method, PREFIX + path, body, { headers: allHeaders, signal, onProgress });
+    };
+    try {
+      return await send(await this.session.token());
+    } catch (problem) {
+      if (problem.status !== 401) throw problem;
+      return send(await this.session.renew());
+    }
+  }
+
   /** Sends a request that outlives the page, without waiting for the response. */
-  postOnUnload(path, body) {
-    const headers = { "Content-Type": "application/json", Authorization: `Bearer ${this.session.currentToken}` };
-    fetch(PREFIX + path, { method: "POST", headers, body: JSON.stringify(body), keepalive: true }).catch(() => {});
+  sendOnUnload(method, path, { headers, body }) {
+    const allHeaders = { ...headers, Authorization: `Bearer ${this.session.currentToken}` };
+    fetch(PREFIX + path, { method, headers: allHeaders, body, keepalive: true }).catch(() => {});
   }
 }
 
 async function readProblem(response) {
   const body = await response.json().catch(() => null);
   return problemFromResponse(response.status, body, response.headers.get("Retry-After"));
+}
+
+/** Uses XMLHttpRequest, because fetch does not report upload progress. */
+function sendWithProgress(method, url, body, { headers, signal, onProgress }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    if (signal.aborted) return reject(new Problem({ code: "canceled" }));
+    request.open(method, url);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
+    request.onload = () => {
+      const response = parseJson(request.responseText);
+      if (request.status < 300) resolve(response);
+      else reject(problemFromResponse(request.status, response, request.getResponseHeader("Retry-After")));
+    };
+    request.onerror = () => reject(new Problem({ code: "network" }));
+    request.onabort = () => reject(new Problem({ code: "canceled" }));
+    signal.addEventListener("abort", () => request.abort(), { once: true });
+    request.send(body);
+  });
+}
+
+function parseJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // The body is empty, or a proxy has sent an error page.
+  }
 }
 
 export const delay = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -2,6 +2,8 @@
 
 import { hasMessage, translate } from "./ui/i18n.js";
 
+const TRANSIENT_CODES = ["network", "request_in_progress", "upload_locked", "upload_offset_mismatch"];
+
 /** An error response (RFC 9457). The code is `network` if there was no response. */
 export class Problem extends Error {
   constructor({ code, status = 0, detail = "", retryAfter = null }) {
@@ -11,9 +13,7 @@ export class Problem extends Error {
 
   /** Whether the same request may succeed later. */
   get isTransient() {
-    return (
-      ["network", "request_in_progress"].includes(this.code) || [408, 429].includes(this.status) || this.status >= 500
-    );
+    return TRANSIENT_CODES.includes(this.code) || [408, 429].includes(this.status) || this.status >= 500;
   }
 }
 

@@ -63,6 +63,7 @@ export class Session extends EventTarget {
   /** With `endSession`, also ends the session in the service. */
   signOut({ endSession }) {
     localStorage.removeItem(KEY);
+    this.dispatchEvent(new Event("signingOut"));
     // The response does not matter: without it, the session ends when its tokens expire.
     const headers = { Authorization: `Bearer ${this.#accessToken}` };
     if (endSession && this.#accessToken) fetch("api/v1/auth/logout", { method: "POST", headers, keepalive: true }).catch(() => {});
@@ -70,7 +71,6 @@ export class Session extends EventTarget {
   }
 
   #end() {
-    this.dispatchEvent(new Event("signingOut"));
     this.email = null;
     this.#clearToken();
     for (const { reject } of this.#waiters.splice(0)) reject(new Problem({ code: "signed_out" }));
@@ -135,7 +135,10 @@ export class Session extends EventTarget {
 
   // A suspended tab receives storage events late, so this compares the current value, not the value in the event.
   #checkStoredUser() {
-    if ((readStored()?.email ?? null) !== this.email) this.#end();
+    if ((readStored()?.email ?? null) !== this.email) {
+      this.dispatchEvent(new Event("signingOut"));
+      this.#end();
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import { icon } from "./ui/icons.js";
 import { translate } from "./ui/i18n.js";
 import { UploadQueue } from "./uploads/queue.js";
 import { openFileChooser } from "./uploads/sources.js";
+import { continueUnfinished, forgetUnfinished } from "./uploads/transfer.js";
 import { UploadPanel } from "./uploads/upload_panel.js";
 
 const REFRESH_USAGE_AFTER_MS = 1200;
@@ -44,6 +45,7 @@ export class AppShell extends EventTarget {
       addEventListener(name, loadLazyModules, { once: true });
     }
     this.refreshUsageSoon(0);
+    continueUnfinished(this.queue);
   }
 
   /** Creates all views, and replaces the existing ones if the language has changed. */
@@ -66,6 +68,7 @@ export class AppShell extends EventTarget {
   prepareSignOut() {
     this.deletions.flush();
     this.queue.cancelAll();
+    forgetUnfinished();
   }
 
   #addUploaded(view) {

@@ -120,6 +120,27 @@ export interface components {
             /** Description */
             description?: string | null;
         };
+        /** DirectUploadStateView */
+        DirectUploadStateView: {
+            /** Upload Id */
+            upload_id: string;
+            /**
+             * Status
+             * @description `pending`: the file has not arrived, or has not been validated. `refused`: the latest file that was validated. Another file can be sent until the form expires; the status stays `refused` until that file is accepted.
+             * @enum {string}
+             */
+            status: "pending" | "completed" | "refused";
+            /** @description The image of a completed upload. */
+            image: components["schemas"]["ImageView"] | null;
+            /** @description Why the file was refused. */
+            error: components["schemas"]["UploadRefusalView"] | null;
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When the form and the URL of the upload expire.
+             */
+            expires_at: string;
+        };
         /** DirectUploadView */
         DirectUploadView: {
             /** Upload Id */
@@ -727,6 +748,16 @@ export interface components {
              * @description Valid for one exchange, which returns the next one.
              */
             refresh_token: string;
+        };
+        /** UploadRefusalView */
+        UploadRefusalView: {
+            /**
+             * Code
+             * @example image_corrupt
+             */
+            code: string;
+            /** Detail */
+            detail: string;
         };
         /** UsageView */
         UsageView: {

@@ -70,7 +70,10 @@ export class UndoableDeletions {
     for (const { ids, toast } of deletions) {
       toast.dismiss(); // The back button may restore the page, and these deletions cannot be undone any more.
       for (let i = 0; i < ids.length; i += MAX_IDS_PER_REQUEST)
-        this.api.postOnUnload("images/delete", { ids: ids.slice(i, i + MAX_IDS_PER_REQUEST) });
+        this.api.sendOnUnload("POST", "images/delete", {
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify({ ids: ids.slice(i, i + MAX_IDS_PER_REQUEST) }),
+        });
     }
   }
 }

@@ -16,7 +16,7 @@ export const UNFINISHED_STATES = ["waiting", "sending", "processing"];
 /**
  * Events: `changed` (any property of any upload), `stored` (detail: the image view), `finished` (no unfinished upload is
  * left). An upload is {idempotencyKey, file, state, progress, message, image, attempts, abortController, isDelayed,
- * canRetry, isInStore}. Its state is one of UNFINISHED_STATES, `stored`, `failed`, `rejected` or `canceled`.
+ * canRetry, resumable}. Its state is one of UNFINISHED_STATES, `stored`, `failed`, `rejected` or `canceled`.
  */
 export class UploadQueue extends EventTarget {
   uploads = [];
@@ -36,8 +36,8 @@ export class UploadQueue extends EventTarget {
     return this.uploads.some(isUnfinished);
   }
 
-  add(files) {
-    for (const file of files) this.uploads.push(this.#createUpload(file));
+  add(files, properties) {
+    for (const file of files) this.uploads.push({ ...this.#createUpload(file), ...properties });
     this.#dispatchChanged();
     this.#startWaiting();
   }
@@ -46,6 +46,7 @@ export class UploadQueue extends EventTarget {
     const isRunning = upload.state !== "waiting";
     upload.state = "canceled";
     if (isRunning) upload.abortController.abort();
+    upload.resumable?.discard();
     this.#dispatchChanged();
   }
 
@@ -114,6 +115,7 @@ export class UploadQueue extends EventTarget {
         signal: abortController.signal,
         config: this.config,
         onProgress: (progress) => this.#setProgress(upload, progress),
+        onAdvanced: () => (upload.attempts = 1),
       });
       Object.assign(upload, { state: "stored", progress: 1, message: null });
       this.dispatchEvent(new CustomEvent("stored", { detail: upload.image }));
@@ -133,7 +135,10 @@ export class UploadQueue extends EventTarget {
     if (wasOffline) Object.assign(upload, { state: "waiting", attempts: 0 });
     else if (problem.isTransient && upload.attempts < MAX_ATTEMPTS) {
       this.#retryLater(upload, problem.retryAfter ?? 2 ** (upload.attempts - 1));
-    } else Object.assign(upload, { state: "failed", canRetry: canRetry(problem) });
+    } else {
+      Object.assign(upload, { state: "failed", canRetry: canRetry(problem) });
+      if (!problem.isTransient) upload.resumable?.discard();
+    }
   }
 
   async #retryLater(upload, seconds) {

@@ -1,0 +1,1 @@
+"""Reconcile runs over as many images as the largest installations have."""

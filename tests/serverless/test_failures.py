@@ -1,0 +1,81 @@
+"""The worker function fails and is throttled: nothing is lost, and jobs that fail for good become dead letters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.test_worker import CUT_SHORT
+from tests.pictures import jpeg
+from tests.serverless.conftest import SECONDS, Stack, eventually
+from tests.serverless.test_journey import initiate, post_form, upload
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * SECONDS)]
+
+
+def ready(client: httpx.Client, image_id: str) -> bool:
+    image = client.get(f"/images/{image_id}").json()
+    return {thumbnail["status"] for thumbnail in image["thumbnails"]} == {"ready"}
+
+
+@contextmanager
+def throttled(stack: Stack) -> Iterator[None]:
+    functions, name = stack.client("lambda"), stack.outputs["WorkerFunction"]
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    yield
+    functions.delete_function_concurrency(FunctionName=name)
+
+
+@contextmanager
+def failing(stack: Stack) -> Iterator[None]:
+    """Give the worker a bucket that does not exist, so that its environments do not start."""
+    functions, name = stack.client("lambda"), stack.outputs["WorkerFunction"]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    broken = {**variables, "S3_BUCKET": "no-such-bucket"}
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": broken})
+    yield
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+
+@pytest.mark.parametrize("fault", [throttled, failing])
+def test_nothing_is_lost_while_the_worker_cannot_run(stack: Stack, fault: Any):
+    photo = jpeg(800, 600)
+    with stack.person() as client:
+        with fault(stack):
+            accepted = upload(client, photo, Prefer="respond-async").json()["id"]
+            opened = initiate(client, photo)
+            post_form(opened, photo)
+            # The functions may be slow, but this request shows that nothing was done.
+            assert not ready(client, accepted)
+            assert client.get(f"/images/uploads/{opened['upload_id']}").json()["status"] == "pending"
+        eventually(lambda: ready(client, accepted))
+        eventually(lambda: client.get(f"/images/uploads/{opened['upload_id']}").json()["status"] == "completed")
+
+
+def test_only_the_messages_that_failed_are_delivered_again(stack: Stack):
+    arrived = {"source": "aws.s3", "detail": {"object": {"key": "incoming/nobody/nothing"}}}
+    bodies = {"unreadable": "{}", "no-json": "<", "handled": json.dumps(arrived)}
+    records = [{"messageId": name, "receiptHandle": name, "body": body} for name, body in bodies.items()]
+    assert stack.invoke_worker({"Records": records}) == {
+        "batchItemFailures": [{"itemIdentifier": "unreadable"}, {"itemIdentifier": "no-json"}]
+    }
+
+
+def test_the_message_of_a_job_that_failed_for_good_becomes_a_dead_letter(stack: Stack):
+    sqs, dead = stack.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
+
+    def receive() -> list[str]:
+        found = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+        return [json.loads(message["Body"]).get("owner_id") for message in found]
+
+    with stack.person() as client:
+        owner = client.get("/auth/me").json()["id"]
+        image = upload(client, CUT_SHORT, Prefer="respond-async").json()["id"]
+        eventually(lambda: owner in receive())
+        thumbnails = client.get(f"/images/{image}").json()["thumbnails"]
+        assert {thumbnail["status"] for thumbnail in thumbnails} == {"failed"}
