@@ -22,6 +22,7 @@ from image_upload_client.command.uploading import Uploader, find_files
 from image_upload_client.errors import ImageServiceError
 from image_upload_client.models import Image, Job
 from image_upload_client.tokens import TokenStore
+from image_upload_client.transport import VERSION
 
 _LOCK_SECONDS = 10
 
@@ -39,7 +40,7 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group)
-@click.version_option(package_name="image-upload-client")
+@click.version_option(VERSION)
 def main() -> None:
     """Upload photos to an image upload service, and manage them."""
 
