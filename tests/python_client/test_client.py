@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import os
 import re
 import subprocess
@@ -152,6 +153,14 @@ def test_errors_have_the_code_and_the_problem(client: ImageClient, service: Runn
         assert error_of(other.account).code == "token_invalid"
     with pytest.raises(ValueError, match="not the URL of a service"):
         ImageClient("photos.example.com")
+
+
+def test_both_clients_have_the_same_functions():
+    functions, asynchronous = (
+        {name: inspect.signature(function).parameters for name, function in vars(kind).items() if name[0] != "_"}
+        for kind in (ImageClient, AsyncImageClient)
+    )
+    assert functions == asynchronous
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 import sys
@@ -17,7 +18,7 @@ from image_upload_client import ImageClient, TokenStore
 from image_upload_client.command.credentials import CredentialsFile
 
 from tests import fake_catalog
-from tests.acceptance.conftest import Running
+from tests.acceptance.conftest import PASSWORD, Running, environment_for, started
 from tests.pictures import jpeg
 from tests.python_client.conftest import SECONDS, Command
 
@@ -108,6 +109,32 @@ def test_one_refused_file_does_not_stop_the_others(command: Command, photos: Pat
     errors = command.run("upload", photos / "notes.txt", photos / "beach.jpg", status=1)
     assert "notes.txt: " in errors
     assert "Uploaded: 1. Already uploaded: 0. Failed: 1." in errors
+    assert filenames(command) == ["beach.jpg"]
+
+
+def test_a_full_quota_stops_the_upload_and_the_rest_follows_later(tmp_path: Path, signed_out: Command, photos: Path):
+    for number in range(20):
+        (photos / f"{number}.jpg").write_bytes(jpeg(64, 48, seed=number))
+    limited = environment_for(tmp_path / "data", USER_QUOTA_IMAGES="3")
+    with started(limited) as service:
+        with ImageClient(service.url) as client:
+            client.register(signed_out.email, PASSWORD)
+        signed_out.sign_in(service.url)
+        errors = signed_out.run("sync", photos, status=1)
+    assert errors.startswith(str(photos))
+    assert "Uploaded: 3." in errors
+    assert "Copies of other files: 1. Not attempted: " in errors
+    with started({**limited, "USER_QUOTA_IMAGES": ""}):
+        signed_out.run("sync", photos)
+        assert len(signed_out.images()) == 22
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser can read every folder")
+def test_a_folder_that_cannot_be_read_is_reported(command: Command, photos: Path):
+    (photos / "2026").chmod(0)
+    errors = command.run("sync", photos, status=1)
+    (photos / "2026").chmod(0o700)
+    assert "Permission denied" in errors
     assert filenames(command) == ["beach.jpg"]
 
 

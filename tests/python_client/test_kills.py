@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from image_upload_client import ImageClient
 
-from tests.acceptance.conftest import PASSWORD, Running
+from tests.acceptance.conftest import PASSWORD, Running, environment_for
 from tests.pictures import jpeg
 from tests.python_client.conftest import SECONDS, Command
 from tests.resumable.interrupting_proxy import interrupting
+from tests.resumable.test_clients import RestartedService
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +67,19 @@ def test_a_folder_whose_upload_is_killed_several_times(
     stored = Counter(image["sha256"] for image in observer.list())
     assert stored == Counter(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir())
     assert stored.total() == PHOTOS
+
+
+def test_a_folder_during_whose_upload_the_service_is_killed(signed_out: Command, folder: Path, tmp_path: Path):
+    service = RestartedService(environment_for(tmp_path / "data", SECRET_KEY="s" * 40))
+    with ImageClient(service.running.url) as client:
+        client.register(signed_out.email, PASSWORD)
+    interruptions = [(after, service.kill_and_start) for after in (150_000, 400_000)]
+    with interrupting(int(service.running.environment["PORT"]), interruptions) as url:
+        signed_out.sign_in(url)
+        signed_out.run("sync", folder)
+        stored = Counter(image["sha256"] for image in signed_out.images())
+    service.close()
+    assert stored == Counter(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir())
 
 
 def test_a_large_file_whose_connection_is_cut_and_whose_command_is_killed(

@@ -11,8 +11,6 @@ from image_upload_client.errors import ImageServiceError
 from image_upload_client.exchange import PATIENT_DELAYS, Operation, Request, call, call_json, check, wait_after
 from image_upload_client.models import Image
 
-_RANGE_UNSATISFIABLE = 416
-
 
 def download_image(image_id: str, path: Path) -> Operation[Image]:
     """Save the original of an image, replacing an existing file, and return the image.
@@ -46,10 +44,7 @@ def _receive(url: str, file: BinaryIO) -> Operation[None]:
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={position}-"} if position else {})}
         request = Request(method="GET", path=url, headers=headers, needs_token=False, save_to=file, delay=delay)
         try:
-            response = yield request
-            if position and response.status == _RANGE_UNSATISFIABLE:
-                return  # the interruption came after the last byte
-            check(request, response)
+            check(request, (yield request))
         except ImageServiceError as error:
             if file.tell() > position:
                 remaining = iter(PATIENT_DELAYS)

@@ -13,7 +13,8 @@ from image_upload_client.exchange import Request, Response
 
 TIMEOUT = httpx.Timeout(100, connect=20)
 """Seconds of silence. The service responds to every request earlier, even if it waits for a job."""
-USER_AGENT = "image-upload-client/0.1.0"
+VERSION = "0.1.0"
+USER_AGENT = f"image-upload-client/{VERSION}"
 _UNAUTHORIZED = 401
 _OK, _PARTIAL_CONTENT = 200, 206
 

@@ -27,7 +27,22 @@ class Batch:
     uploaded: int = 0
     existing: int = 0
     failed: int = 0
+    copies: int = 0
+    """Files with the same content as another file."""
+    skipped: int = 0
+    """Files that were not attempted after an error that they would get, too."""
     _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def fail_to_read(self, error: OSError) -> None:
+        """Print and count a folder that cannot be read."""
+        self.failed += 1
+        click.echo(str(error), err=True)
+
+    def summary(self) -> str:
+        counts = f"Uploaded: {self.uploaded}. Already uploaded: {self.existing}. Failed: {self.failed}."
+        copies = f" Copies of other files: {self.copies}." if self.copies else ""
+        skipped = f" Not attempted: {self.skipped}." if self.skipped else ""
+        return counts + copies + skipped
 
     def run(self, paths: list[Path]) -> None:
         """Upload the files. Failures are printed and counted. Files with the same content are uploaded once."""
@@ -61,7 +76,7 @@ class Batch:
             except OSError as error:
                 self._fail(path, error)
                 continue
-            self.existing += first is not path
+            self.copies += first is not path
             bars.advance(task, _size(path))
         bars.remove_task(task)
         return files
@@ -82,8 +97,8 @@ class Batch:
                 self._stopping.set()
             return
         if result is None:
-            return
-        if result.is_new:
+            self.skipped += 1
+        elif result.is_new:
             self.uploaded += 1
             click.echo(f"{result.image_id}  {click.format_filename(path)}")
         else:

@@ -22,6 +22,7 @@ from image_upload_client.command.uploading import Uploader, find_files
 from image_upload_client.errors import ImageServiceError
 from image_upload_client.models import Image, Job
 from image_upload_client.tokens import TokenStore
+from image_upload_client.transport import VERSION
 
 _LOCK_SECONDS = 10
 
@@ -39,7 +40,7 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group)
-@click.version_option(package_name="image-upload-client")
+@click.version_option(VERSION)
 def main() -> None:
     """Upload photos to an image upload service, and manage them."""
 
@@ -113,7 +114,7 @@ def sync(path: Path) -> None:
 
 def _upload(paths: tuple[Path, ...], *, checks_existing: bool) -> None:
     with _signed_in() as (client, credentials):
-        files = list(find_files(paths, client.limits()["extensions"]))
+        extensions = client.limits()["extensions"]
         account = f"{credentials.url} {credentials.user_id}"
         try:
             with (
@@ -121,12 +122,11 @@ def _upload(paths: tuple[Path, ...], *, checks_existing: bool) -> None:
                 closing(UploadRecords(folder() / "uploads.sqlite3", account=account)) as records,
             ):
                 batch = Batch(Uploader(client, records, checks_existing))
+                files = list(find_files(paths, extensions, on_error=batch.fail_to_read))
                 batch.run(files)
         except LockedError as error:
             raise click.ClickException("Another upload is in progress. Wait until it has ended.") from error
-    left = len(files) - batch.uploaded - batch.existing - batch.failed
-    counts = f"Uploaded: {batch.uploaded}. Already uploaded: {batch.existing}. Failed: {batch.failed}."
-    click.echo(f"{counts} Not attempted: {left}." if left else counts, err=True)
+    click.echo(batch.summary(), err=True)
     if batch.failed:
         sys.exit(1)
 

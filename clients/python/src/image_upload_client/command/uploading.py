@@ -14,14 +14,19 @@ from image_upload_client.errors import ImageServiceError
 _REFUSALS = {400, 413, 415, 422}
 
 
-def find_files(paths: Iterable[Path], extensions: Iterable[str]) -> Iterator[Path]:
-    """Yield the files, and in folders those with one of the extensions. Hidden files in folders are left out."""
+def find_files(
+    paths: Iterable[Path], extensions: Iterable[str], *, on_error: Callable[[OSError], None]
+) -> Iterator[Path]:
+    """Yield the files, and in folders those with one of the extensions. Hidden files in folders are left out.
+
+    `on_error` is called for each folder that cannot be read.
+    """
     suffixes = tuple(f".{extension.lower()}" for extension in extensions)
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        for parent, folders, names in os.walk(path):
+        for parent, folders, names in os.walk(path, onerror=on_error):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 if name.lower().endswith(suffixes) and not name.startswith("."):
