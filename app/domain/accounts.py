@@ -62,6 +62,10 @@ class Account:
         return self.normalized_email or normalize(self.email)
 
 
+MAX_READ_SESSIONS = 1000
+"""How many sessions of one account are read at once. Every sign-in adds one, and most are never ended by their user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One signed-in device: a chain of refresh tokens that began with one sign-in."""

@@ -16,6 +16,8 @@ LEASE_SECONDS = 20
 """How long after a worker's death its job is considered abandoned."""
 MARGIN_SECONDS = 5
 """How long before the end of its lease an attempt stops if it could not renew the lease."""
+_RENEWED_AFTER_SECONDS = 5
+"""A report of progress renews a lease that was last renewed longer ago. Each renewal costs two writes of an index."""
 
 
 class Attempt:
@@ -29,12 +31,19 @@ class Attempt:
     async def report(
         self, *, progress: int | None = None, image_id: str | None = None, description: str | None = None
     ) -> None:
-        """Save the progress (percent), the image that the job creates and its description, and renew the lease.
+        """Save the progress (percent), the image that the job creates and its description.
+
+        A report without changes renews the lease; another one only if that was not done in the last seconds.
 
         Raises ClaimLost.
         """
         changes = {"progress": progress, "image_id": image_id, "description": description}
-        await self.save(due_in=LEASE_SECONDS, **{name: value for name, value in changes.items() if value is not None})
+        given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+        if given and self._was_renewed_recently():
+            async with self._saving:
+                await self._save(dataclasses.replace(self.job, **given, updated_at=self._clock()))
+        else:
+            await self.save(due_in=LEASE_SECONDS, **given)
 
     async def save(self, *, due_in: float | None, **changes: Any) -> None:  # noqa: ANN401 - fields of Job
         """Save changed fields; the job is due `due_in` seconds from now, or never again. Raises ClaimLost."""
@@ -43,9 +52,18 @@ class Attempt:
             started = asyncio.get_running_loop().time()
             now = self._clock()
             due_at = None if due_in is None else now + timedelta(seconds=due_in)
-            job = dataclasses.replace(self.job, **changes, due_at=due_at, updated_at=now)
-            if not await self._table.save_job(job):
-                raise ClaimLost
-            self.job = job
-            if job.status is JobStatus.RUNNING:
+            await self._save(dataclasses.replace(self.job, **changes, due_at=due_at, updated_at=now))
+            if self.job.status is JobStatus.RUNNING:
                 self._deadline.reschedule(started + LEASE_SECONDS - MARGIN_SECONDS)
+
+    async def _save(self, job: Job) -> None:
+        if not await self._table.save_job(job):
+            raise ClaimLost
+        self.job = job
+
+    def _was_renewed_recently(self) -> bool:
+        deadline = self._deadline.when()
+        if deadline is None:
+            return False
+        renewed_at = deadline - LEASE_SECONDS + MARGIN_SECONDS
+        return asyncio.get_running_loop().time() < renewed_at + _RENEWED_AFTER_SECONDS

@@ -122,12 +122,13 @@ class JobService:
         return await self._table.find_job(user.id, job_id) if is_id(job_id) else None
 
     async def page(self, user: User, *, cursor: str | None, limit: int, status: JobStatus | None) -> JobPage:
-        """Return at most `limit` jobs, newest first. Raises CursorInvalid, also for another user's cursor."""
+        """Return at most `limit` jobs, newest first. Raises CursorInvalid, also for another user's cursor.
+
+        With `status`, a page may be short or empty although there is a next one.
+        """
         before = self._cursors.decode(user, cursor)
-        jobs = await self._table.page_jobs(user.id, before=before, limit=limit + 1, status=status)
-        if len(jobs) <= limit:
-            return JobPage(jobs, None)
-        return JobPage(jobs[:limit], self._cursors.encode(user, jobs[limit - 1].id))
+        jobs, last_id = await self._table.page_jobs(user.id, before=before, limit=limit, status=status)
+        return JobPage(jobs, self._cursors.encode(user, last_id) if last_id else None)
 
     async def backlog(self) -> Backlog:
         """Return the backlog as of a few seconds ago."""

@@ -177,8 +177,12 @@ class JobTable(Protocol):
 
     async def page_jobs(
         self, owner_id: str, *, before: str | None, limit: int, status: JobStatus | None = None
-    ) -> Sequence[Job]:
-        """Return at most `limit` jobs, newest first, starting after the id `before`; with `status`, only those."""
+    ) -> tuple[Sequence[Job], str | None]:
+        """Return at most `limit` jobs, newest first, and where the next page starts, or None after the last one.
+
+        Only jobs with an id less than `before`; with `status`, only those. Such a page may be short or empty although
+        older ones exist: a call reads a bounded number of jobs.
+        """
         ...
 
     async def claim_job(
@@ -240,7 +244,7 @@ class AccountTable(Protocol):
     async def find_session(self, account_id: str, session_id: str) -> Session | None: ...
 
     async def sessions(self, account_id: str) -> Sequence[Session]:
-        """Return all sessions of the account, in any order, possibly some that have expired."""
+        """Return the newest sessions of the account, at most MAX_READ_SESSIONS, possibly some that have expired."""
         ...
 
     async def rotate_session(

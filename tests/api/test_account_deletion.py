@@ -163,7 +163,7 @@ async def leave(service: Service, user_id: str) -> None:
     """Wait for the job that removes the user. Only its record remains, and no user can request it."""
     table = service.services.jobs._table
     for _ in range(400):
-        jobs = await table.page_jobs(user_id, before=None, limit=10)
+        jobs, _ = await table.page_jobs(user_id, before=None, limit=10)
         if [(job.kind, job.status) for job in jobs] == [("delete_account", "completed")]:
             return
         await asyncio.sleep(0.05)

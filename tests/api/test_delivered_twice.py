@@ -221,7 +221,7 @@ async def test_account_is_deleted_once_if_messages_are_delivered_twice(service: 
     await queue.wait_until_acknowledged([response.json()["job_id"]])
     assert await stored(service, f"images/{owner_id}/") == []
     services = service.services
-    [job] = await services.jobs._table.page_jobs(owner_id, before=None, limit=10)
+    [job], _ = await services.jobs._table.page_jobs(owner_id, before=None, limit=10)
     assert (job.kind, job.status, job.attempts) == ("delete_account", "completed", 1)
     assert [image async for image in services.uploads._images.walk(owner_id)] == []
     assert (await services.uploads._images.usage(owner_id)).images == 0

@@ -55,7 +55,7 @@ async def user_id(person: Person) -> str:
 async def wait_until_gone(service: Service, owner_id: str) -> None:
     """Find the job that removes its owner, which cannot be requested without a token."""
     for _ in range(400):
-        jobs = await service.services.jobs._table.page_jobs(owner_id, before=None, limit=2)
+        jobs, _ = await service.services.jobs._table.page_jobs(owner_id, before=None, limit=2)
         if [(job.kind, job.status) for job in jobs] == [("delete_account", "completed")]:
             return
         await asyncio.sleep(0.05)

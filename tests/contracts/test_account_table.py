@@ -15,7 +15,9 @@ from app.domain.errors import EmailTaken
 from app.domain.ids import new_id
 from app.ports.tables import AccountTable
 from app.tables.dynamodb import DynamoDBAccountTable
+from app.tables.dynamodb import accounts as dynamodb_accounts
 from app.tables.sqlite import SqliteAccountTable, open_sqlite
+from app.tables.sqlite import accounts as sqlite_accounts
 from tests.contracts.tables import NOON, make_account, make_session, open_table
 
 DAY = timedelta(days=1)
@@ -143,6 +145,16 @@ async def test_a_session_is_found_and_listed_as_it_was_added(accounts: AccountTa
     assert await accounts.find_session(account_id, old.id) == old
     assert await accounts.find_session(new_id(), old.id) is None
     assert sorted(await accounts.sessions(account_id), key=lambda each: each.id) == [old, new]
+
+
+async def test_only_the_newest_sessions_are_read(accounts: AccountTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (dynamodb_accounts, sqlite_accounts):
+        monkeypatch.setattr(module, "MAX_READ_SESSIONS", 3)
+    account_id = new_id()
+    sessions = [make_session(account_id) for _ in range(5)]
+    for session in sessions:
+        await accounts.add_session(session)
+    assert list(await accounts.sessions(account_id)) == sessions[:1:-1]
 
 
 async def test_one_session_can_be_kept_when_the_others_are_removed(accounts: AccountTable) -> None:

@@ -17,15 +17,17 @@ from aiohttp import web
 from app.domain.errors import DependencyUnavailable, QuotaExceeded
 from app.domain.ids import new_id
 from app.domain.images import Quota, Usage
+from app.domain.jobs import JobStatus
 from app.tables.dynamodb import (
     DynamoDBAccountTable,
+    DynamoDBAuditTable,
     DynamoDBCounterTable,
     DynamoDBImageTable,
     DynamoDBJobTable,
     DynamoDBTable,
     table,
 )
-from app.tables.dynamodb.keys import job_key
+from app.tables.dynamodb.keys import AUDIT_SHARDS, first_id_of_day, job_key
 from tests.aws_emulators import AwsEmulator, free_port
 from tests.contracts.tables import NOON, READY, make_account, make_image, make_job, make_session, open_table
 
@@ -277,3 +279,23 @@ async def test_a_renamed_job_kind_keeps_its_stored_spelling(opened: DynamoDBTabl
     assert stored is not None
     assert stored["kind"] == "leave"
     assert await jobs.find_job(owner, job.id) == job
+
+
+async def test_a_page_of_jobs_with_a_status_is_one_query_however_many_jobs_there_are(
+    opened: DynamoDBTable, road: Road, owner: str
+) -> None:
+    jobs = DynamoDBJobTable(opened)
+    for start in range(0, 300, 50):
+        added = (make_job(owner, status=JobStatus.COMPLETED, due_at=None) for _ in range(start, start + 50))
+        await asyncio.gather(*map(jobs.add_job, added))
+    road.bodies.clear()
+    page, last_id = await jobs.page_jobs(owner, before=None, limit=50, status=JobStatus.FAILED)
+    assert (page, [body["Limit"] for body in road.bodies]) == ([], [250])
+    assert last_id is not None
+
+
+async def test_a_page_of_the_audit_log_reads_a_bounded_number_of_days(opened: DynamoDBTable, road: Road) -> None:
+    audit = DynamoDBAuditTable(opened, clock=lambda: NOON)
+    entries, last_id = await audit.page_entries(before=first_id_of_day(NOON.date()), limit=50)
+    assert (entries, len(road.bodies)) == ([], 7 * len(AUDIT_SHARDS))
+    assert last_id is not None

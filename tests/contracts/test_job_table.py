@@ -17,7 +17,7 @@ from app.domain.images import Quota
 from app.domain.jobs import DueJob, Job, JobError, JobStatus
 from app.ports.tables import JobTable
 from app.tables.dynamodb import DynamoDBImageTable, DynamoDBJobTable, DynamoDBOwnerTable, DynamoDBTable
-from app.tables.dynamodb.keys import job_key
+from app.tables.dynamodb.keys import DUE_JOBS, due_partition, job_key
 from app.tables.sqlite import SqliteJobTable, open_sqlite
 from app.tables.sqlite import jobs as sqlite_jobs
 from tests.aws_emulators import AwsEmulator
@@ -87,7 +87,7 @@ async def test_added_job_is_returned_unchanged(jobs: JobTable, owner: str, chang
     job = make_job(owner, **changes)
     await jobs.add_job(job)
     assert await jobs.find_job(owner, job.id) == job
-    assert await jobs.page_jobs(owner, before=None, limit=1) == [job]
+    assert await jobs.page_jobs(owner, before=None, limit=1) == ([job], None)
 
 
 async def test_times_in_another_time_zone_are_stored_as_the_same_instant(jobs: JobTable, owner: str) -> None:
@@ -119,7 +119,7 @@ async def test_another_owners_job_is_missing_for_every_method(jobs: JobTable, ow
     running = await claimed(jobs, job)
     stranger = replace(running, owner_id=f"{owner}x")
     assert await jobs.find_job(stranger.owner_id, job.id) is None
-    assert await jobs.page_jobs(stranger.owner_id, before=None, limit=10) == []
+    assert await jobs.page_jobs(stranger.owner_id, before=None, limit=10) == ([], None)
     assert await claim(jobs, stranger, by="second", now=NOON + DAY) is None
     assert not await jobs.save_job(replace(stranger, progress=50))
     assert await jobs.find_job(stranger.owner_id, job.id) is None
@@ -131,25 +131,38 @@ async def test_pages_hold_every_job_once_newest_first(jobs: JobTable, owner: str
     for job in added:
         await jobs.add_job(job)
     await jobs.add_job(make_job(f"{owner}x"))
-    first = await jobs.page_jobs(owner, before=None, limit=20)
-    rest = await jobs.page_jobs(owner, before=first[-1].id, limit=20)
-    assert [len(first), len(rest)] == [20, 5]
+    first, last_id = await jobs.page_jobs(owner, before=None, limit=20)
+    assert last_id == first[-1].id
+    rest, end = await jobs.page_jobs(owner, before=last_id, limit=20)
+    assert [len(first), len(rest), end] == [20, 5, None]
     assert [*first, *rest] == added[::-1]
-    assert await jobs.page_jobs(owner, before=added[0].id, limit=20) == []
+    assert await jobs.page_jobs(owner, before=None, limit=25) == (added[::-1], None)
+    assert await jobs.page_jobs(owner, before=added[0].id, limit=20) == ([], None)
 
 
-async def test_page_of_one_status_is_full_although_most_jobs_have_another(jobs: JobTable, owner: str) -> None:
+async def jobs_of_status(jobs: JobTable, owner: str, status: JobStatus, *, limit: int) -> list[Job]:
+    found: list[Job] = []
+    before = None
+    while True:
+        page, before = await jobs.page_jobs(owner, before=before, limit=limit, status=status)
+        assert len(page) <= limit
+        found += page
+        if before is None:
+            return found
+
+
+async def test_pages_of_one_status_hold_each_of_its_jobs_once(jobs: JobTable, owner: str) -> None:
     rare = [n for n in range(600) if n % 150 == 0]
     added = [make_job(owner, status=JobStatus.FAILED if n in rare else JobStatus.QUEUED) for n in range(600)]
     for start in range(0, 600, 50):
         await asyncio.gather(*(jobs.add_job(job) for job in added[start : start + 50]))
-    failed = [added[n] for n in reversed(rare)]
-    first = await jobs.page_jobs(owner, before=None, limit=3, status=JobStatus.FAILED)
-    assert first == failed[:3]
-    assert await jobs.page_jobs(owner, before=first[-1].id, limit=3, status=JobStatus.FAILED) == failed[3:]
-    assert await jobs.page_jobs(owner, before=None, limit=3, status=JobStatus.COMPLETED) == []
-    queued = await jobs.page_jobs(owner, before=None, limit=500, status=JobStatus.QUEUED)
-    assert queued == [job for job in reversed(added) if job.status is JobStatus.QUEUED][:500]
+    newest_first = added[::-1]
+    failed = [job for job in newest_first if job.status is JobStatus.FAILED]
+    queued = [job for job in newest_first if job.status is JobStatus.QUEUED]
+    for limit in (1, 3, 500):
+        assert await jobs_of_status(jobs, owner, JobStatus.FAILED, limit=limit) == failed
+    assert await jobs_of_status(jobs, owner, JobStatus.QUEUED, limit=100) == queued
+    assert await jobs_of_status(jobs, owner, JobStatus.COMPLETED, limit=3) == []
 
 
 async def test_claim_starts_an_attempt_until_the_lease_ends(jobs: JobTable, owner: str) -> None:
@@ -333,7 +346,7 @@ async def test_sqlite_removes_only_finished_jobs_after_30_days(tmp_path: Path) -
         time = NOON + 30 * DAY
         added = make_job("owner", due_at=time)
         await jobs.add_job(added)
-        assert await jobs.page_jobs("owner", before=None, limit=10) == [added, kept, unfinished]
+        assert await jobs.page_jobs("owner", before=None, limit=10) == ([added, kept, unfinished], None)
         assert len(await database.read("SELECT * FROM jobs")) == 3
 
 
@@ -393,7 +406,7 @@ async def test_dynamodb_has_only_unfinished_jobs_in_the_index_and_only_finished_
     await jobs.add_job(job)
     item = await table.find(job_key(owner, job.id))
     assert item
-    assert (item["due"], "expires_at" in item) == ("JOBS", False)
+    assert (item["due"], "expires_at" in item) == (due_partition(DUE_JOBS, job.id), False)
     done = finished(await claimed(jobs, job))
     await jobs.save_job(done)
     item = await table.find(job_key(owner, job.id))

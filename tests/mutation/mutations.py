@@ -92,6 +92,20 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
         [
             ('ConditionExpression="#due_at <= :now",', 'ConditionExpression="#due_at <= :lease_until",'),
             ("if job.claim is None:", "if False:"),
+            ("if len(items) > limit:", "if False:"),
+        ],
+    ),
+    "app/tables/dynamodb/due_index.py": (
+        "tests/contracts/test_due_index.py",
+        [
+            (
+                "partitions = await asyncio.gather(*map(read, keys.due_partitions(kind)))",
+                "partitions = await asyncio.gather(*map(read, keys.due_partitions(kind)[1:]))",
+            ),
+            (
+                'return list(islice(heapq.merge(*partitions, key=itemgetter("due_at")), limit))',
+                "return [item for items in partitions for item in items][:limit]",
+            ),
         ],
     ),
     "app/tables/dynamodb/items.py": (
@@ -117,6 +131,7 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
             ),
             ("raise ClaimLost", "pass"),
             ("async with self._saving:", "if True:"),
+            ("if given and self._was_renewed_recently():", "if False:"),
         ],
     ),
     "app/jobs/runner.py": (

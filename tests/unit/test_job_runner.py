@@ -421,6 +421,29 @@ async def test_a_long_attempt_keeps_its_lease_and_its_message(jobs: Jobs, monkey
     assert (completed.status, completed.attempts) == (JobStatus.COMPLETED, 1)
 
 
+async def test_a_report_renews_the_lease_unless_that_was_done_recently(jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    job = await jobs.add()
+    lease = timedelta(seconds=attempt_module.LEASE_SECONDS)
+
+    async def report(attempt: Attempt) -> None:
+        claimed_until = (await jobs.read(job)).due_at
+        monkeypatch.setattr(attempt_module, "_RENEWED_AFTER_SECONDS", 600)
+        jobs.clock.advance(seconds=1)
+        await attempt.report(progress=50)
+        current = await jobs.read(job)
+        assert (current.due_at, current.progress) == (claimed_until, 50)
+        await attempt.report()
+        assert (await jobs.read(job)).due_at == jobs.clock.now + lease
+        monkeypatch.setattr(attempt_module, "_RENEWED_AFTER_SECONDS", 0)
+        jobs.clock.advance(seconds=1)
+        await attempt.report(progress=60)
+        current = await jobs.read(job)
+        assert (current.due_at, current.progress) == (jobs.clock.now + lease, 60)
+
+    await jobs.runner(Handler(report)).process(await jobs.message())
+    assert (await jobs.read(job)).status is JobStatus.COMPLETED
+
+
 class HeldTable:
     """Holds the first change of a job until `release` is set."""
 

@@ -60,7 +60,10 @@ async def list_jobs(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.")] = None,
     status: JobStatus | None = None,
 ) -> JobPageView:
-    """List your jobs, newest first. Finished jobs are kept for 30 days."""
+    """List your jobs, newest first. Finished jobs are kept for 30 days.
+
+    With `status`, a page may be short or empty although `next_cursor` leads to more: a request searches 250 jobs.
+    """
     page = await services.jobs.page(user, cursor=cursor, limit=limit, status=status)
     return JobPageView(
         items=[await job_view(request, services, job) for job in page.items],

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from app.domain.accounts import Account, Session
+from app.domain.accounts import MAX_READ_SESSIONS, Account, Session
 from app.domain.errors import EmailTaken
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.items import account_item, session_from_item, session_item, time_to_ttl, update_of
@@ -78,11 +78,13 @@ class DynamoDBAccountTable:
         return None if fields is None else session_from_item(fields)
 
     async def sessions(self, account_id: str) -> Sequence[Session]:
-        found = self._table.query(
+        items, _ = await self._table.query_page(
             KeyConditionExpression="#pk = :partition AND begins_with(#sk, :prefix)",
+            ScanIndexForward=False,
+            Limit=MAX_READ_SESSIONS,
             values={"partition": keys.account_partition(account_id), "prefix": keys.SESSION_PREFIX},
         )
-        return [session_from_item(fields) async for items in found for fields in items]
+        return [session_from_item(fields) for fields in items]
 
     async def rotate_session(
         self, account_id: str, session_id: str, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime

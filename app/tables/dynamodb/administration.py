@@ -17,7 +17,8 @@ from app.tables.dynamodb.table import ConditionFailed, DynamoDBTable
 from app.tables.serializer import from_fields
 
 _AFTER_EVERY_ID = "\U0010ffff"
-_DAYS_PER_PAGE = 31
+_DAYS_PER_PAGE = 7
+"""Each day is a query of each shard."""
 _CONCURRENT_UPDATES = 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,9 +12,12 @@ from app.domain.images import Quota
 from app.domain.uploads import MAX_OPEN_UPLOADS, DirectUpload
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.claims import require_claim
+from app.tables.dynamodb.due_index import oldest_due
 from app.tables.dynamodb.items import update_of, upload_from_item, upload_item
 from app.tables.dynamodb.reservations import close_open, reserve, uncount
 from app.tables.dynamodb.table import Action, ConditionFailed, DynamoDBTable
+
+_CONCURRENT_READS = 20
 
 
 class DynamoDBDirectUploadTable:
@@ -65,15 +69,12 @@ class DynamoDBDirectUploadTable:
         await self._table.delete(key)
 
     async def expired_uploads(self, *, before: datetime, limit: int) -> Sequence[DirectUpload]:
-        pages = self._table.query(
-            IndexName=keys.DUE_INDEX,
-            KeyConditionExpression="#due = :due AND #due_at < :before",
-            Limit=limit,
-            values={"due": keys.DUE_UPLOADS, "before": before},
-        )
-        items = await anext(pages)
-        ids = [(keys.user_of(each["pk"]), each["sk"].removeprefix(keys.UPLOAD_PREFIX)) for each in items]
-        uploads = [await self.find_upload(*each) for each in ids]
+        found = await oldest_due(self._table, keys.DUE_UPLOADS, before=before, limit=limit)
+        ids = [(keys.user_of(each["pk"]), each["sk"].removeprefix(keys.UPLOAD_PREFIX)) for each in found]
+        uploads: list[DirectUpload | None] = []
+        for start in range(0, len(ids), _CONCURRENT_READS):
+            chunk = ids[start : start + _CONCURRENT_READS]
+            uploads += await asyncio.gather(*(self.find_upload(*each) for each in chunk))
         return [upload for upload in uploads if upload is not None and upload.is_open]
 
     async def _release(self, upload: DirectUpload, close: Action) -> None:

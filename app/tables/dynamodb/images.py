@@ -21,6 +21,8 @@ from app.tables.serializer import from_fields, to_fields
 
 _MAX_REMOVE_TRIES = 20
 """The thumbnails of a record change a few times in its life. More often than that is a fault."""
+_MAX_TRIED = 10
+"""How many images of a product are looked up, the newest first, until one is found."""
 
 
 class DynamoDBImageTable:
@@ -111,17 +113,16 @@ class DynamoDBImageTable:
             raise (ImageMissing if is_missing else ClaimLost) from refusal
 
     async def get_newest_of_product(self, owner_id: str, ean: str) -> Image:
-        pages = self._table.query(
+        newest, _ = await self._table.query_page(
             KeyConditionExpression="#pk = :partition AND begins_with(#sk, :prefix)",
             ScanIndexForward=False,
-            Limit=1,
+            Limit=_MAX_TRIED,
             values={"partition": keys.user_partition(owner_id), "prefix": keys.ean_prefix(ean)},
         )
-        async for items in pages:
-            for fields in items:
-                # If the image is removed at this moment, the one before it is the newest.
-                with suppress(ImageMissing):
-                    return await self.get(owner_id, fields["image_id"])
+        for fields in newest:
+            # If the image is removed at this moment, the one before it is the newest.
+            with suppress(ImageMissing):
+                return await self.get(owner_id, fields["image_id"])
         raise ImageMissing
 
     async def usage(self, owner_id: str) -> Usage:

@@ -52,7 +52,7 @@ def upload_item(upload: DirectUpload) -> Fields:
         return _expiring(fields, upload_ttl(upload))
     # TTL must not delete an open upload, because nothing would release its reservation then.
     ends_at = fields.pop("expires_at")
-    return {**fields, "ends_at": ends_at, "due": keys.DUE_UPLOADS, "due_at": ends_at}
+    return {**fields, "ends_at": ends_at, "due": keys.due_partition(keys.DUE_UPLOADS, upload.id), "due_at": ends_at}
 
 
 def upload_ttl(upload: DirectUpload) -> datetime:
@@ -76,7 +76,7 @@ def idempotency_from_item(fields: Fields) -> IdempotencyRecord:
 def tombstone_item(tombstone: Tombstone) -> Fields:
     """Return the item of an open tombstone."""
     fields = to_fields(tombstone)
-    due = {"due": keys.DUE_TOMBSTONES, "due_at": fields["deleted_at"]}
+    due = {"due": keys.due_partition(keys.DUE_TOMBSTONES, tombstone.image_id), "due_at": fields["deleted_at"]}
     return {**keys.tombstone_key(tombstone.owner_id, tombstone.image_id), **fields, **due}
 
 
@@ -84,7 +84,7 @@ def job_item(job: Job) -> Fields:
     fields = {**keys.job_key(job.owner_id, job.id), **to_fields(job)}
     fields["kind"] = _STORED_KINDS.get(job.kind, job.kind)
     # A job is in the index as long as it has both attributes.
-    fields["due"] = keys.DUE_JOBS if job.due_at else None
+    fields["due"] = keys.due_partition(keys.DUE_JOBS, job.id) if job.due_at else None
     fields["expires_at"] = time_to_ttl(job.updated_at + _JOB_RETENTION) if job.is_finished else None
     return fields
 

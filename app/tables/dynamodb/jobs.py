@@ -11,6 +11,7 @@ from app.domain.claims import RequestClaim
 from app.domain.jobs import DueJob, Job, JobStatus
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.claims import add_new
+from app.tables.dynamodb.due_index import oldest_due
 from app.tables.dynamodb.items import job_from_item, job_item, update_of
 from app.tables.dynamodb.table import ConditionFailed, DynamoDBTable
 from app.tables.serializer import time_from_text
@@ -33,11 +34,11 @@ class DynamoDBJobTable:
 
     async def page_jobs(
         self, owner_id: str, *, before: str | None, limit: int, status: JobStatus | None = None
-    ) -> Sequence[Job]:
+    ) -> tuple[Sequence[Job], str | None]:
         request: dict[str, Any] = {
             "KeyConditionExpression": "#pk = :partition AND begins_with(#sk, :prefix)",
             "ScanIndexForward": False,
-            "Limit": limit,
+            "Limit": limit + 1,
         }
         values = {"partition": keys.user_partition(owner_id), "prefix": keys.JOB_PREFIX}
         if before is not None:
@@ -45,14 +46,13 @@ class DynamoDBJobTable:
             request["ExclusiveStartKey"] = keys.job_key(owner_id, before)
         if status is not None:
             # Limit counts the items that are read, not those that pass the filter.
-            request |= {"FilterExpression": "#status = :status", "Limit": max(limit, _ITEMS_PER_REQUEST)}
+            request |= {"FilterExpression": "#status = :status", "Limit": max(limit + 1, _ITEMS_PER_REQUEST)}
             values["status"] = status
-        jobs: list[Job] = []
-        async for items in self._table.query(values=values, **request):
-            jobs += map(job_from_item, items)
-            if len(jobs) >= limit:
-                break
-        return jobs[:limit]
+        items, last_key = await self._table.query_page(values=values, **request)
+        jobs = [job_from_item(fields) for fields in items[:limit]]
+        if len(items) > limit:
+            return jobs, jobs[-1].id
+        return jobs, last_key["sk"].removeprefix(keys.JOB_PREFIX) if last_key else None
 
     async def claim_job(
         self, owner_id: str, job_id: str, *, claim: str, now: datetime, lease_until: datetime
@@ -97,18 +97,8 @@ class DynamoDBJobTable:
         return True
 
     async def due_jobs(self, *, before: datetime, limit: int) -> Sequence[DueJob]:
-        pages = self._table.query(
-            IndexName=keys.DUE_INDEX,
-            KeyConditionExpression="#due = :due AND #due_at < :before",
-            Limit=limit,
-            values={"due": keys.DUE_JOBS, "before": before},
-        )
-        jobs: list[DueJob] = []
-        async for items in pages:
-            jobs += map(_due_job, items)
-            if len(jobs) >= limit:
-                break
-        return jobs
+        found = await oldest_due(self._table, keys.DUE_JOBS, before=before, limit=limit)
+        return [_due_job(fields) for fields in found]
 
 
 def _due_job(fields: dict[str, Any]) -> DueJob:

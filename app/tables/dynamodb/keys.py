@@ -23,15 +23,14 @@ DISCREPANCY_SHARDS = "0123456789abcdef"
 DUE_INDEX = "due-jobs"
 """The index of unfinished jobs, open tombstones and open direct uploads, by the time at which they are due."""
 DUE_JOBS = "JOBS"
-"""The index partition of unfinished jobs. It takes 1,000 writes per second, and a job needs about ten."""
 DUE_TOMBSTONES = "DELETIONS"
-"""The index partition of open tombstones."""
 DUE_UPLOADS = "UPLOADS"
-"""The index partition of open direct uploads."""
+DUE_SHARDS = 32
+"""How many partitions of the index each kind of item has. Each takes 1,000 writes per second, and a job needs four."""
 
 SERVER_KEYS = "SERVERKEYS"
 OWNER_SHARDS = "0123456789abcdef"
-AUDIT_SHARDS = "0123"
+AUDIT_SHARDS = "0123456789abcdef"
 """Each shard of a day takes 1,000 writes per second."""
 
 Key = dict[str, str]
@@ -79,6 +78,17 @@ def tombstone_key(owner_id: str, image_id: str) -> Key:
 
 def owner_deletion_key(owner_id: str) -> Key:
     return {"pk": user_partition(owner_id), "sk": "DELETED"}
+
+
+def due_partition(kind: str, item_id: str) -> str:
+    """Return the partition of the index for a job, tombstone or direct upload. It never changes."""
+    return f"{kind}#{int(_digest(item_id)[:8], 16) % DUE_SHARDS:02}"
+
+
+def due_partitions(kind: str) -> list[str]:
+    """Return all partitions of the index that may contain items of this kind."""
+    # An earlier version of the service did not use shards.
+    return [kind, *(f"{kind}#{shard:02}" for shard in range(DUE_SHARDS))]
 
 
 def discrepancy_partition(shard: str) -> str:

@@ -104,11 +104,17 @@ class DynamoDBTable:
             for start in range(0, len(keys), _CONCURRENT_DELETES):
                 await asyncio.gather(*map(self.delete, keys[start : start + _CONCURRENT_DELETES]))
 
+    async def query_page(
+        self, *, values: Mapping[str, Any], **parameters: Parameter
+    ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """Return at most `Limit` items or 1 MB, and the key to start after, or None after the last item."""
+        response = await _call(self._client.query, self._query(values=values, **parameters))
+        last_key = response.get("LastEvaluatedKey")
+        return [from_attributes(item) for item in response["Items"]], from_attributes(last_key) if last_key else None
+
     def query(self, *, values: Mapping[str, Any], **parameters: Parameter) -> AsyncIterator[list[dict[str, Any]]]:
         """Yield the items in pages of at most 1 MB, or `Limit` items."""
-        # An index is updated with a short delay and does not support consistent reads.
-        consistent = "IndexName" not in parameters
-        return _pages(self._client.query, self._request(ConsistentRead=consistent, values=values, **parameters))
+        return _pages(self._client.query, self._query(values=values, **parameters))
 
     def scan(self, *, values: Mapping[str, Any], **parameters: Parameter) -> AsyncIterator[list[dict[str, Any]]]:
         return _pages(self._client.scan, self._request(ConsistentRead=True, values=values, **parameters))
@@ -145,6 +151,10 @@ class DynamoDBTable:
                 f"{self._client.meta.endpoint_url}. To create it, run setup_localstack.sh (emulator) or deploy "
                 "infra/template.yaml with python infra/deploy.py (AWS)."
             ) from unavailable.__cause__
+
+    def _query(self, *, values: Mapping[str, Any], **parameters: Parameter) -> dict[str, Any]:
+        # An index is updated with a short delay and does not support consistent reads.
+        return self._request(ConsistentRead="IndexName" not in parameters, values=values, **parameters)
 
     def _request(self, *, values: Mapping[str, Any] | None = None, **parameters: Parameter) -> dict[str, Any]:
         request: dict[str, Any] = {"TableName": self._name, **parameters}

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.domain.images import Tombstone
 from app.tables.dynamodb import keys
+from app.tables.dynamodb.due_index import oldest_due
 from app.tables.dynamodb.items import time_to_ttl, tombstone_item
 from app.tables.dynamodb.table import ConditionFailed, DynamoDBTable
 from app.tables.serializer import from_fields, time_from_text
@@ -40,18 +41,8 @@ class DynamoDBTombstoneTable:
         return from_fields(Tombstone, fields) if fields else None
 
     async def open_tombstones(self, *, deleted_before: datetime, limit: int) -> Sequence[Tombstone]:
-        pages = self._table.query(
-            IndexName=keys.DUE_INDEX,
-            KeyConditionExpression="#due = :due AND #due_at < :before",
-            Limit=limit,
-            values={"due": keys.DUE_TOMBSTONES, "before": deleted_before},
-        )
-        found: list[Tombstone] = []
-        async for items in pages:
-            found += map(_open_tombstone, items)
-            if len(found) >= limit:
-                break
-        return found
+        found = await oldest_due(self._table, keys.DUE_TOMBSTONES, before=deleted_before, limit=limit)
+        return [_open_tombstone(fields) for fields in found]
 
     async def close_tombstone(self, tombstone: Tombstone, *, now: datetime) -> None:
         with suppress(ConditionFailed):

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
-from app.domain.accounts import Account, Session
+from app.domain.accounts import MAX_READ_SESSIONS, Account, Session
 from app.domain.errors import EmailTaken
 from app.tables.serializer import time_to_text
 from app.tables.sqlite.database import SqliteDatabase
@@ -19,7 +19,7 @@ _EDITABLE = ("display_name", "disabled_at")
 _WALK = "SELECT * FROM accounts WHERE id > ? ORDER BY id LIMIT ?"
 _WALK_ROWS = 500
 _FIND_SESSION = "SELECT * FROM sessions WHERE account_id = ? AND id = ?"
-_SESSIONS = "SELECT * FROM sessions WHERE account_id = ?"
+_SESSIONS = "SELECT * FROM sessions WHERE account_id = ? ORDER BY id DESC LIMIT ?"
 _ROTATE_SESSION = """
     UPDATE sessions SET token_hash = ?, expires_at = ?, refreshed_at = ?
     WHERE account_id = ? AND id = ? AND token_hash = ?
@@ -76,7 +76,7 @@ class SqliteAccountTable:
         return first(Session, await self._database.read(_FIND_SESSION, account_id, session_id))
 
     async def sessions(self, account_id: str) -> Sequence[Session]:
-        return [from_row(Session, row) for row in await self._database.read(_SESSIONS, account_id)]
+        return [from_row(Session, row) for row in await self._database.read(_SESSIONS, account_id, MAX_READ_SESSIONS)]
 
     async def rotate_session(
         self, account_id: str, session_id: str, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime

@@ -54,13 +54,14 @@ class SqliteJobTable:
 
     async def page_jobs(
         self, owner_id: str, *, before: str | None, limit: int, status: JobStatus | None = None
-    ) -> Sequence[Job]:
+    ) -> tuple[Sequence[Job], str | None]:
         start = _AFTER_EVERY_ID if before is None else before
         if status is None:
-            rows = await self._database.read(_PAGE, owner_id, start, limit)
+            rows = await self._database.read(_PAGE, owner_id, start, limit + 1)
         else:
-            rows = await self._database.read(_PAGE_OF_STATUS, owner_id, start, status, limit)
-        return [from_row(Job, row) for row in rows]
+            rows = await self._database.read(_PAGE_OF_STATUS, owner_id, start, status, limit + 1)
+        jobs = [from_row(Job, row) for row in rows[:limit]]
+        return jobs, jobs[-1].id if len(rows) > limit else None
 
     async def claim_job(
         self, owner_id: str, job_id: str, *, claim: str, now: datetime, lease_until: datetime
