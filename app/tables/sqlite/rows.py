@@ -11,7 +11,7 @@ from app.tables.serializer import from_fields, to_fields
 
 T = TypeVar("T")
 
-_JSON_COLUMNS = ("thumbnails", "source", "error", "scopes")
+_JSON_COLUMNS = ("thumbnails", "source", "error", "scopes", "event_types")
 
 
 def insert(
