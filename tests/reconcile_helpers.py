@@ -14,6 +14,7 @@ from app.ports.consistency_tables import ReconcileTable
 from app.ports.metrics import Metrics
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable, OwnerTable, TombstoneTable
+from tests.no_events import NO_EVENTS
 
 GRACE = timedelta(days=7)
 
@@ -51,6 +52,12 @@ def make_reconciler(
     shifted: Any = ShiftedStore(store, after)
     deletion = ObjectDeletion(store=shifted, tombstones=tombstones, clock=clock)
     ports = ReconcilePorts(
-        store=shifted, images=images, owners=owners, tombstones=tombstones, table=table, deletion=deletion
+        store=shifted,
+        images=images,
+        owners=owners,
+        tombstones=tombstones,
+        table=table,
+        deletion=deletion,
+        events=NO_EVENTS,
     )
     return Reconciler(ports, metrics=metrics or PrometheusMetrics(), grace=GRACE)

@@ -12,6 +12,7 @@ from app.common.idempotency import Idempotency
 from app.common.object_deletion import ObjectDeletion
 from app.common.pagination import Cursors
 from app.common.signing import derive_key
+from app.common.webhook_events import WebhookEvents
 from app.consistency.ports import ReconcilePorts
 from app.consistency.reconciler import Reconciler
 from app.container.accounts import open_invitations
@@ -58,7 +59,8 @@ class Container:
 def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     store, tables = adapters.storage.store, adapters.tables
     deletion = ObjectDeletion(store=store, tombstones=tables.tombstones, clock=tables.clock)
-    services = _build_services(settings, adapters, deletion, secret=secret)
+    events = WebhookEvents(tables.webhook_endpoints, clock=tables.clock)
+    services = _build_services(settings, adapters, deletion, events, secret=secret)
     reconciler = Reconciler(
         ReconcilePorts(
             store=store,
@@ -67,6 +69,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
             tombstones=tables.tombstones,
             table=tables.reconcile,
             deletion=deletion,
+            events=events,
         ),
         metrics=adapters.metrics,
         grace=timedelta(days=settings.reconcile_grace_days),
@@ -77,9 +80,10 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         owners=tables.owners,
         tombstones=tables.tombstones,
         uploads=services.uploads,
+        events=events,
         temp_files=adapters.temp_files,
     )
-    worker = build_worker(settings, adapters, services.job_registry, reconciler, deletion)
+    worker = build_worker(settings, adapters, services.job_registry, reconciler, deletion, events)
     invitations = open_invitations(tables, secret=secret)
     rerendering = Rerendering(
         store=store,
@@ -91,28 +95,16 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     return Container(services, worker, reconciler, adoption, invitations, adapters.auth.password_reset, rerendering)
 
 
-def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Services:
+def _build_services(
+    settings: Settings, adapters: Adapters, deletion: ObjectDeletion, events: WebhookEvents, *, secret: str
+) -> Services:
     store, tables, temp_files = adapters.storage.store, adapters.tables, adapters.temp_files
     images, clock = tables.images, tables.clock
     idempotency = Idempotency(tables.idempotency, clock=clock)
-    jobs = JobService(
-        table=tables.jobs,
-        queue=adapters.queue,
-        limiter=adapters.limiter,
-        cursors=Cursors(derive_key(secret, "job-cursor")),
-        clock=clock,
-    )
-    library = _build_library(settings, adapters, deletion, secret=secret)
-    uploads = _build_uploads(settings, adapters, jobs, library.quota)
-    thumbnails = Thumbnails(
-        store=store,
-        images=images,
-        library=library,
-        renderer=adapters.renderer,
-        jobs=jobs,
-        temp_files=temp_files,
-        clock=clock,
-    )
+    jobs = _build_jobs(adapters, secret=secret)
+    library = _build_library(settings, adapters, deletion, events, secret=secret)
+    uploads = _build_uploads(settings, adapters, jobs, events, library.quota)
+    thumbnails = _build_thumbnails(adapters, library, jobs, events)
     product_images = _build_product_images(settings, adapters, library, uploads, jobs)
     exports = Exports(store=store, images=images, jobs=jobs, temp_files=temp_files, clock=clock)
     audit = AuditLog(tables.audit, retention=timedelta(days=settings.audit_days), clock=clock)
@@ -152,24 +144,53 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
     )
 
 
-def _build_library(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Library:
+def _build_jobs(adapters: Adapters, *, secret: str) -> JobService:
+    return JobService(
+        table=adapters.tables.jobs,
+        queue=adapters.queue,
+        limiter=adapters.limiter,
+        cursors=Cursors(derive_key(secret, "job-cursor")),
+        clock=adapters.tables.clock,
+    )
+
+
+def _build_thumbnails(adapters: Adapters, library: Library, jobs: JobService, events: WebhookEvents) -> Thumbnails:
+    return Thumbnails(
+        store=adapters.storage.store,
+        images=adapters.tables.images,
+        library=library,
+        renderer=adapters.renderer,
+        jobs=jobs,
+        events=events,
+        temp_files=adapters.temp_files,
+        clock=adapters.tables.clock,
+    )
+
+
+def _build_library(
+    settings: Settings, adapters: Adapters, deletion: ObjectDeletion, events: WebhookEvents, *, secret: str
+) -> Library:
     return Library(
         store=adapters.storage.store,
         images=adapters.tables.images,
         deletion=deletion,
+        events=events,
         quota=Quota(images=settings.user_quota_images, bytes=settings.user_quota_bytes),
         cursors=Cursors(derive_key(secret, "cursor")),
         clock=adapters.tables.clock,
     )
 
 
-def _build_uploads(settings: Settings, adapters: Adapters, jobs: JobService, quota: Quota) -> Uploads:
+def _build_uploads(
+    settings: Settings, adapters: Adapters, jobs: JobService, events: WebhookEvents, quota: Quota
+) -> Uploads:
     return Uploads(
         store=adapters.storage.store,
         images=adapters.tables.images,
         renderer=adapters.renderer,
         inspector=adapters.inspector,
         jobs=jobs,
+        events=events,
         metrics=adapters.metrics,
         quota=quota,
         sizes=settings.thumbnail_sizes,

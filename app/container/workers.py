@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.common.object_deletion import ObjectDeletion
 from app.common.upload_expiry import UploadExpiry
+from app.common.webhook_events import WebhookEvents
 from app.consistency.reconciler import Reconciler
 from app.container.adapters import Adapters
 from app.jobs.maintenance import Maintenance
@@ -14,10 +15,22 @@ from app.settings import Settings
 
 
 def build_worker(
-    settings: Settings, adapters: Adapters, registry: JobRegistry, reconciler: Reconciler, deletion: ObjectDeletion
+    settings: Settings,
+    adapters: Adapters,
+    registry: JobRegistry,
+    reconciler: Reconciler,
+    deletion: ObjectDeletion,
+    events: WebhookEvents,
 ) -> Worker:
     tables, queue = adapters.tables, adapters.queue
-    runner = JobRunner(table=tables.jobs, queue=queue, registry=registry, metrics=adapters.metrics, clock=tables.clock)
+    runner = JobRunner(
+        table=tables.jobs,
+        queue=queue,
+        registry=registry,
+        events=events,
+        metrics=adapters.metrics,
+        clock=tables.clock,
+    )
     maintenance = Maintenance(
         jobs=tables.jobs,
         queue=queue,

@@ -7,12 +7,16 @@ the record shows whether anything remains to be done.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
+from app.common.webhook_events import WebhookEvents
 from app.domain.claims import ClaimLost
 from app.domain.errors import AppError, CatalogUnavailable, DependencyUnavailable, Internal
+from app.domain.events import Event, EventType
 from app.domain.ids import new_id
 from app.domain.jobs import Job, JobMessage, JobStatus
 from app.jobs import retry_policy
@@ -32,11 +36,19 @@ _log = structlog.stdlib.get_logger(__name__)
 
 class JobRunner:
     def __init__(
-        self, *, table: JobTable, queue: JobQueue, registry: JobRegistry, metrics: Metrics, clock: Clock
+        self,
+        *,
+        table: JobTable,
+        queue: JobQueue,
+        registry: JobRegistry,
+        events: WebhookEvents,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._table = table
         self._queue = queue
         self._registry = registry
+        self._events = events
         self._metrics = metrics
         self._clock = clock
 
@@ -127,7 +139,8 @@ class JobRunner:
     async def _finish(self, spec: JobSpec, attempt: Attempt, message: JobMessage, error: AppError | None) -> None:
         job = attempt.job
         if error is None:
-            await attempt.save(due_in=None, status=JobStatus.COMPLETED, progress=100, error=None)
+            events = await self._events_of(spec, replace(job, error=None))
+            await attempt.save(due_in=None, events=events, status=JobStatus.COMPLETED, progress=100, error=None)
             self._record_outcome("completed", job)
             await self._queue.acknowledge(message)
         elif retry_policy.is_transient(error) and not retry_policy.retries_exhausted(
@@ -137,9 +150,21 @@ class JobRunner:
         else:
             job_error = retry_policy.to_job_error(error)
             await spec.handler.give_up(job, job_error)
-            await attempt.save(due_in=None, status=JobStatus.FAILED, error=job_error)
+            events = await self._events_of(spec, replace(job, error=job_error))
+            await attempt.save(due_in=None, events=events, status=JobStatus.FAILED, error=job_error)
             self._record_outcome("failed", job, error)
             await self._release_message(message)
+
+    async def _events_of(self, spec: JobSpec, job: Job) -> Sequence[Event]:
+        """Return the events of a job that is finished: failed if it has an error."""
+        if spec.is_delivery:
+            return ()
+        if job.error:
+            return await self._events.of_job(job, EventType.JOB_FAILED)
+        events = await self._events.of_job(job, EventType.JOB_COMPLETED)
+        if spec.completion_event:
+            events = [*events, *await self._events.of_account(job.owner_id)]
+        return events
 
     async def _schedule_retry(self, attempt: Attempt, message: JobMessage, error: AppError) -> None:
         job, job_error = attempt.job, retry_policy.to_job_error(error)

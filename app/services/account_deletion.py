@@ -8,6 +8,7 @@ import structlog
 
 from app.domain.accounts import User
 from app.domain.errors import ImageMissing
+from app.domain.events import EventType
 from app.domain.jobs import Job, JobError
 from app.domain.object_keys import EXPORTS_PREFIX, IMAGES_PREFIX, INCOMING_PREFIX
 from app.jobs.attempt import Attempt
@@ -65,6 +66,7 @@ class AccountDeletion:
             label="Deleting your account and everything in it",
             handler=self,
             result=_job_result,
+            completion_event=EventType.ACCOUNT_DELETED,
             retries_forever=True,  # The user can no longer sign in and request it again.
         )
 

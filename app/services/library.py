@@ -11,6 +11,7 @@ import structlog
 from app.common.object_deletion import ObjectDeletion
 from app.common.pagination import Cursors
 from app.common.sidecars import rewrite_sidecar
+from app.common.webhook_events import WebhookEvents
 from app.domain import filenames
 from app.domain.accounts import User
 from app.domain.errors import AppError, ImageMissing, ThumbnailMissing
@@ -39,6 +40,7 @@ class Library:
         store: ObjectStore,
         images: ImageTable,
         deletion: ObjectDeletion,
+        events: WebhookEvents,
         quota: Quota,
         cursors: Cursors,
         clock: Clock,
@@ -47,6 +49,7 @@ class Library:
         self._store = store
         self._images = images
         self._deletion = deletion
+        self._events = events
         self._cursors = cursors
         self._clock = clock
 
@@ -114,7 +117,8 @@ class Library:
         if not is_id(image_id):
             raise ImageMissing
         deleted_at = self._clock()
-        image = await self._images.remove(user.id, image_id, deleted_at=deleted_at)
+        events = await self._events.of_deletion(user.id, image_id)
+        image = await self._images.remove(user.id, image_id, deleted_at=deleted_at, events=events)
         await self._deletion.delete_objects(image, deleted_at=deleted_at)
         _log.info("image.deleted", image_id=image_id)
 

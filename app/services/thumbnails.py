@@ -8,9 +8,11 @@ from datetime import timedelta
 
 from app.common.rate_limit import RateLimit
 from app.common.temp_files import TempFiles
+from app.common.webhook_events import WebhookEvents
 from app.domain.accounts import User
 from app.domain.claims import JobClaim
 from app.domain.errors import ImageCorrupt, ImageMissing, ObjectMissing
+from app.domain.events import EventType
 from app.domain.images import Image, Thumbnail, ThumbnailStatus
 from app.domain.jobs import Job, JobError
 from app.domain.renderings import Rendering
@@ -39,6 +41,7 @@ class Thumbnails:
         library: Library,
         renderer: Renderer,
         jobs: JobService,
+        events: WebhookEvents,
         temp_files: TempFiles,
         clock: Clock,
     ) -> None:
@@ -47,6 +50,7 @@ class Thumbnails:
         self._library = library
         self._renderer = renderer
         self._jobs = jobs
+        self._events = events
         self._temp_files = temp_files
         self._clock = clock
 
@@ -102,15 +106,19 @@ class Thumbnails:
     async def give_up(self, job: Job, error: JobError) -> None:
         try:
             image = await self._images.get(job.owner_id, job.image_id or "")
+            if not image.has_pending_thumbnails:
+                return  # An earlier attempt marked them, and reported it.
             failed = _with_thumbnails(image, lambda t: _failed(t, job, error))
-            await self._images.update_thumbnails(failed, claim=job.job_claim)
+            events = await self._events.of_image(failed, EventType.IMAGE_FAILED, reason=error.detail)
+            await self._images.update_thumbnails(failed, claim=job.job_claim, events=events)
         except ImageMissing:
             return
 
     async def _store_thumbnails(self, image: Image, rendering: Rendering, *, claim: JobClaim) -> None:
         await put_thumbnails(self._store, image, rendering)
         try:
-            await self._images.update_thumbnails(image, claim=claim)
+            events = await self._events.of_image(image, EventType.IMAGE_READY)
+            await self._images.update_thumbnails(image, claim=claim, events=events)
         except ImageMissing:
             # The image was deleted in the meantime, and the deletion did not know of these thumbnails.
             await self._store.delete(image.object_keys)

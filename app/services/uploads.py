@@ -11,9 +11,11 @@ from typing import Any, BinaryIO
 import structlog
 
 from app.common.sidecars import Sidecar, write_sidecar
+from app.common.webhook_events import WebhookEvents
 from app.domain.accounts import User
 from app.domain.claims import Claim, ClaimLost
 from app.domain.errors import AppError, FormatUnsupported, ImageMissing, Overloaded, OwnerClosed, QuotaExceeded
+from app.domain.events import Event, EventType
 from app.domain.formats import UNKNOWN_TYPE, ImageFormat, require_format
 from app.domain.ids import id_timestamp, new_id
 from app.domain.images import Image, Quota, Source, Thumbnail, ThumbnailStatus
@@ -54,6 +56,7 @@ class Uploads:
         renderer: Renderer,
         inspector: Renderer,
         jobs: JobService,
+        events: WebhookEvents,
         metrics: Metrics,
         quota: Quota,
         sizes: Sequence[int],
@@ -65,6 +68,7 @@ class Uploads:
         self._renderer = renderer
         self._inspector = inspector
         self._jobs = jobs
+        self._events = events
         self._metrics = metrics
         self.quota = quota
         self._sizes = sizes
@@ -109,10 +113,11 @@ class Uploads:
             image = _new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
             await gather_all(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
+            events = await self._events.of_image(image, EventType.IMAGE_CREATED, EventType.IMAGE_READY)
         if is_shared:
-            await self._images.add(image, quota=self.quota, claim=claim, upload=upload)
+            await self._images.add(image, quota=self.quota, claim=claim, upload=upload, events=events)
         else:
-            await self._add_record(image, claim, upload)
+            await self._add_record(image, claim, upload, events=events)
         self._metrics.count_image(image.size)
         _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
         return image
@@ -129,9 +134,10 @@ class Uploads:
         image = await self._inspect(user, received, image_id=image_id or new_id(), source=None)
         async with self._deleted_on_failure(image.object_keys):
             await gather_or_cancel(self._put_original(image.original_key, received), write_sidecar(self._store, image))
+            events = await self._events.of_image(image, EventType.IMAGE_CREATED)
             # The job is added before the record: a record whose thumbnails nobody renders must never exist.
             job = await self._jobs.add(user, RENDER_JOB_KIND, image_id=image.id)
-        await self._add_record(image, claim)
+        await self._add_record(image, claim, events=events)
         await self._jobs.send(job)
         self._metrics.count_image(image.size)
         _log.info("image.accepted", image_id=image.id, bytes=image.size, content_type=image.content_type)
@@ -155,7 +161,8 @@ class Uploads:
         """
         image = await self._inspect(user, received, image_id=image_id, source=sidecar.source)
         job = await self._jobs.add(user, RENDER_JOB_KIND, image_id=image.id)
-        await self._images.add(image, quota=Quota())
+        events = await self._events.of_image(image, EventType.IMAGE_CREATED)
+        await self._images.add(image, quota=Quota(), events=events)
         await self._jobs.send(job)
         return image
 
@@ -184,9 +191,11 @@ class Uploads:
             content_type=received.format.content_type,
         )
 
-    async def _add_record(self, image: Image, claim: Claim | None, upload: DirectUpload | None = None) -> None:
+    async def _add_record(
+        self, image: Image, claim: Claim | None, upload: DirectUpload | None = None, *, events: Sequence[Event]
+    ) -> None:
         try:
-            await self._images.add(image, quota=self.quota, claim=claim, upload=upload)
+            await self._images.add(image, quota=self.quota, claim=claim, upload=upload, events=events)
         except (ClaimLost, ImageMissing, OwnerClosed, QuotaExceeded):
             await asyncio.shield(self._delete_objects(image.object_keys))
             raise
@@ -201,7 +210,8 @@ class Uploads:
         reconciling decides later.
         """
         try:
-            await self._images.remove(image.owner_id, image.id)
+            events = await self._events.of_deletion(image.owner_id, image.id)
+            await self._images.remove(image.owner_id, image.id, events=events)
         except AppError as error:
             _log.warning("image.left_for_reconcile", image_id=image.id, cause=error.code)
             return

@@ -42,6 +42,7 @@ from app.tables.sqlite import (
     SqliteTombstoneTable,
     open_sqlite,
 )
+from tests.no_events import NO_EVENTS
 from tests.reconcile_helpers import make_reconciler, system_clock
 from tests.unit.waiting import wait_until
 
@@ -85,7 +86,9 @@ class Workers:
         registry = JobRegistry([JobSpec(KIND, "Testing", self.handler, no_result)])
         return Worker(
             queue=queue,
-            runner=JobRunner(table=table, queue=queue, registry=registry, metrics=self.metrics, clock=clock),
+            runner=JobRunner(
+                table=table, queue=queue, registry=registry, events=NO_EVENTS, metrics=self.metrics, clock=clock
+            ),
             maintenance=Maintenance(
                 jobs=table,
                 queue=queue,
