@@ -131,6 +131,8 @@ class SettingsFields(BaseSettings):
         f"ImageUploadService/{__version__} (set PRODUCT_CATALOG_USER_AGENT to your contact)"
     )
 
+    webhook_allow_private: bool = False
+
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
 
     firebase_api_key: SecretStr | None = None

@@ -50,6 +50,7 @@ ALLOWED = {
             "app.queues",
             "app.storage",
             "app.tables",
+            "app.webhooks",
         )
     },
     "app.ports": {"app.ports", "app.domain"},
@@ -75,8 +76,8 @@ ONLY_IN = {
     "sqlite3": ("app.tables.sqlite",),
     "firebase_admin": ("app.auth",),
     "prometheus_client": ("app.observability",),
-    "httpcore": ("app.catalog",),
-    "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor"),
+    "httpcore": ("app.catalog", "app.common.ssrf_guard", "app.webhooks"),
+    "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor", "app.webhooks"),
     "pydantic_settings": ("app.settings_fields",),
 }
 

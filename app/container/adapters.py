@@ -12,6 +12,7 @@ from app.ports.catalog import ProductCatalog
 from app.ports.metrics import Metrics
 from app.ports.queue import JobQueue
 from app.ports.renderer import Renderer
+from app.ports.webhook_sender import WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Adapters:
     queue: JobQueue
     auth: Auth
     catalog: ProductCatalog
+    webhook_sender: WebhookSender
     renderer: Renderer
     inspector: Renderer
     metrics: Metrics

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
+from app import __version__
 from app.api.services import Services
 from app.catalog.open_food_facts import open_food_facts
 from app.catalog.rate_limiter import CatalogRateLimiter
@@ -24,6 +25,7 @@ from app.container.use_cases import Container, build
 from app.domain.errors import AppError
 from app.observability.metrics import MeasuredRenderer, PrometheusMetrics
 from app.settings import Settings, reveal
+from app.webhooks.sender import open_webhook_sender
 
 _NOT_STARTED = 3
 """The exit status of a failed start, as in uvicorn."""
@@ -113,6 +115,11 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
                     settings.product_catalog_url,
                     user_agent=settings.product_catalog_user_agent,
                     limiter=CatalogRateLimiter(limiter),
+                )
+            ),
+            webhook_sender=await stack.enter_async_context(
+                open_webhook_sender(
+                    user_agent=f"ImageUploadService/{__version__}", allow_private=settings.webhook_allow_private
                 )
             ),
             renderer=MeasuredRenderer(await stack.enter_async_context(open_renderer(settings)), metrics),

@@ -18,6 +18,7 @@ from app.consistency.reconciler import Reconciler
 from app.container.accounts import open_invitations
 from app.container.adapters import Adapters
 from app.container.health import health_checks
+from app.container.webhooks import build_deliveries, build_webhooks
 from app.container.workers import build_worker
 from app.domain.images import Quota
 from app.jobs.registry import JobRegistry
@@ -83,7 +84,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         events=events,
         temp_files=adapters.temp_files,
     )
-    worker = build_worker(settings, adapters, services.job_registry, reconciler, deletion, events)
+    worker = build_worker(settings, adapters, services.jobs, services.job_registry, reconciler, deletion, events)
     invitations = open_invitations(tables, secret=secret)
     rerendering = Rerendering(
         store=store,
@@ -114,6 +115,8 @@ def _build_services(
     account_deletion = _build_account_deletion(adapters, authentication, library, audit, jobs)
     direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
     resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
+    deliveries = build_deliveries(adapters, audit)
+    job_cases = (product_images, thumbnails, exports, account_deletion, deliveries)
     return Services(
         accounts=adapters.auth.accounts,
         account_settings=adapters.auth.settings,
@@ -124,6 +127,7 @@ def _build_services(
         user_administration=_build_user_administration(adapters, authentication, account_deletion),
         server_keys=ServerKeys(tables.server_keys, clock=clock),
         audit=audit,
+        webhooks=build_webhooks(adapters, jobs),
         uploads=uploads,
         direct_uploads=direct_uploads,
         resumable_uploads=resumable_uploads,
@@ -133,7 +137,7 @@ def _build_services(
         exports=exports,
         url_signer=UrlSigner(store),
         jobs=jobs,
-        job_registry=JobRegistry([case.job_spec for case in (product_images, thumbnails, exports, account_deletion)]),
+        job_registry=JobRegistry([case.job_spec for case in job_cases]),
         idempotency=idempotency,
         metrics=adapters.metrics,
         temp_files=temp_files,

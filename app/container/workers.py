@@ -7,9 +7,11 @@ from app.common.upload_expiry import UploadExpiry
 from app.common.webhook_events import WebhookEvents
 from app.consistency.reconciler import Reconciler
 from app.container.adapters import Adapters
+from app.jobs.event_dispatch import EventDispatch
 from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
 from app.jobs.runner import JobRunner
+from app.jobs.service import JobService
 from app.jobs.worker import Worker
 from app.settings import Settings
 
@@ -17,6 +19,7 @@ from app.settings import Settings
 def build_worker(
     settings: Settings,
     adapters: Adapters,
+    jobs: JobService,
     registry: JobRegistry,
     reconciler: Reconciler,
     deletion: ObjectDeletion,
@@ -37,6 +40,9 @@ def build_worker(
         idempotency=tables.idempotency,
         deletion=deletion,
         upload_expiry=UploadExpiry(tables.direct_uploads, adapters.storage.parts, clock=tables.clock),
+        event_dispatch=EventDispatch(
+            events=tables.events, endpoints=tables.webhook_endpoints, jobs=jobs, clock=tables.clock
+        ),
         reconciler=reconciler,
         images=tables.images,
         accounts=tables.accounts,

@@ -9,6 +9,9 @@ from enum import StrEnum
 MAX_ENDPOINTS = 20
 """Every event is delivered to each endpoint, so the number of endpoints is limited."""
 
+SECRET_PREFIX = "whsec_"
+_DELIVERY_OWNER_PREFIX = "webhook:"
+
 
 class EventType(StrEnum):
     IMAGE_CREATED = "image.created"
@@ -58,3 +61,13 @@ class WebhookEndpoint:
         if self.previous_secret and self.previous_secret_until and now < self.previous_secret_until:
             return self.secret, self.previous_secret
         return (self.secret,)
+
+
+def delivery_owner(endpoint_id: str) -> str:
+    """Return the owner of the jobs that deliver events to an endpoint. No user has such an id."""
+    return f"{_DELIVERY_OWNER_PREFIX}{endpoint_id}"
+
+
+def endpoint_of(delivery_owner_id: str) -> str:
+    """Return the id of the endpoint whose deliveries belong to this owner."""
+    return delivery_owner_id.removeprefix(_DELIVERY_OWNER_PREFIX)

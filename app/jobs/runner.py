@@ -15,7 +15,7 @@ import structlog
 
 from app.common.webhook_events import WebhookEvents
 from app.domain.claims import ClaimLost
-from app.domain.errors import AppError, CatalogUnavailable, DependencyUnavailable, Internal
+from app.domain.errors import AppError, CatalogUnavailable, DependencyUnavailable, Internal, WebhookUndelivered
 from app.domain.events import Event, EventType
 from app.domain.ids import new_id
 from app.domain.jobs import Job, JobMessage, JobStatus
@@ -24,7 +24,7 @@ from app.jobs.attempt import LEASE_SECONDS, MARGIN_SECONDS, Attempt
 from app.jobs.registry import JobRegistry, JobSpec
 from app.ports.clock import Clock
 from app.ports.metrics import Metrics
-from app.ports.queue import JobQueue
+from app.ports.queue import MAX_DELAY_SECONDS, JobQueue
 from app.ports.tables import JobTable
 
 _RENEWALS_PER_LEASE = 3
@@ -121,7 +121,7 @@ class JobRunner:
     async def _run(self, spec: JobSpec, attempt: Attempt) -> AppError | None:
         """Run the handler. Return the error that it failed with, or None."""
         job = attempt.job
-        if job.attempts > retry_policy.MAX_ATTEMPTS:
+        if job.attempts > retry_policy.MAX_ATTEMPTS and not spec.is_delivery:
             # Workers died in every attempt, so the job may be what kills them.
             return Internal("The job was started several times and never finished.")
         _log.info("job.started", kind=job.kind, attempt=job.attempts)
@@ -171,7 +171,11 @@ class JobRunner:
         if retry_policy.is_job_fault(error):
             backoff = retry_policy.job_backoff_seconds(job, error)
             await attempt.save(due_in=backoff, status=JobStatus.RETRYING, error=job_error)
-            await self._queue.change_visibility(message, timeout_seconds=backoff)
+            if isinstance(error, WebhookUndelivered):
+                # It has more attempts than a message may be received.
+                await self._requeue(message, delay_seconds=min(backoff, MAX_DELAY_SECONDS))
+            else:
+                await self._queue.change_visibility(message, timeout_seconds=backoff)
         else:
             # This failure counts neither as an attempt of the job nor as a delivery of its message.
             backoff = retry_policy.outage_backoff_seconds(error)

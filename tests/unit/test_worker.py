@@ -20,6 +20,7 @@ from app.domain.ids import new_id
 from app.domain.jobs import Job, JobError, JobMessage
 from app.jobs import worker as worker_module
 from app.jobs.attempt import Attempt
+from app.jobs.event_dispatch import EventDispatch
 from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry, JobResult, JobSpec
 from app.jobs.runner import JobRunner
@@ -33,6 +34,7 @@ from app.tables.sqlite import (
     SqliteAccountTable,
     SqliteDatabase,
     SqliteDirectUploadTable,
+    SqliteEventTable,
     SqliteIdempotencyTable,
     SqliteImageTable,
     SqliteJobTable,
@@ -40,6 +42,7 @@ from app.tables.sqlite import (
     SqliteOwnerTable,
     SqliteReconcileTable,
     SqliteTombstoneTable,
+    SqliteWebhookEndpointTable,
     open_sqlite,
 )
 from tests.no_events import NO_EVENTS
@@ -49,6 +52,7 @@ from tests.unit.waiting import wait_until
 OWNER = "ada"
 KIND = "render"
 NO_PARTS: Any = None
+NO_JOBS: Any = None
 
 
 @dataclass
@@ -95,6 +99,12 @@ class Workers:
                 idempotency=SqliteIdempotencyTable(self.database),
                 deletion=self.deletion,
                 upload_expiry=UploadExpiry(SqliteDirectUploadTable(self.database, clock=clock), NO_PARTS, clock=clock),
+                event_dispatch=EventDispatch(
+                    events=SqliteEventTable(self.database),
+                    endpoints=SqliteWebhookEndpointTable(self.database),
+                    jobs=NO_JOBS,
+                    clock=clock,
+                ),
                 reconciler=self.reconciler,
                 images=SqliteImageTable(self.database),
                 accounts=SqliteAccountTable(self.database),
