@@ -49,6 +49,7 @@ ALLOWED = {
             "app.observability",
             "app.queues",
             "app.storage",
+            "app.scanner",
             "app.tables",
             "app.webhooks",
         )
@@ -77,7 +78,7 @@ ONLY_IN = {
     "firebase_admin": ("app.auth",),
     "prometheus_client": ("app.observability",),
     "httpcore": ("app.catalog", "app.common.ssrf_guard", "app.webhooks"),
-    "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor", "app.webhooks"),
+    "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor", "app.scanner", "app.webhooks"),
     "pydantic_settings": ("app.settings_fields",),
 }
 

@@ -12,6 +12,7 @@ from app.ports.catalog import ProductCatalog
 from app.ports.metrics import Metrics
 from app.ports.queue import JobQueue
 from app.ports.renderer import Renderer
+from app.ports.scanner import Scanner
 from app.ports.webhook_sender import WebhookSender
 
 
@@ -23,6 +24,8 @@ class Adapters:
     auth: Auth
     catalog: ProductCatalog
     webhook_sender: WebhookSender
+    scanner: Scanner | None
+    """None if images are not scanned."""
     renderer: Renderer
     inspector: Renderer
     metrics: Metrics

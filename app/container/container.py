@@ -24,6 +24,7 @@ from app.container.renderers import open_inspector, open_renderer
 from app.container.use_cases import Container, build
 from app.domain.errors import AppError
 from app.observability.metrics import MeasuredRenderer, PrometheusMetrics
+from app.scanner.http import open_scanner
 from app.settings import Settings, reveal
 from app.webhooks.sender import open_webhook_sender
 
@@ -122,6 +123,7 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
                     user_agent=f"ImageUploadService/{__version__}", allow_private=settings.webhook_allow_private
                 )
             ),
+            scanner=await stack.enter_async_context(open_scanner(settings.scan_url)) if settings.scan_url else None,
             renderer=MeasuredRenderer(await stack.enter_async_context(open_renderer(settings)), metrics),
             inspector=await stack.enter_async_context(open_inspector(settings)),
             metrics=metrics,

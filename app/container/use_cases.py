@@ -18,6 +18,7 @@ from app.consistency.reconciler import Reconciler
 from app.container.accounts import open_invitations
 from app.container.adapters import Adapters
 from app.container.health import health_checks
+from app.container.scanning import scan_specs
 from app.container.webhooks import build_deliveries, build_webhooks
 from app.container.workers import build_worker
 from app.domain.images import Quota
@@ -137,7 +138,9 @@ def _build_services(
         exports=exports,
         url_signer=UrlSigner(store),
         jobs=jobs,
-        job_registry=JobRegistry([case.job_spec for case in job_cases]),
+        job_registry=JobRegistry(
+            [*(case.job_spec for case in job_cases), *scan_specs(settings, adapters, deletion, events, jobs)]
+        ),
         idempotency=idempotency,
         metrics=adapters.metrics,
         temp_files=temp_files,
@@ -199,6 +202,7 @@ def _build_uploads(
         quota=quota,
         sizes=settings.thumbnail_sizes,
         allowed_content_types=settings.allowed_content_types,
+        scans=settings.scan_url is not None,
     )
 
 

@@ -448,6 +448,18 @@ class ImageMissing(AppError):
     default_detail = "You have no image with this id."
 
 
+class ImagePending(AppError):
+    code, status, title = "image_pending", 409, "Image pending"
+    default_detail = "The image has not been scanned yet. Try again in some seconds."
+
+
+class ScanRejected(AppError):
+    """The error of a job: the image was removed."""
+
+    code, status, title = "scan_rejected", 422, "Image rejected by the scanner"
+    default_detail = "The scanner of the service rejected the image, so it was removed."
+
+
 class ThumbnailMissing(AppError):
     code, status, title = "thumbnail_missing", 404, "No such thumbnail"
     default_detail = "This image has no thumbnail of that size."

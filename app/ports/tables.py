@@ -50,7 +50,7 @@ class ImageTable(Protocol):
         ...
 
     async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
-        """Set `filename`, `description` or both, and return the updated record.
+        """Set `filename`, `description`, `status` or several of them, and return the updated record.
 
         Concurrent edits of different fields do not undo each other. Raises ImageMissing.
         """

@@ -37,6 +37,7 @@ _MAX_CONCURRENT = 2
 """Per worker, so that the other slots stay free for short jobs."""
 _SEARCHED_JOBS = 50
 _MISSING = "The file is missing in the store."
+_PENDING = "The image was not scanned yet."
 _COPY_BYTES = 1 << 20
 _SPACE_FACTOR = 1.1
 """Space for the export, as a multiple of the images' bytes: the ZIP file adds headers, and one image is copied."""
@@ -141,7 +142,9 @@ class Exports:
         written = 0
         async for image in self._images.walk(attempt.job.owner_id):
             name = names.name_of(image)
-            if await self._write_original(archive, image, name):
+            if image.is_pending:
+                left_out.append({"id": image.id, "filename": image.filename, "reason": _PENDING})
+            elif await self._write_original(archive, image, name):
                 line = json.dumps(_metadata(image, name)).encode()
                 await run_blocking_io(metadata.write, b",\n" + line if written else b"\n" + line)
                 written += 1
@@ -174,7 +177,10 @@ def _note(left_out: int) -> str:
     if not left_out:
         return ""  # It replaces the note of an earlier attempt.
     images = "1 image was" if left_out == 1 else f"{left_out} images were"
-    return f"{images} left out, because the file is missing. The list left_out in metadata.json names each of them."
+    return (
+        f"{images} left out, because the file is missing or was not scanned yet. The list left_out in metadata.json "
+        "names each of them."
+    )
 
 
 def _add(archive: zipfile.ZipFile, original: BinaryIO, name: str, time: datetime) -> None:

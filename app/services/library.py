@@ -14,7 +14,7 @@ from app.common.sidecars import rewrite_sidecar
 from app.common.webhook_events import WebhookEvents
 from app.domain import filenames
 from app.domain.accounts import User
-from app.domain.errors import AppError, ImageMissing, ThumbnailMissing
+from app.domain.errors import AppError, ImageMissing, ImagePending, ThumbnailMissing
 from app.domain.ids import is_id
 from app.domain.images import Image, Quota, Thumbnail, Usage
 from app.domain.objects import SignedUrl
@@ -78,8 +78,8 @@ class Library:
             return None
 
     async def get_thumbnail(self, user: User, image_id: str, size: int) -> tuple[Image, Thumbnail]:
-        """Raises ImageMissing or ThumbnailMissing."""
-        image = await self.get(user, image_id)
+        """Raises ImageMissing, ImagePending or ThumbnailMissing."""
+        image = await self.get_ready(user, image_id)
         found = next((t for t in image.thumbnails if t.size == size), None)
         if found is None:
             raise ThumbnailMissing
@@ -102,9 +102,9 @@ class Library:
     async def download_url(self, user: User, image_id: str) -> SignedUrl:
         """Return a URL that downloads the original under its filename, with an extension of its format.
 
-        Raises ImageMissing.
+        Raises ImageMissing and ImagePending.
         """
-        image = await self.get(user, image_id)
+        image = await self.get_ready(user, image_id)
         filename = filenames.with_extension(image.filename, image.content_type)
         return await self._store.sign_url(image.original_key, filename=filename)
 
@@ -136,6 +136,13 @@ class Library:
 
         ids = list(dict.fromkeys(image_ids))
         return dict(zip(ids, await asyncio.gather(*map(delete_one, ids)), strict=True))
+
+    async def get_ready(self, user: User, image_id: str) -> Image:
+        """Raises ImageMissing and ImagePending."""
+        image = await self.get(user, image_id)
+        if image.is_pending:
+            raise ImagePending
+        return image
 
     async def usage(self, user: User) -> Usage:
         return await self._images.usage(user.id)

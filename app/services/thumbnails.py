@@ -67,9 +67,9 @@ class Thumbnails:
     async def retry_failed(self, user: User, image_id: str) -> Image:
         """Have the failed thumbnails rendered again. Without failed thumbnails nothing changes.
 
-        Raises ImageMissing and TooManyAttempts.
+        Raises ImageMissing, ImagePending and TooManyAttempts.
         """
-        image = await self._library.get(user, image_id)
+        image = await self._library.get_ready(user, image_id)
         if not any(map(_has_failed, image.thumbnails)) and not self._is_stuck(image):
             return image
         job = await self._jobs.submit(user, self.job_spec, image_id=image.id, send=False)
@@ -87,6 +87,8 @@ class Thumbnails:
         image = await self._library.find(user, job.image_id or "")
         if image is None:
             return  # The image was deleted, or its upload refused: its record is written before the message is sent.
+        if image.is_pending:
+            return  # The scan job that accepts the image adds another job.
         if not image.has_pending_thumbnails:
             _require_none_failed(image)
             return

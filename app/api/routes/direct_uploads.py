@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
+from typing import Any
 from urllib.parse import urljoin
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import CurrentUser, IdempotencyKey, ServicesDep, UserOrServerRoute
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
@@ -75,9 +76,15 @@ async def initiate_upload(
     )
 
 
+_SCANNED_LATER: dict[int | str, dict[str, Any]] = {
+    202: {"model": ImageView, "description": "Created; it is `pending` until the scanner has accepted it."}
+}
+
+
 @router.post(
     "/{upload_id}/complete",
-    responses=problems(
+    responses=_SCANNED_LATER
+    | problems(
         *TOKEN_ERRORS,
         RequestInProgress,
         UploadMissing,
@@ -90,7 +97,11 @@ async def initiate_upload(
         QuotaExceeded,
     ),
 )
-async def complete_upload(request: Request, upload_id: Id, user: CurrentUser, services: ServicesDep) -> ImageView:
+async def complete_upload(
+    request: Request, response: Response, upload_id: Id, user: CurrentUser, services: ServicesDep
+) -> ImageView:
     """Validate the file that arrived and create its image. Repeated calls return the same image."""
     image = await services.direct_uploads.complete(user, upload_id)
+    if image.is_pending:
+        response.status_code = 202
     return await image_view(request, services, image)

@@ -37,7 +37,7 @@ _COUNT = """
     ON CONFLICT (owner_id) DO UPDATE SET images = images + 1, bytes = bytes + excluded.bytes
 """
 _UNCOUNT = "UPDATE usage SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?"
-_EDITABLE = ("filename", "description")
+_EDITABLE = ("filename", "description", "status")
 _UPDATE_THUMBNAILS = """
     UPDATE images SET thumbnails = :thumbnails, placeholder = :placeholder, width = :width, height = :height
     WHERE owner_id = :owner_id AND id = :id RETURNING *

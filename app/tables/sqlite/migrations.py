@@ -262,5 +262,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX due_events ON events (occurred_at) WHERE is_due = 1",
         "CREATE INDEX events_by_time ON events (occurred_at)",
         "ALTER TABLE jobs ADD COLUMN event_id TEXT",
+        "ALTER TABLE images ADD COLUMN status TEXT NOT NULL DEFAULT 'ready'",
     ),
 )
