@@ -80,7 +80,7 @@ test-ministack: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack $(BIN)/pytest $(EMULATOR_TESTS)
 
 # Processes that are killed, upgraded, restored or have a wrong clock, and dependencies that fail. It takes some minutes.
-FAILURE_TESTS := worker outages deletion skew restore upgrade crash idempotency_after_crash
+FAILURE_TESTS := worker webhooks outages deletion skew restore upgrade crash idempotency_after_crash
 test-failures: $(VENV)/.dev $(VENV)-ministack/.ready
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack \
 	  $(BIN)/pytest -m "" $(FAILURE_TESTS:%=tests/acceptance/test_%.py)

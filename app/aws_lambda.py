@@ -127,7 +127,12 @@ async def _do_periodic_work(container: Container, task: str, *, seconds: float) 
     maintenance = container.maintenance
     reconcile = functools.partial(maintenance.reconcile_daily, deadline=time.monotonic() + seconds - _MARGIN_SECONDS)
     steps: dict[str, Sequence[Callable[[], Awaitable[object]]]] = {
-        "sweep": (maintenance.requeue_stale_jobs, maintenance.finish_deletions, maintenance.expire_uploads),
+        "sweep": (
+            maintenance.requeue_stale_jobs,
+            maintenance.finish_deletions,
+            maintenance.expire_uploads,
+            maintenance.dispatch_events,
+        ),
         "reconcile": (reconcile,),
     }
     try:
@@ -148,7 +153,9 @@ async def _handle_message(container: Container, record: dict[str, Any], must_end
         match json.loads(record["body"]):
             case {"owner_id": str(owner_id), "job_id": str(job_id)}:
                 message = JobMessage(owner_id, job_id, receipt=record["receiptHandle"])
-                runner = build_runner(container.adapters, container.services.job_registry, queue=delivery)
+                runner = build_runner(
+                    container.adapters, container.services.job_registry, container.events, queue=delivery
+                )
                 await runner.process(message, must_end_at=must_end_at)
             case {"source": "aws.s3", "detail": {"object": {"key": str(key)}}}:
                 await _complete_upload(container, key, delivery, receipt=record["receiptHandle"], until=must_end_at)

@@ -11,6 +11,7 @@ from app.commands.reconcile import reconcile
 from app.commands.rerender import rerender
 from app.commands.serve import serve
 from app.commands.users import users
+from app.commands.webhooks import webhooks
 from app.commands.worker import worker
 
 
@@ -24,6 +25,7 @@ cli.add_command(worker)
 cli.add_command(reconcile)
 cli.add_command(users)
 cli.add_command(keys)
+cli.add_command(webhooks)
 cli.add_command(audit)
 cli.add_command(backup)
 cli.add_command(restore)

@@ -131,6 +131,9 @@ class SettingsFields(BaseSettings):
         f"ImageUploadService/{__version__} (set PRODUCT_CATALOG_USER_AGENT to your contact)"
     )
 
+    webhook_allow_private: bool = False
+    scan_url: str | None = None
+
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     otel_exporter_otlp_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")] = None
 
@@ -162,7 +165,7 @@ class SettingsFields(BaseSettings):
             raise ValueError("must be a URL that begins with http:// or https://, without a query")
         return value.rstrip("/") if value else value
 
-    @field_validator(*_ENDPOINTS, "s3_presigned_url_endpoint", "product_catalog_url")
+    @field_validator(*_ENDPOINTS, "s3_presigned_url_endpoint", "product_catalog_url", "scan_url")
     @classmethod
     def _require_url(cls, value: str | None) -> str | None:
         if value and not _PUBLIC_URL.fullmatch(value):

@@ -15,6 +15,7 @@ from app.ports.consistency_tables import ReconcileTable
 from app.ports.metrics import Metrics
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable, OwnerTable, TombstoneTable
+from tests.no_events import NO_EVENTS
 
 GRACE = timedelta(days=7)
 
@@ -60,5 +61,6 @@ def make_reconciler(
         table=table,
         deletion=deletion,
         owner_index=owner_index,
+        events=NO_EVENTS,
     )
     return Reconciler(ports, metrics=metrics or PrometheusMetrics(), grace=GRACE)

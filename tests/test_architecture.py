@@ -53,7 +53,9 @@ ALLOWED = {
             "app.observability",
             "app.queues",
             "app.storage",
+            "app.scanner",
             "app.tables",
+            "app.webhooks",
         )
     },
     "app.ports": {"app.ports", "app.domain"},
@@ -82,8 +84,8 @@ ONLY_IN = {
     "sqlite3": ("app.tables.sqlite",),
     "firebase_admin": ("app.auth",),
     "prometheus_client": ("app.observability",),
-    "httpcore": ("app.catalog",),
-    "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor"),
+    "httpcore": ("app.catalog", "app.common.ssrf_guard", "app.webhooks"),
+    "httpx": ("app.auth", "app.catalog", "app.container", "app.doctor", "app.scanner", "app.webhooks"),
     "pydantic_settings": ("app.settings_fields",),
     "opentelemetry": ("app.api.tracing", "app.observability.tracing"),
 }

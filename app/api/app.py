@@ -31,6 +31,7 @@ from app.api.routes import (
     objects,
     sessions,
     tus,
+    webhooks,
 )
 from app.api.routing import RoutingMiddleware
 from app.api.schemas.accounts import LimitView
@@ -190,6 +191,7 @@ def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) ->
         accounts.router,
         sessions.router,
         admin.router,
+        webhooks.router,
         direct_uploads.router,
         tus.public_router,
         tus.router,

@@ -35,6 +35,11 @@ ACTIONS = {
     "update_image": "image.changed",
     "delete_image": "image.deleted",
     "delete_images": "image.deleted",
+    "create_webhook": "webhook.created",
+    "change_webhook": "webhook.changed",
+    "delete_webhook": "webhook.deleted",
+    "rotate_webhook_secret": "webhook.secret_rotated",
+    "redeliver_event": "webhook.redelivered",
 }
 """The action that is recorded for each route function. Requests to other routes are not recorded."""
 
@@ -67,15 +72,17 @@ def set_audited(request: Request, *, user: User | None = None, targets: Sequence
 
 async def _record(request: Request, action: str) -> None:
     services: Services = request.app.state.services
-    user: User = request.state.user
-    actor: str = getattr(request.state, "actor", f"user:{user.id}")
+    user: User | None = getattr(request.state, "user", None)
+    actor: str = getattr(request.state, "actor", f"user:{user.id}" if user else "")
     in_path = next(iter(request.path_params.values()), None)
     targets: Sequence[str | None] = getattr(request.state, "audit_targets", [in_path])
     # Only ids are kept of a deleted account, and its deletion may be finished before this entry is written.
     address = request.client.host if request.client and action != _CLOSED else None
     await asyncio.gather(
         *(
-            services.audit.record(action, actor=actor, owner_id=user.id, target=target, address=address)
+            services.audit.record(
+                action, actor=actor, owner_id=user.id if user else None, target=target, address=address
+            )
             for target in targets
         )
     )

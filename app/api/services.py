@@ -25,6 +25,7 @@ from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
 from app.services.user_administration import UserAdministration
+from app.services.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Services:
     user_administration: UserAdministration
     server_keys: ServerKeys
     audit: AuditLog
+    webhooks: Webhooks
     uploads: Uploads
     direct_uploads: DirectUploads
     resumable_uploads: ResumableUploads

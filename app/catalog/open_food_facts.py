@@ -19,7 +19,7 @@ from cachetools import TLRUCache
 from app.catalog.circuit_breaker import CircuitBreaker
 from app.catalog.rate_limiter import CatalogRateLimiter
 from app.catalog.safe_download import FAILURES, SafeClient, SafeResponse, open_safe_client
-from app.catalog.ssrf_guard import AddressRefused
+from app.common.ssrf_guard import AddressRefused
 from app.domain.errors import CatalogUnavailable, ImageRejected, ProductImageMissing, ProductUnknown
 from app.domain.images import Source
 from app.domain.products import Product

@@ -18,9 +18,9 @@ import httpcore
 import httpx
 import structlog
 
-from app.catalog.ssrf_guard import AddressRefused, PublicAddressBackend, Resolver, resolve
 from app.common.blocking_io import run_blocking_io
 from app.common.hashing_writer import HashingWriter, write_stream
+from app.common.ssrf_guard import AddressRefused, PublicAddressBackend, Resolver, resolve
 from app.domain.errors import AppError, CatalogUnavailable, ImageRejected, ProductImageMissing
 
 Hop = Callable[[str], Awaitable[None]]

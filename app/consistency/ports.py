@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from app.common.object_deletion import ObjectDeletion
+from app.common.webhook_events import WebhookEvents
 from app.domain.errors import ImageMissing
 from app.domain.images import Image, ThumbnailStatus
 from app.ports.admin_tables import OwnerIndex
@@ -23,6 +24,7 @@ class ReconcilePorts:
     table: ReconcileTable
     deletion: ObjectDeletion
     owner_index: OwnerIndex
+    events: WebhookEvents
 
 
 async def find_record(images: ImageTable, owner_id: str, image_id: str) -> Image | None:

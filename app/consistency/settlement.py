@@ -133,7 +133,8 @@ class Settlement:
 
     async def _remove(self, image: Image, work: Slice) -> None:
         try:
-            await self._ports.images.remove(image.owner_id, image.id)
+            events = await self._ports.events.of_deletion(image.owner_id, image.id)
+            await self._ports.images.remove(image.owner_id, image.id, events=events)
         except ImageMissing:
             return
         work.report.records_removed += 1

@@ -12,6 +12,8 @@ from app.ports.catalog import ProductCatalog
 from app.ports.metrics import Metrics
 from app.ports.queue import JobQueue
 from app.ports.renderer import Renderer
+from app.ports.scanner import Scanner
+from app.ports.webhook_sender import WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,9 @@ class Adapters:
     queue: JobQueue
     auth: Auth
     catalog: ProductCatalog
+    webhook_sender: WebhookSender
+    scanner: Scanner | None
+    """None if images are not scanned."""
     renderer: Renderer
     inspector: Renderer
     metrics: Metrics

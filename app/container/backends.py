@@ -30,6 +30,7 @@ from app.ports.tables import (
     TombstoneTable,
 )
 from app.ports.upload_table import DirectUploadTable
+from app.ports.webhook_tables import EventTable, WebhookEndpointTable
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Tables:
     owner_index: OwnerIndex
     server_keys: ServerKeyTable
     audit: AuditTable
+    events: EventTable
+    webhook_endpoints: WebhookEndpointTable
     reconcile: ReconcileTable
     store_id: StoreIdTable
 
@@ -143,6 +146,8 @@ async def open_sqlite_tables(data_dir: DataDir, *, is_only_process: bool) -> Asy
             owner_index=sqlite.SqliteOwnerIndex(database),
             server_keys=sqlite.SqliteServerKeyTable(database),
             audit=sqlite.SqliteAuditTable(database, clock=_local_time),
+            events=sqlite.SqliteEventTable(database),
+            webhook_endpoints=sqlite.SqliteWebhookEndpointTable(database),
             reconcile=sqlite.SqliteReconcileTable(database),
             store_id=sqlite.SqliteStoreIdTable(database),
         )
@@ -168,6 +173,8 @@ async def open_dynamodb_tables(settings: Settings) -> AsyncIterator[Tables]:
             owner_index=dynamodb.DynamoDBOwnerIndex(table),
             server_keys=dynamodb.DynamoDBServerKeyTable(table),
             audit=dynamodb.DynamoDBAuditTable(table, clock=aws.clock),
+            events=dynamodb.DynamoDBEventTable(table),
+            webhook_endpoints=dynamodb.DynamoDBWebhookEndpointTable(table),
             reconcile=dynamodb.DynamoDBReconcileTable(table),
             store_id=dynamodb.DynamoDBStoreIdTable(table),
         )

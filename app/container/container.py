@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
+from app import __version__
 from app.api.services import Services
 from app.common.rate_limit import RateLimiter
 from app.common.signing import derive_key
@@ -22,7 +23,9 @@ from app.container.renderers import open_inspector, open_renderer
 from app.container.use_cases import Container, build
 from app.domain.errors import AppError
 from app.observability.metrics import MeasuredRenderer, PrometheusMetrics
+from app.scanner.http import open_scanner
 from app.settings import Settings, reveal
+from app.webhooks.sender import open_webhook_sender
 
 _NOT_STARTED = 3
 """The exit status of a failed start, as in uvicorn."""
@@ -114,6 +117,12 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
                 else accounts.open_local_accounts(settings, tables, limiter=limiter, secret=secret)
             ),
             catalog=await stack.enter_async_context(open_catalog(settings, limiter)),
+            webhook_sender=await stack.enter_async_context(
+                open_webhook_sender(
+                    user_agent=f"ImageUploadService/{__version__}", allow_private=settings.webhook_allow_private
+                )
+            ),
+            scanner=await stack.enter_async_context(open_scanner(settings.scan_url)) if settings.scan_url else None,
             renderer=MeasuredRenderer(await stack.enter_async_context(open_renderer(settings)), metrics),
             inspector=await stack.enter_async_context(open_inspector(settings)),
             metrics=metrics,

@@ -12,11 +12,14 @@ from app.common.idempotency import Idempotency
 from app.common.object_deletion import ObjectDeletion
 from app.common.pagination import Cursors
 from app.common.signing import derive_key
+from app.common.webhook_events import WebhookEvents
 from app.consistency.ports import ReconcilePorts
 from app.consistency.reconciler import Reconciler
 from app.container.accounts import open_invitations
 from app.container.adapters import Adapters
 from app.container.health import health_checks
+from app.container.scanning import scan_specs
+from app.container.webhooks import build_deliveries, build_webhooks
 from app.container.workers import build_maintenance, build_worker
 from app.domain.images import Quota
 from app.jobs.maintenance import Maintenance
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 class Container:
     adapters: Adapters
     services: Services
+    events: WebhookEvents
     worker: Worker
     maintenance: Maintenance
     reconciler: Reconciler
@@ -61,7 +65,8 @@ class Container:
 def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     store, tables = adapters.storage.store, adapters.tables
     deletion = ObjectDeletion(store=store, tombstones=tables.tombstones, clock=tables.clock)
-    services = _build_services(settings, adapters, deletion, secret=secret)
+    events = WebhookEvents(tables.webhook_endpoints, clock=tables.clock)
+    services = _build_services(settings, adapters, deletion, events, secret=secret)
     reconciler = Reconciler(
         ReconcilePorts(
             store=store,
@@ -71,6 +76,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
             table=tables.reconcile,
             deletion=deletion,
             owner_index=tables.owner_index,
+            events=events,
         ),
         metrics=adapters.metrics,
         grace=timedelta(days=settings.reconcile_grace_days),
@@ -81,9 +87,10 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
         owners=tables.owners,
         tombstones=tables.tombstones,
         uploads=services.uploads,
+        events=events,
         temp_files=adapters.temp_files,
     )
-    maintenance = build_maintenance(adapters, reconciler, deletion)
+    maintenance = build_maintenance(adapters, services.jobs, reconciler, deletion)
     invitations = open_invitations(tables, secret=secret)
     rerendering = Rerendering(
         store=store,
@@ -95,7 +102,8 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     return Container(
         adapters=adapters,
         services=services,
-        worker=build_worker(settings, adapters, services.job_registry, maintenance),
+        events=events,
+        worker=build_worker(settings, adapters, services.job_registry, events, maintenance),
         maintenance=maintenance,
         reconciler=reconciler,
         adoption=adoption,
@@ -105,28 +113,16 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     )
 
 
-def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Services:
+def _build_services(
+    settings: Settings, adapters: Adapters, deletion: ObjectDeletion, events: WebhookEvents, *, secret: str
+) -> Services:
     store, tables, temp_files = adapters.storage.store, adapters.tables, adapters.temp_files
     images, clock = tables.images, tables.clock
     idempotency = Idempotency(tables.idempotency, clock=clock)
-    jobs = JobService(
-        table=tables.jobs,
-        queue=adapters.queue,
-        limiter=adapters.limiter,
-        cursors=Cursors(derive_key(secret, "job-cursor")),
-        clock=clock,
-    )
-    library = _build_library(settings, adapters, deletion, secret=secret)
-    uploads = _build_uploads(settings, adapters, jobs, library.quota)
-    thumbnails = Thumbnails(
-        store=store,
-        images=images,
-        library=library,
-        renderer=adapters.renderer,
-        jobs=jobs,
-        temp_files=temp_files,
-        clock=clock,
-    )
+    jobs = _build_jobs(adapters, secret=secret)
+    library = _build_library(settings, adapters, deletion, events, secret=secret)
+    uploads = _build_uploads(settings, adapters, jobs, events, library.quota)
+    thumbnails = _build_thumbnails(adapters, library, jobs, events)
     product_images = _build_product_images(settings, adapters, library, uploads, jobs)
     exports = Exports(store=store, parts=adapters.storage.parts, images=images, jobs=jobs, clock=clock)
     audit = AuditLog(tables.audit, retention=timedelta(days=settings.audit_days), clock=clock)
@@ -136,6 +132,8 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
     account_deletion = _build_account_deletion(adapters, authentication, audit, jobs)
     direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
     resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
+    deliveries = build_deliveries(adapters, audit)
+    job_cases = (product_images, thumbnails, exports, account_deletion, deliveries)
     return Services(
         accounts=adapters.auth.accounts,
         account_settings=adapters.auth.settings,
@@ -146,6 +144,7 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         user_administration=_build_user_administration(adapters, authentication, account_deletion),
         server_keys=ServerKeys(tables.server_keys, clock=clock),
         audit=audit,
+        webhooks=build_webhooks(adapters, jobs),
         uploads=uploads,
         direct_uploads=direct_uploads,
         resumable_uploads=resumable_uploads,
@@ -155,7 +154,9 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
         exports=exports,
         url_signer=UrlSigner(store),
         jobs=jobs,
-        job_registry=JobRegistry([case.job_spec for case in (product_images, thumbnails, exports, account_deletion)]),
+        job_registry=JobRegistry(
+            [*(case.job_spec for case in job_cases), *scan_specs(settings, adapters, deletion, events, jobs)]
+        ),
         idempotency=idempotency,
         metrics=adapters.metrics,
         temp_files=temp_files,
@@ -166,28 +167,58 @@ def _build_services(settings: Settings, adapters: Adapters, deletion: ObjectDele
     )
 
 
-def _build_library(settings: Settings, adapters: Adapters, deletion: ObjectDeletion, *, secret: str) -> Library:
+def _build_jobs(adapters: Adapters, *, secret: str) -> JobService:
+    return JobService(
+        table=adapters.tables.jobs,
+        queue=adapters.queue,
+        limiter=adapters.limiter,
+        cursors=Cursors(derive_key(secret, "job-cursor")),
+        clock=adapters.tables.clock,
+    )
+
+
+def _build_thumbnails(adapters: Adapters, library: Library, jobs: JobService, events: WebhookEvents) -> Thumbnails:
+    return Thumbnails(
+        store=adapters.storage.store,
+        images=adapters.tables.images,
+        library=library,
+        renderer=adapters.renderer,
+        jobs=jobs,
+        events=events,
+        temp_files=adapters.temp_files,
+        clock=adapters.tables.clock,
+    )
+
+
+def _build_library(
+    settings: Settings, adapters: Adapters, deletion: ObjectDeletion, events: WebhookEvents, *, secret: str
+) -> Library:
     return Library(
         store=adapters.storage.store,
         images=adapters.tables.images,
         deletion=deletion,
+        events=events,
         quota=Quota(images=settings.user_quota_images, bytes=settings.user_quota_bytes),
         cursors=Cursors(derive_key(secret, "cursor")),
         clock=adapters.tables.clock,
     )
 
 
-def _build_uploads(settings: Settings, adapters: Adapters, jobs: JobService, quota: Quota) -> Uploads:
+def _build_uploads(
+    settings: Settings, adapters: Adapters, jobs: JobService, events: WebhookEvents, quota: Quota
+) -> Uploads:
     return Uploads(
         store=adapters.storage.store,
         images=adapters.tables.images,
         renderer=adapters.renderer,
         inspector=adapters.inspector,
         jobs=jobs,
+        events=events,
         metrics=adapters.metrics,
         quota=quota,
         sizes=settings.thumbnail_sizes,
         allowed_content_types=settings.allowed_content_types,
+        scans=settings.scan_url is not None,
     )
 
 

@@ -13,6 +13,8 @@ class Scope(StrEnum):
     USERS_READ = "users:read"
     USERS_DELETE = "users:delete"
     AUDIT_READ = "audit:read"
+    WEBHOOKS = "webhooks"
+    """Manage webhook endpoints and see their secrets."""
     IMAGES = "images"
     """Everything that a user may do with images, on behalf of any user."""
 
@@ -38,13 +40,13 @@ class AuditEntry:
     """A UUIDv7: entries sort by time."""
     at: datetime
     actor: str
-    """`user:<id>`, `key:<id>` or `operator` (the command line)."""
+    """`user:<id>`, `key:<id>`, `operator` (the command line) or `service` (the service itself)."""
     action: str
     """Such as `image.deleted`."""
     owner_id: str | None
     """The user whose account or image it concerns."""
     target: str | None
-    """The id of the image, session, job or key."""
+    """The id of the image, session, job, key or webhook endpoint."""
     address: str | None
     """The network address of the client. It is removed when the account is deleted."""
     expires_at: datetime

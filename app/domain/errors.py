@@ -78,6 +78,42 @@ class ServerKeyMissing(AppError):
     default_detail = "There is no server key with this id."
 
 
+class WebhookMissing(AppError):
+    code, status, title = "webhook_not_found", 404, "Webhook endpoint not found"
+    default_detail = "There is no webhook endpoint with this id."
+
+
+class WebhookDeliveryMissing(AppError):
+    code, status, title = "webhook_delivery_not_found", 404, "Delivery not found"
+    default_detail = "There is no delivery with this id, or its event is older than 30 days."
+
+
+class WebhookUrlRefused(AppError):
+    code, status, title = "webhook_url_refused", 422, "Webhook URL refused"
+    default_detail = "The URL of a webhook endpoint must be valid and begin with https://."
+
+
+class WebhookLimitReached(AppError):
+    code, status, title = "webhook_limit_reached", 409, "Too many webhook endpoints"
+    default_detail = "There may be 20 webhook endpoints. Remove one that is no longer used."
+
+
+class WebhookDisabled(AppError):
+    code, status, title = "webhook_disabled", 409, "Webhook endpoint disabled"
+    default_detail = "The webhook endpoint is disabled. Enable it, and deliver the event again."
+
+
+class WebhookUndelivered(AppError):
+    """The error of a delivery. It is retried for a day."""
+
+    code, status, title = "webhook_undelivered", 502, "Event not delivered"
+    default_detail = "The webhook endpoint did not confirm the event."
+
+
+class WebhookTimedOut(WebhookUndelivered):
+    default_detail = "The endpoint did not respond within ten seconds."
+
+
 class UserMissing(AppError):
     code, status, title = "user_not_found", 404, "User not found"
     default_detail = "There is no user with this id."
@@ -418,6 +454,18 @@ class QuotaExceeded(AppError):
 class ImageMissing(AppError):
     code, status, title = "image_missing", 404, "No such image"
     default_detail = "You have no image with this id."
+
+
+class ImagePending(AppError):
+    code, status, title = "image_pending", 409, "Image pending"
+    default_detail = "The image has not been scanned yet. Try again in some seconds."
+
+
+class ScanRejected(AppError):
+    """The error of a job: the image was removed."""
+
+    code, status, title = "scan_rejected", 422, "Image rejected by the scanner"
+    default_detail = "The scanner of the service rejected the image, so it was removed."
 
 
 class ThumbnailMissing(AppError):

@@ -15,6 +15,12 @@ class ThumbnailStatus(StrEnum):
     FAILED = "failed"
 
 
+class ImageStatus(StrEnum):
+    PENDING = "pending"
+    """The scanner has not accepted it yet, so nobody can download it."""
+    READY = "ready"
+
+
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
     """One size of an image. `size` is the requested length of the longest side, in pixels."""
@@ -64,6 +70,11 @@ class Image:
     """A thumbhash in base64; None until the thumbnails have been rendered."""
     thumbnails: tuple[Thumbnail, ...]
     source: Source | None = None
+    status: ImageStatus = ImageStatus.READY
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status is ImageStatus.PENDING
 
     @property
     def original_key(self) -> str:

@@ -53,6 +53,8 @@ class Job:
     """The description of the image that the job creates. For an export: a note about what had to be left out."""
     image_id: str | None = None
     """The image that the job is about, or that it creates."""
+    event_id: str | None = None
+    """The event that a delivery to a webhook endpoint sends."""
 
     @property
     def is_finished(self) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from app.domain.claims import ClaimLost
+from app.domain.events import Event
 from app.domain.jobs import Job, JobStatus
 from app.ports.clock import Clock
 from app.ports.tables import JobTable
@@ -58,19 +60,28 @@ class Attempt:
         else:
             await self.save(due_in=LEASE_SECONDS, **given)
 
-    async def save(self, *, due_in: float | None, **changes: Any) -> None:  # noqa: ANN401 - fields of Job
-        """Save changed fields; the job is due `due_in` seconds from now, or never again. Raises ClaimLost."""
+    async def save(
+        self,
+        *,
+        due_in: float | None,
+        events: Sequence[Event] = (),
+        **changes: Any,  # noqa: ANN401 - fields of Job
+    ) -> None:
+        """Save changed fields and `events`; the job is due `due_in` seconds from now, or never again.
+
+        Raises ClaimLost.
+        """
         # Renewals and reports may run concurrently: the record must never return to an earlier state.
         async with self._saving:
             started = asyncio.get_running_loop().time()
             now = self._clock()
             due_at = None if due_in is None else now + timedelta(seconds=due_in)
-            await self._save(dataclasses.replace(self.job, **changes, due_at=due_at, updated_at=now))
+            await self._save(dataclasses.replace(self.job, **changes, due_at=due_at, updated_at=now), events)
             if self.job.status is JobStatus.RUNNING:
                 self._deadline.reschedule(started + LEASE_SECONDS - MARGIN_SECONDS)
 
-    async def _save(self, job: Job) -> None:
-        if not await self._table.save_job(job):
+    async def _save(self, job: Job, events: Sequence[Event] = ()) -> None:
+        if not await self._table.save_job(job, events=events):
             raise ClaimLost
         self.job = job
 

@@ -1,4 +1,4 @@
-"""Periodic work of the workers: requeue stale jobs, finish deletions, close expired uploads, reconcile once a day."""
+"""Periodic work of the workers: requeue stale jobs, finish deletions, dispatch events, and others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from app.common.upload_expiry import UploadExpiry
 from app.consistency.reconciler import Reconciler
 from app.domain.claims import IdempotencyRecord
 from app.domain.ids import new_id
+from app.jobs.event_dispatch import EventDispatch
 from app.ports.admin_tables import OwnerIndex
 from app.ports.clock import Clock
 from app.ports.queue import JobQueue
@@ -41,6 +42,7 @@ class Maintenance:
         idempotency: IdempotencyTable,
         deletion: ObjectDeletion,
         upload_expiry: UploadExpiry,
+        event_dispatch: EventDispatch,
         reconciler: Reconciler,
         images: ImageTable,
         accounts: AccountTable,
@@ -52,6 +54,7 @@ class Maintenance:
         self._idempotency = idempotency
         self._deletion = deletion
         self._upload_expiry = upload_expiry
+        self._event_dispatch = event_dispatch
         self._reconciler = reconciler
         self._images = images
         self._accounts = accounts
@@ -86,6 +89,10 @@ class Maintenance:
     async def expire_uploads(self) -> None:
         """Close direct and resumable uploads that have expired."""
         await self._upload_expiry.run()
+
+    async def dispatch_events(self) -> None:
+        """Add the deliveries of new events to webhook endpoints."""
+        await self._event_dispatch.run()
 
     async def reconcile_daily(self, *, deadline: float = math.inf) -> bool:
         """Reconcile, unless a worker of this deployment did so today or is doing so.

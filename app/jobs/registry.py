@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.common.rate_limit import RateLimit
+from app.domain.events import EventType
 from app.domain.jobs import Job, JobError
 from app.domain.objects import SignedUrl
 from app.jobs.attempt import Attempt
@@ -53,6 +54,10 @@ class JobSpec:
     """How many jobs of this kind one user may request."""
     retries_forever: bool = False
     """Whether it is retried until it succeeds, because nobody could request it again."""
+    completion_event: EventType | None = None
+    """An event about the account of the job's owner, beside `job.completed`."""
+    is_delivery: bool = False
+    """Whether it sends an event to a webhook endpoint. Then it is no event itself, and is retried for a day."""
 
 
 class JobRegistry:

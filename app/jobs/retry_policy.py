@@ -17,18 +17,23 @@ from app.domain.errors import (
     ProductImageMissing,
     ProductUnknown,
     QuotaExceeded,
+    ScanRejected,
+    WebhookDeliveryMissing,
+    WebhookDisabled,
+    WebhookUndelivered,
 )
 from app.domain.jobs import Job, JobError, JobStatus
 
 MAX_ATTEMPTS = 5
 _FIRST_BACKOFF_SECONDS = 5
 _MAX_BACKOFF_SECONDS = 600
+_MAX_DELIVERY_BACKOFF_SECONDS = 4 * 3600
 _OUTAGE_BACKOFF_SECONDS = 20
 _MAX_OUTAGE = timedelta(days=1)
 _SERVER_ERROR = 500
 _USER_ERRORS = {
-    e.code
-    for e in (
+    error.code
+    for error in (
         ExportTooLarge,
         ImageMissing,
         ImageRejected,
@@ -36,6 +41,10 @@ _USER_ERRORS = {
         ProductImageMissing,
         ProductUnknown,
         QuotaExceeded,
+        ScanRejected,
+        WebhookDeliveryMissing,
+        WebhookDisabled,
+        WebhookUndelivered,
     )
 }
 """Errors that only the user needs to know about. No operator has to investigate them."""
@@ -47,13 +56,15 @@ def is_transient(error: AppError) -> bool:
 
 def is_job_fault(error: AppError) -> bool:
     """Return whether the job itself may cause a transient error, rather than a dependency of all jobs."""
-    return isinstance(error, Internal) or (isinstance(error, CatalogUnavailable) and error.attempted)
+    if isinstance(error, CatalogUnavailable):
+        return error.attempted
+    return isinstance(error, Internal | WebhookUndelivered)
 
 
 def retries_exhausted(job: Job, error: AppError, *, now: datetime, retries_forever: bool) -> bool:
     if retries_forever:
         return False
-    if is_job_fault(error):
+    if is_job_fault(error) and not isinstance(error, WebhookUndelivered):
         return job.attempts >= MAX_ATTEMPTS
     # A job may be old because no worker was running. It is retried after its first failure in any case.
     return job.error is not None and now - job.created_at > _MAX_OUTAGE
@@ -70,7 +81,8 @@ def to_job_error(error: AppError) -> JobError:
 
 def job_backoff_seconds(job: Job, error: AppError) -> int:
     """Return the delay before the next attempt. It triples with each attempt."""
-    return _backoff(min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 3 ** (job.attempts - 1)), error)
+    longest = _MAX_DELIVERY_BACKOFF_SECONDS if isinstance(error, WebhookUndelivered) else _MAX_BACKOFF_SECONDS
+    return _backoff(min(longest, _FIRST_BACKOFF_SECONDS * 3 ** (job.attempts - 1)), error)
 
 
 def outage_backoff_seconds(error: AppError) -> int:

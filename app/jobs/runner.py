@@ -7,12 +7,16 @@ the record shows whether anything remains to be done.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
+from app.common.webhook_events import WebhookEvents
 from app.domain.claims import ClaimLost
-from app.domain.errors import AppError, CatalogUnavailable, DependencyUnavailable, Internal
+from app.domain.errors import AppError, CatalogUnavailable, DependencyUnavailable, Internal, WebhookUndelivered
+from app.domain.events import Event, EventType
 from app.domain.ids import new_id
 from app.domain.jobs import Job, JobMessage, JobStatus
 from app.jobs import retry_policy
@@ -20,7 +24,7 @@ from app.jobs.attempt import LEASE_SECONDS, MARGIN_SECONDS, Attempt
 from app.jobs.registry import JobRegistry, JobSpec
 from app.ports.clock import Clock
 from app.ports.metrics import Metrics
-from app.ports.queue import JobQueue
+from app.ports.queue import MAX_DELAY_SECONDS, JobQueue
 from app.ports.tables import JobTable
 
 _RENEWALS_PER_LEASE = 3
@@ -32,11 +36,19 @@ _log = structlog.stdlib.get_logger(__name__)
 
 class JobRunner:
     def __init__(
-        self, *, table: JobTable, queue: JobQueue, registry: JobRegistry, metrics: Metrics, clock: Clock
+        self,
+        *,
+        table: JobTable,
+        queue: JobQueue,
+        registry: JobRegistry,
+        events: WebhookEvents,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._table = table
         self._queue = queue
         self._registry = registry
+        self._events = events
         self._metrics = metrics
         self._clock = clock
 
@@ -117,7 +129,7 @@ class JobRunner:
     async def _run(self, spec: JobSpec, attempt: Attempt) -> AppError | None:
         """Run the handler. Return the error that it failed with, or None."""
         job = attempt.job
-        if job.attempts > retry_policy.MAX_ATTEMPTS:
+        if job.attempts > retry_policy.MAX_ATTEMPTS and not spec.is_delivery:
             # Workers died in every attempt, so the job may be what kills them.
             return Internal("The job was started several times and never finished.")
         _log.info("job.started", kind=job.kind, attempt=job.attempts)
@@ -140,7 +152,8 @@ class JobRunner:
     async def _finish(self, spec: JobSpec, attempt: Attempt, message: JobMessage, error: AppError | None) -> None:
         job = attempt.job
         if error is None:
-            await attempt.save(due_in=None, status=JobStatus.COMPLETED, progress=100, error=None)
+            events = await self._events_of(spec, replace(job, error=None))
+            await attempt.save(due_in=None, events=events, status=JobStatus.COMPLETED, progress=100, error=None)
             self._record_outcome("completed", job)
             await self._queue.acknowledge(message)
         elif retry_policy.is_transient(error) and not retry_policy.retries_exhausted(
@@ -150,16 +163,32 @@ class JobRunner:
         else:
             job_error = retry_policy.to_job_error(error)
             await spec.handler.give_up(job, job_error)
-            await attempt.save(due_in=None, status=JobStatus.FAILED, error=job_error)
+            events = await self._events_of(spec, replace(job, error=job_error))
+            await attempt.save(due_in=None, events=events, status=JobStatus.FAILED, error=job_error)
             self._record_outcome("failed", job, error)
             await self._release_message(message)
+
+    async def _events_of(self, spec: JobSpec, job: Job) -> Sequence[Event]:
+        """Return the events of a job that is finished: failed if it has an error."""
+        if spec.is_delivery:
+            return ()
+        if job.error:
+            return await self._events.of_job(job, EventType.JOB_FAILED)
+        events = await self._events.of_job(job, EventType.JOB_COMPLETED)
+        if spec.completion_event:
+            events = [*events, *await self._events.of_account(job.owner_id)]
+        return events
 
     async def _schedule_retry(self, attempt: Attempt, message: JobMessage, error: AppError) -> None:
         job, job_error = attempt.job, retry_policy.to_job_error(error)
         if retry_policy.is_job_fault(error):
             backoff = retry_policy.job_backoff_seconds(job, error)
             await attempt.save(due_in=backoff, status=JobStatus.RETRYING, error=job_error)
-            await self._queue.change_visibility(message, timeout_seconds=backoff)
+            if isinstance(error, WebhookUndelivered):
+                # It has more attempts than a message may be received.
+                await self._requeue(message, delay_seconds=min(backoff, MAX_DELAY_SECONDS))
+            else:
+                await self._queue.change_visibility(message, timeout_seconds=backoff)
         else:
             # This failure counts neither as an attempt of the job nor as a delivery of its message.
             backoff = retry_policy.outage_backoff_seconds(error)

@@ -82,15 +82,18 @@ class JobService:
         ean: str | None = None,
         description: str | None = None,
         image_id: str | None = None,
+        event_id: str | None = None,
+        job_id: str | None = None,
         claim: RequestClaim | None = None,
     ) -> Job:
         """Add a job. When this returns it is durable and will be processed, even if its message is never sent.
 
-        With `claim`, the job is the result of a request with an idempotency key. Raises ClaimLost.
+        A job with `job_id` that exists stays as it is. With `claim`, the job is the result of a request with an
+        idempotency key. Raises ClaimLost.
         """
         now = self._clock()
         job = Job(
-            id=claim.result_id if claim else new_id(),
+            id=claim.result_id if claim else job_id or new_id(),
             owner_id=user.id,
             kind=kind,
             created_at=now,
@@ -99,6 +102,7 @@ class JobService:
             ean=ean,
             description=description,
             image_id=image_id,
+            event_id=event_id,
         )
         await self._table.add_job(job, claim=claim)
         _log.info("job.added", job_id=job.id, kind=kind)

@@ -20,6 +20,7 @@ _MAX_MESSAGES = 10
 _VISIBILITY_TIMEOUT_SECONDS = 30
 """Longer than a lease. The lease of a dead worker has therefore ended when its message is delivered again."""
 _SWEEP_SECONDS = 15
+_DISPATCH_SECONDS = 5
 _RECONCILE_SECONDS = 3600
 _ERROR_PAUSE_SECONDS = 2
 _STOP_SECONDS = 20
@@ -54,6 +55,7 @@ class Worker:
                 self._requeue(),
                 _repeat(self._maintenance.finish_deletions, every_seconds=_SWEEP_SECONDS),
                 _repeat(self._maintenance.expire_uploads, every_seconds=_SWEEP_SECONDS),
+                _repeat(self._maintenance.dispatch_events, every_seconds=_DISPATCH_SECONDS),
                 _repeat(self._maintenance.reconcile_daily, every_seconds=_RECONCILE_SECONDS),
             )
         ]

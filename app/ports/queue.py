@@ -7,6 +7,8 @@ from typing import Protocol
 
 from app.domain.jobs import JobMessage
 
+MAX_DELAY_SECONDS = 900
+
 
 class JobQueue(Protocol):
     """Delivers messages at least once, in no particular order.

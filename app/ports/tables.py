@@ -13,6 +13,7 @@ from typing import Protocol
 from app.domain.accounts import Account, Session
 from app.domain.claims import Claim, IdempotencyRecord, JobClaim, RequestClaim
 from app.domain.counters import WindowCount
+from app.domain.events import Event
 from app.domain.images import Image, Quota, Tombstone, Usage
 from app.domain.jobs import DueJob, Job, JobStatus
 from app.domain.uploads import DirectUpload
@@ -22,15 +23,19 @@ class ImageTable(Protocol):
     """The records of images, and each owner's usage, which changes in the same transactions."""
 
     async def add(
-        self, image: Image, *, quota: Quota, claim: Claim | None = None, upload: DirectUpload | None = None
+        self,
+        image: Image,
+        *,
+        quota: Quota,
+        claim: Claim | None = None,
+        upload: DirectUpload | None = None,
+        events: Sequence[Event] = (),
     ) -> None:
-        """Add the record and count it in its owner's usage, in one transaction.
+        """Add the record and `events`, and count the image in its owner's usage, in one transaction.
 
-        With `upload`, the same transaction releases its reservation, unless that was released before.
-
-        With `claim`, the transaction fails unless the claim is held, and marks a RequestClaim done: a request with an
-        idempotency key never creates two images. Adding a record that exists changes nothing.
-
+        With `upload`, the same transaction releases its reservation, unless that was released before. With `claim`, it
+        fails unless the claim is held, and marks a RequestClaim done: a request with an idempotency key never creates
+        two images. Adding a record that exists changes nothing.
         Raises QuotaExceeded if the owner would then exceed `quota`, however many images are added concurrently;
         OwnerClosed after `OwnerTable.block_writes`; ImageMissing if the image has a tombstone; and ClaimLost.
         """
@@ -45,17 +50,19 @@ class ImageTable(Protocol):
         ...
 
     async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
-        """Set `filename`, `description` or both, and return the updated record.
+        """Set `filename`, `description`, `status` or several of them, and return the updated record.
 
         Concurrent edits of different fields do not undo each other. Raises ImageMissing.
         """
         ...
 
-    async def remove(self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None) -> Image:
+    async def remove(
+        self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None, events: Sequence[Event] = ()
+    ) -> Image:
         """Remove the record and its share of the usage in one transaction, and return the removed record.
 
-        With `deleted_at`, the same transaction adds an open tombstone. Raises ImageMissing. Of two concurrent calls,
-        one succeeds.
+        The same transaction adds `events` and, with `deleted_at`, an open tombstone. Of two concurrent calls, one
+        succeeds. Raises ImageMissing.
         """
         ...
 
@@ -66,8 +73,10 @@ class ImageTable(Protocol):
         """
         ...
 
-    async def update_thumbnails(self, image: Image, *, claim: JobClaim | None = None) -> None:
-        """Set thumbnails, placeholder, width and height of the record to those of `image`.
+    async def update_thumbnails(
+        self, image: Image, *, claim: JobClaim | None = None, events: Sequence[Event] = ()
+    ) -> None:
+        """Set thumbnails, placeholder, width and height of the record to those of `image`, and add `events`.
 
         With `claim`, only while the claim is held. Raises ImageMissing and ClaimLost.
         """
@@ -202,11 +211,11 @@ class JobTable(Protocol):
         """
         ...
 
-    async def save_job(self, job: Job) -> bool:
-        """Update everything except id, owner, kind, claim and creation time, if `job.claim` is still running.
+    async def save_job(self, job: Job, *, events: Sequence[Event] = ()) -> bool:
+        """Update everything except id, owner, kind, claim, event and creation time, if `job.claim` is still running.
 
-        Returns False, having changed nothing, if the lease ended and another attempt began, or the job is finished. A
-        finished job is kept for 30 days after `updated_at`.
+        Adds `events` in the same transaction. Returns False, having changed nothing, if the lease ended and another
+        attempt began, or the job is finished. A finished job is kept for 30 days after `updated_at`.
         """
         ...
 

@@ -9,6 +9,7 @@ import structlog
 
 from app.common.batches import for_each_batch
 from app.domain.accounts import User
+from app.domain.events import EventType
 from app.domain.images import Image
 from app.domain.jobs import Job, JobError
 from app.domain.object_keys import EXPORTS_PREFIX, IMAGES_PREFIX, INCOMING_PREFIX
@@ -67,6 +68,7 @@ class AccountDeletion:
             label="Deleting your account and everything in it",
             handler=self,
             result=_job_result,
+            completion_event=EventType.ACCOUNT_DELETED,
             retries_forever=True,  # The user can no longer sign in and request it again.
         )
 

@@ -12,6 +12,7 @@ import structlog
 from app.common.blocking_io import run_blocking_io
 from app.common.sidecars import MAX_BYTES, Sidecar, read_sidecar
 from app.common.temp_files import TempFiles
+from app.common.webhook_events import WebhookEvents
 from app.domain import filenames
 from app.domain.accounts import User
 from app.domain.errors import AppError, ImageMissing, ObjectMissing
@@ -47,6 +48,7 @@ class Adoption:
         owners: OwnerTable,
         tombstones: TombstoneTable,
         uploads: Uploads,
+        events: WebhookEvents,
         temp_files: TempFiles,
     ) -> None:
         self._store = store
@@ -54,6 +56,7 @@ class Adoption:
         self._owners = owners
         self._tombstones = tombstones
         self._uploads = uploads
+        self._events = events
         self._temp_files = temp_files
 
     async def candidates(self) -> AsyncIterator[Candidate]:
@@ -103,7 +106,8 @@ class Adoption:
             image = await self._uploads.adopt(user, received, image_id=candidate.image_id, sidecar=candidate.sidecar)
         if await self._store.size(image.original_key) is None:
             # A concurrent reconcile run deleted the original.
-            await self._images.remove(image.owner_id, image.id)
+            events = await self._events.of_deletion(image.owner_id, image.id)
+            await self._images.remove(image.owner_id, image.id, events=events)
             raise ObjectMissing
 
     async def _sidecar(self, owner_id: str, image_id: str, stored: StoredObject) -> Sidecar:

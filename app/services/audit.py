@@ -15,6 +15,8 @@ from app.ports.clock import Clock
 
 OPERATOR = "operator"
 """The actor of actions on the command line."""
+SERVICE = "service"
+"""The actor of what the service does by itself."""
 _PAGE = 100
 _CLOCK_SKEW = timedelta(days=1)
 

@@ -49,6 +49,7 @@ _MAX_CONCURRENT = 2
 """Per worker, so that the other slots stay free for short jobs."""
 _SEARCHED_JOBS = 50
 _MISSING = "The file is missing in the store."
+_PENDING = "The image was not scanned yet."
 _SPACE_FACTOR = 1.1
 """Space for the export, as a multiple of the images' bytes: the ZIP file adds headers and metadata."""
 _WRITTEN = 90
@@ -155,7 +156,10 @@ class Exports:
             names.reserve(name)
         async for image in self._images.walk(attempt.job.owner_id, after=writer.after):
             name = names.name_of(image)
-            if await self._write_original(writer, image, name):
+            if image.is_pending:
+                left_out = {"id": image.id, "filename": image.filename, "reason": _PENDING}
+                await writer.count(image.id, {"left_out": left_out})
+            elif await self._write_original(writer, image, name):
                 await writer.count(image.id, {"image": _metadata(image, name)})
             elif await self._exists(image):
                 left_out = {"id": image.id, "filename": image.filename, "reason": _MISSING}
@@ -197,7 +201,10 @@ def _note(left_out: int) -> str:
     if not left_out:
         return ""  # It replaces the note of an earlier attempt.
     images = "1 image was" if left_out == 1 else f"{left_out} images were"
-    return f"{images} left out, because the file is missing. The list left_out in metadata.json names each of them."
+    return (
+        f"{images} left out, because the file is missing or was not scanned yet. The list left_out in metadata.json "
+        "names each of them."
+    )
 
 
 def _metadata(image: Image, name: str) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import structlog
 from app.common.object_deletion import ObjectDeletion
 from app.common.pagination import Cursors
 from app.common.sidecars import rewrite_sidecar
+from app.common.webhook_events import WebhookEvents
 from app.domain import filenames
 from app.domain.accounts import User
-from app.domain.errors import AppError, ImageMissing, ThumbnailMissing
+from app.domain.errors import AppError, ImageMissing, ImagePending, ThumbnailMissing
 from app.domain.ids import is_id
 from app.domain.images import Image, Quota, Thumbnail, Usage
 from app.domain.objects import SignedUrl
@@ -39,6 +40,7 @@ class Library:
         store: ObjectStore,
         images: ImageTable,
         deletion: ObjectDeletion,
+        events: WebhookEvents,
         quota: Quota,
         cursors: Cursors,
         clock: Clock,
@@ -47,6 +49,7 @@ class Library:
         self._store = store
         self._images = images
         self._deletion = deletion
+        self._events = events
         self._cursors = cursors
         self._clock = clock
 
@@ -75,8 +78,8 @@ class Library:
             return None
 
     async def get_thumbnail(self, user: User, image_id: str, size: int) -> tuple[Image, Thumbnail]:
-        """Raises ImageMissing or ThumbnailMissing."""
-        image = await self.get(user, image_id)
+        """Raises ImageMissing, ImagePending or ThumbnailMissing."""
+        image = await self.get_ready(user, image_id)
         found = next((t for t in image.thumbnails if t.size == size), None)
         if found is None:
             raise ThumbnailMissing
@@ -99,9 +102,9 @@ class Library:
     async def download_url(self, user: User, image_id: str) -> SignedUrl:
         """Return a URL that downloads the original under its filename, with an extension of its format.
 
-        Raises ImageMissing.
+        Raises ImageMissing and ImagePending.
         """
-        image = await self.get(user, image_id)
+        image = await self.get_ready(user, image_id)
         filename = filenames.with_extension(image.filename, image.content_type)
         return await self._store.sign_url(image.original_key, filename=filename)
 
@@ -114,7 +117,8 @@ class Library:
         if not is_id(image_id):
             raise ImageMissing
         deleted_at = self._clock()
-        image = await self._images.remove(user.id, image_id, deleted_at=deleted_at)
+        events = await self._events.of_deletion(user.id, image_id)
+        image = await self._images.remove(user.id, image_id, deleted_at=deleted_at, events=events)
         await self._deletion.delete_objects(image, deleted_at=deleted_at)
         _log.info("image.deleted", image_id=image_id)
 
@@ -132,6 +136,13 @@ class Library:
 
         ids = list(dict.fromkeys(image_ids))
         return dict(zip(ids, await asyncio.gather(*map(delete_one, ids)), strict=True))
+
+    async def get_ready(self, user: User, image_id: str) -> Image:
+        """Raises ImageMissing and ImagePending."""
+        image = await self.get(user, image_id)
+        if image.is_pending:
+            raise ImagePending
+        return image
 
     async def usage(self, user: User) -> Usage:
         return await self._images.usage(user.id)

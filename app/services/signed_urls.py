@@ -24,9 +24,10 @@ class SignedThumbnail:
 @dataclass(frozen=True, slots=True)
 class SignedImage:
     image: Image
-    original_url: str
+    original_url: str | None
+    """None while the image is pending."""
     thumbnails: tuple[SignedThumbnail, ...]
-    urls_expire_at: datetime
+    urls_expire_at: datetime | None
     """When the first of the URLs expires."""
 
     @property
@@ -40,6 +41,9 @@ class UrlSigner:
         self._store = store
 
     async def sign(self, image: Image) -> SignedImage:
+        if image.is_pending:
+            unsigned = (SignedThumbnail(t, None) for t in sorted(image.thumbnails, key=lambda t: t.size))
+            return SignedImage(image, None, tuple(unsigned), None)
         original = await self._store.sign_url(image.original_key)
         thumbnails = [await self.sign_thumbnail(image, t) for t in sorted(image.thumbnails, key=lambda t: t.size)]
         expires_at = min([original.expires_at, *(t.signed.expires_at for t in thumbnails if t.signed)])

@@ -8,9 +8,11 @@ from datetime import timedelta
 
 from app.common.rate_limit import RateLimit
 from app.common.temp_files import TempFiles
+from app.common.webhook_events import WebhookEvents
 from app.domain.accounts import User
 from app.domain.claims import JobClaim
 from app.domain.errors import ImageCorrupt, ImageMissing, ObjectMissing
+from app.domain.events import EventType
 from app.domain.images import Image, Thumbnail, ThumbnailStatus
 from app.domain.jobs import Job, JobError
 from app.domain.renderings import Rendering
@@ -39,6 +41,7 @@ class Thumbnails:
         library: Library,
         renderer: Renderer,
         jobs: JobService,
+        events: WebhookEvents,
         temp_files: TempFiles,
         clock: Clock,
     ) -> None:
@@ -47,6 +50,7 @@ class Thumbnails:
         self._library = library
         self._renderer = renderer
         self._jobs = jobs
+        self._events = events
         self._temp_files = temp_files
         self._clock = clock
 
@@ -63,9 +67,9 @@ class Thumbnails:
     async def retry_failed(self, user: User, image_id: str) -> Image:
         """Have the failed thumbnails rendered again. Without failed thumbnails nothing changes.
 
-        Raises ImageMissing and TooManyAttempts.
+        Raises ImageMissing, ImagePending and TooManyAttempts.
         """
-        image = await self._library.get(user, image_id)
+        image = await self._library.get_ready(user, image_id)
         if not any(map(_has_failed, image.thumbnails)) and not self._is_stuck(image):
             return image
         job = await self._jobs.submit(user, self.job_spec, image_id=image.id, send=False)
@@ -83,6 +87,8 @@ class Thumbnails:
         image = await self._library.find(user, job.image_id or "")
         if image is None:
             return  # The image was deleted, or its upload refused: its record is written before the message is sent.
+        if image.is_pending:
+            return  # The scan job that accepts the image adds another job.
         if not image.has_pending_thumbnails:
             _require_none_failed(image)
             return
@@ -102,15 +108,19 @@ class Thumbnails:
     async def give_up(self, job: Job, error: JobError) -> None:
         try:
             image = await self._images.get(job.owner_id, job.image_id or "")
+            if not image.has_pending_thumbnails:
+                return  # An earlier attempt marked them, and reported it.
             failed = _with_thumbnails(image, lambda t: _failed(t, job, error))
-            await self._images.update_thumbnails(failed, claim=job.job_claim)
+            events = await self._events.of_image(failed, EventType.IMAGE_FAILED, reason=error.detail)
+            await self._images.update_thumbnails(failed, claim=job.job_claim, events=events)
         except ImageMissing:
             return
 
     async def _store_thumbnails(self, image: Image, rendering: Rendering, *, claim: JobClaim) -> None:
         await put_thumbnails(self._store, image, rendering)
         try:
-            await self._images.update_thumbnails(image, claim=claim)
+            events = await self._events.of_image(image, EventType.IMAGE_READY)
+            await self._images.update_thumbnails(image, claim=claim, events=events)
         except ImageMissing:
             # The image was deleted in the meantime, and the deletion did not know of these thumbnails.
             await self._store.delete(image.object_keys)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import structlog
 
+from app.common.gathering import gather_all, gather_or_cancel
 from app.common.sidecars import Sidecar, write_sidecar
+from app.common.webhook_events import WebhookEvents
 from app.domain.accounts import User
 from app.domain.claims import Claim, ClaimLost
 from app.domain.errors import AppError, FormatUnsupported, ImageMissing, Overloaded, OwnerClosed, QuotaExceeded
+from app.domain.events import Event, EventType
 from app.domain.formats import UNKNOWN_TYPE, ImageFormat, require_format
 from app.domain.ids import id_timestamp, new_id
-from app.domain.images import Image, Quota, Source, Thumbnail, ThumbnailStatus
+from app.domain.images import Image, ImageStatus, Quota, Source, Thumbnail, ThumbnailStatus
 from app.domain.object_keys import original_key
 from app.domain.renderings import RenderedThumbnail, Rendering
 from app.domain.uploads import DirectUpload
@@ -27,6 +30,7 @@ from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 
 RENDER_JOB_KIND = "render"
+SCAN_JOB_KIND = "scan"
 _STORE_SECONDS = 40
 """How long it may take to render an image and store its objects."""
 
@@ -54,21 +58,29 @@ class Uploads:
         renderer: Renderer,
         inspector: Renderer,
         jobs: JobService,
+        events: WebhookEvents,
         metrics: Metrics,
         quota: Quota,
         sizes: Sequence[int],
         allowed_content_types: Collection[str],
+        scans: bool,
     ) -> None:
-        """`inspector` is a renderer without thumbnail sizes; `sizes` are those that `renderer` makes."""
+        """`inspector` is a renderer without thumbnail sizes; `sizes` are those that `renderer` makes.
+
+        With `scans`, images are pending until a scan job has accepted them.
+        """
         self._store = store
         self._images = images
         self._renderer = renderer
         self._inspector = inspector
         self._jobs = jobs
+        self._events = events
         self._metrics = metrics
         self.quota = quota
         self._sizes = sizes
         self._allowed = frozenset(allowed_content_types)
+        self._scans = scans
+        self._deferred_kind = SCAN_JOB_KIND if scans else RENDER_JOB_KIND
 
     def detect_format(self, head: bytes) -> ImageFormat:
         """Return the format of a file that begins with `head`. Raises FormatUnsupported."""
@@ -92,46 +104,54 @@ class Uploads:
     ) -> Image:
         """Validate and store an image. When this returns, original, thumbnails and record are durable.
 
+        If images are scanned, it is the same as `store_deferred`.
         With `upload`, the image counts instead of the bytes that the upload has reserved in the quota.
 
         Raises QuotaExceeded, what `Renderer.render` raises, and ClaimLost unless `claim` is held to the end. After an
         error nothing is left, except for a resumable upload: another attempt may be creating the same image.
         """
-        is_shared = upload is not None and upload.parts_id is not None
-        await self.check_quota(user, received.size - (upload.size if upload and upload.is_open else 0))
+        if self._scans:
+            return await self.store_deferred(user, received, image_id, source=source, claim=claim, upload=upload)
+        await self.check_quota(user, received.size - _reserved_by(upload))
         image_id = image_id or new_id()
         original = original_key(user.id, image_id, received.format.content_type)
         keys = {original}
-        async with self._deleted_on_failure(() if is_shared else keys):
+        async with self._deleted_on_failure(() if _is_shared(upload) else keys):
             _, rendering = await gather_or_cancel(
                 self._put_original(original, received), self._renderer.render(received.file, owner_id=user.id)
             )
             image = _new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
             await gather_all(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
-        if is_shared:
-            await self._images.add(image, quota=self.quota, claim=claim, upload=upload)
-        else:
-            await self._add_record(image, claim, upload)
+            events = await self._events.of_image(image, EventType.IMAGE_CREATED, EventType.IMAGE_READY)
+        await self._add_record(image, claim, upload, events=events)
         self._metrics.count_image(image.size)
         _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
         return image
 
     async def store_deferred(
-        self, user: User, received: ReceivedFile, *, image_id: str | None = None, claim: Claim | None = None
+        self,
+        user: User,
+        received: ReceivedFile,
+        image_id: str | None = None,
+        *,
+        source: Source | None = None,
+        claim: Claim | None = None,
+        upload: DirectUpload | None = None,
     ) -> Image:
-        """Validate the header of an image and store it. A background job renders the thumbnails.
+        """Validate the header of an image and store it. Background jobs scan it, if images are scanned, and render it.
 
         When this returns, original, record and job are durable. Raises QuotaExceeded, what `Renderer.render` raises for
-        a header, and ClaimLost. After an error nothing is left.
+        a header, and ClaimLost. After an error the same is left as by `store_upload`.
         """
-        await self.check_quota(user, received.size)
-        image = await self._inspect(user, received, image_id=image_id or new_id(), source=None)
-        async with self._deleted_on_failure(image.object_keys):
+        await self.check_quota(user, received.size - _reserved_by(upload))
+        image = await self._inspect(user, received, image_id=image_id or new_id(), source=source)
+        async with self._deleted_on_failure(() if _is_shared(upload) else image.object_keys):
             await gather_or_cancel(self._put_original(image.original_key, received), write_sidecar(self._store, image))
+            events = await self._events.of_image(image, EventType.IMAGE_CREATED)
             # The job is added before the record: a record whose thumbnails nobody renders must never exist.
-            job = await self._jobs.add(user, RENDER_JOB_KIND, image_id=image.id)
-        await self._add_record(image, claim)
+            job = await self._jobs.add(user, self._deferred_kind, image_id=image.id)
+        await self._add_record(image, claim, upload, events=events)
         await self._jobs.send(job)
         self._metrics.count_image(image.size)
         _log.info("image.accepted", image_id=image.id, bytes=image.size, content_type=image.content_type)
@@ -145,7 +165,7 @@ class Uploads:
         try:
             return await self.store_upload(user, received, image_id=image_id, claim=claim)
         except Overloaded:
-            return await self.store_deferred(user, received, image_id=image_id, claim=claim)
+            return await self.store_deferred(user, received, image_id, claim=claim)
 
     async def adopt(self, user: User, received: ReceivedFile, *, image_id: str, sidecar: Sidecar) -> Image:
         """Add the record of an original that is in the store but has no record. A job renders its thumbnails.
@@ -154,8 +174,9 @@ class Uploads:
         `Renderer.render` raises for a header, ImageMissing if a user deleted the image, and OwnerClosed.
         """
         image = await self._inspect(user, received, image_id=image_id, source=sidecar.source)
-        job = await self._jobs.add(user, RENDER_JOB_KIND, image_id=image.id)
-        await self._images.add(image, quota=Quota())
+        job = await self._jobs.add(user, self._deferred_kind, image_id=image.id)
+        events = await self._events.of_image(image, EventType.IMAGE_CREATED)
+        await self._images.add(image, quota=Quota(), events=events)
         await self._jobs.send(job)
         return image
 
@@ -173,7 +194,8 @@ class Uploads:
         """Validate the header, and return the record with all thumbnails pending."""
         header = await self._inspector.render(received.file, owner_id=user.id)
         pending = tuple(Thumbnail(size, ThumbnailStatus.PENDING, attempts=0) for size in self._sizes)
-        return replace(_new_image(user, image_id, received, header, source), thumbnails=pending)
+        status = ImageStatus.PENDING if self._scans else ImageStatus.READY
+        return replace(_new_image(user, image_id, received, header, source), thumbnails=pending, status=status)
 
     async def _put_original(self, key: str, received: ReceivedFile) -> None:
         await self._store.put_file(
@@ -184,9 +206,14 @@ class Uploads:
             content_type=received.format.content_type,
         )
 
-    async def _add_record(self, image: Image, claim: Claim | None, upload: DirectUpload | None = None) -> None:
+    async def _add_record(
+        self, image: Image, claim: Claim | None, upload: DirectUpload | None = None, *, events: Sequence[Event]
+    ) -> None:
+        if _is_shared(upload):
+            await self._images.add(image, quota=self.quota, claim=claim, upload=upload, events=events)
+            return
         try:
-            await self._images.add(image, quota=self.quota, claim=claim, upload=upload)
+            await self._images.add(image, quota=self.quota, claim=claim, upload=upload, events=events)
         except (ClaimLost, ImageMissing, OwnerClosed, QuotaExceeded):
             await asyncio.shield(self._delete_objects(image.object_keys))
             raise
@@ -201,7 +228,8 @@ class Uploads:
         reconciling decides later.
         """
         try:
-            await self._images.remove(image.owner_id, image.id)
+            events = await self._events.of_deletion(image.owner_id, image.id)
+            await self._images.remove(image.owner_id, image.id, events=events)
         except AppError as error:
             _log.warning("image.left_for_reconcile", image_id=image.id, cause=error.code)
             return
@@ -223,6 +251,15 @@ class Uploads:
             await self._store.delete(keys)
         except AppError as error:
             _log.warning("objects.left_for_reconcile", keys=len(keys), cause=error.code)
+
+
+def _is_shared(upload: DirectUpload | None) -> bool:
+    """Return whether another attempt may be creating the same image from a resumable upload."""
+    return upload is not None and upload.parts_id is not None
+
+
+def _reserved_by(upload: DirectUpload | None) -> int:
+    return upload.size if upload and upload.is_open else 0
 
 
 async def put_thumbnails(store: ObjectStore, image: Image, rendering: Rendering) -> None:
@@ -260,24 +297,3 @@ def _new_image(user: User, image_id: str, received: ReceivedFile, rendering: Ren
         thumbnails=tuple(ready_thumbnail(rendered) for rendered in rendering.thumbnails),
         source=source,
     )
-
-
-async def gather_all(*coroutines: Coroutine[Any, Any, Any]) -> None:
-    """Wait for all coroutines, then raise the first exception, if there is one.
-
-    For small objects that are deleted after an error. A store may still carry out a request that was canceled, after
-    the deletion, and the object would remain until a reconcile run.
-    """
-    for result in await asyncio.gather(*coroutines, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
-
-
-async def gather_or_cancel(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Run all coroutines concurrently. The first failure cancels the others, and is raised when they have ended."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in coroutines]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]

@@ -21,7 +21,11 @@ PUBLIC = {
     *("getObject", "putObject", "postObject"),  # their URLs are signed
     *("getLiveness", "getReadiness", "getMetrics"),
 }
-ADMIN = {"listUsers", "getUser", "deleteUser", "listAuditEntries"}
+ADMIN = {
+    *("listUsers", "getUser", "deleteUser", "listAuditEntries"),
+    *("listWebhooks", "createWebhook", "getWebhook", "changeWebhook", "deleteWebhook", "rotateWebhookSecret"),
+    *("listDeliveries", "redeliverEvent"),
+}
 PRIVATE = {
     *("getAccount", "changeAccount", "exportAccount", "deleteAccount"),
     *("signOut", "listSessions", "endSession", "endOtherSessions"),

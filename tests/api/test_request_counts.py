@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from app.common import webhook_events
 from app.domain.images import Quota
 from app.services import authentication
 from tests.api.conftest import Person, Service, aws_settings, running
@@ -53,8 +54,9 @@ class Counted:
 async def counted(aws: AwsEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Counted]:
     counter = RequestCounter()
     counter.install(monkeypatch)
-    # The sessions of a user are checked every five seconds: here, when the test says so.
+    # The sessions of a user are checked every five seconds: here, when the test says so. Webhook endpoints, too.
     monkeypatch.setattr(authentication, "_CACHE_SECONDS", 86_400)
+    monkeypatch.setattr(webhook_events, "_CACHE_SECONDS", 86_400)
     async with running(aws_settings(tmp_path, aws)) as service:
         person = await service.person()
         assert (await person.upload(PHOTO)).status_code == 201  # opens the windows of rate limits

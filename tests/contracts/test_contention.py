@@ -30,6 +30,7 @@ from app.tables.dynamodb import DynamoDBIdempotencyTable, DynamoDBImageTable, Dy
 from app.tables.sqlite import SqliteIdempotencyTable, SqliteImageTable, SqliteJobTable, open_sqlite
 from tests.aws_emulators import skip_where_transactions_are_slow
 from tests.contracts.tables import make_image, open_table
+from tests.no_events import NO_EVENTS
 
 ROUNDS = 200
 SKEWS = (timedelta(minutes=10), -timedelta(minutes=10))
@@ -102,6 +103,7 @@ async def test_two_workers_with_wrong_clocks_create_one_image_per_job(tables: Ta
             table=tables.jobs,
             queue=queue,
             registry=JobRegistry([JobSpec("fetch", "Fetching", handling, no_result)]),
+            events=NO_EVENTS,
             metrics=PrometheusMetrics(),
             clock=skewed(skew),
         )

@@ -20,8 +20,8 @@ from app.catalog.circuit_breaker import CircuitBreaker
 from app.catalog.open_food_facts import API_HOSTS, IMAGE_HOSTS, OpenFoodFactsCatalog, open_food_facts
 from app.catalog.rate_limiter import CatalogRateLimiter
 from app.catalog.safe_download import open_safe_client
-from app.catalog.ssrf_guard import AddressRefused
 from app.common.rate_limit import RateLimiter
+from app.common.ssrf_guard import AddressRefused
 from app.domain.errors import AppError, CatalogUnavailable, ImageRejected, ProductImageMissing, ProductUnknown
 from app.domain.images import Source
 from app.ports.catalog import ProductCatalog

@@ -218,7 +218,7 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
         "tests/unit/test_pagination.py",
         [("if owner_id != user.id:", "if False:")],
     ),
-    "app/catalog/ssrf_guard.py": (
+    "app/common/ssrf_guard.py": (
         "tests/unit/test_ssrf_guard.py",
         [('"192.88.99.0/24",  # 6to4 relays', ""), ("return False", "return True")],
     ),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.domain.errors import ImageMissing
+from app.domain.events import Event
 from app.domain.images import Image
 from app.domain.object_keys import IMAGES_PREFIX, image_folder
 from app.domain.objects import StoredObject
@@ -135,7 +136,7 @@ class SyntheticImages:
             if image.owner_id == owner_id and image.id > after and self._has_record(number):
                 yield image
 
-    async def remove(self, owner_id: str, image_id: str) -> Image:
+    async def remove(self, owner_id: str, image_id: str, *, events: Sequence[Event] = ()) -> Image:  # noqa: ARG002
         image = await self.get(owner_id, image_id)
         self._synthetic.mark_deleted(image_id)
         return image

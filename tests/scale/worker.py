@@ -20,6 +20,7 @@ from app.consistency.ports import ReconcilePorts
 from app.consistency.report import ReconcileReport
 from app.observability.metrics import PrometheusMetrics
 from app.tables.sqlite import SqliteOwnerTable, SqliteReconcileTable, SqliteTombstoneTable, open_sqlite
+from tests.no_events import NO_EVENTS
 from tests.reconcile_helpers import GRACE
 from tests.scale.synthetic import Synthetic, SyntheticImages, SyntheticOwners, SyntheticStore
 
@@ -39,6 +40,7 @@ async def run(folder: Path, *, images: int, days: int) -> ReconcileReport:
             table=SqliteReconcileTable(database),
             deletion=ObjectDeletion(store=store, tombstones=tombstones, clock=lambda: datetime.now(UTC)),
             owner_index=owners,
+            events=NO_EVENTS,
         )
         return await reconciler.Reconciler(ports, metrics=PrometheusMetrics(), grace=GRACE).run()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from app.common.rate_limit import RateLimiter
 from app.domain.accounts import User
 from app.domain.claims import ClaimLost
 from app.domain.errors import CatalogUnavailable, DependencyUnavailable, ProductUnknown
+from app.domain.events import Event
 from app.domain.ids import new_id
 from app.domain.jobs import Job, JobError, JobMessage, JobStatus
 from app.jobs import attempt as attempt_module
@@ -29,6 +30,7 @@ from app.observability.metrics import PrometheusMetrics
 from app.queues.local import LocalJobQueue
 from app.tables.sqlite import SqliteCounterTable, SqliteJobTable, open_sqlite
 from tests.failing import Failing
+from tests.no_events import NO_EVENTS
 from tests.unit.clock import ManualClock
 
 USER = User("ada")
@@ -96,6 +98,7 @@ class Jobs:
             table=table or self.table,
             queue=self.queue,
             registry=JobRegistry([spec]),
+            events=NO_EVENTS,
             metrics=PrometheusMetrics(),
             clock=self.clock,
         )
@@ -454,11 +457,11 @@ class HeldTable:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._table, name)
 
-    async def save_job(self, job: Job) -> bool:
+    async def save_job(self, job: Job, *, events: Sequence[Event] = ()) -> bool:
         if not self.reached.is_set():
             self.reached.set()
             await self.release.wait()
-        return await self._table.save_job(job)
+        return await self._table.save_job(job, events=events)
 
 
 async def test_concurrent_reports_do_not_undo_each_other(jobs: Jobs):

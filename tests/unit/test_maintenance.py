@@ -80,6 +80,7 @@ class Parts:
             idempotency=self.idempotency,
             deletion=unused,
             upload_expiry=unused,
+            event_dispatch=unused,
             reconciler=reconciler,
             images=SqliteImageTable(self.database),
             accounts=SqliteAccountTable(self.database),

@@ -18,6 +18,7 @@ from app.domain.errors import (
     Overloaded,
     ProductUnknown,
     QuotaExceeded,
+    WebhookUndelivered,
 )
 from app.domain.jobs import Job, JobError, JobStatus
 from app.jobs import retry_policy
@@ -93,3 +94,20 @@ def test_another_failure_needs_an_operator(error: AppError):
 
 def failed_with(error: AppError) -> Job:
     return replace(JOB, status=JobStatus.FAILED, error=retry_policy.to_job_error(error))
+
+
+def test_a_delivery_ends_after_a_day_whatever_the_number_of_its_attempts():
+    error = WebhookUndelivered()
+    assert retry_policy.is_transient(error)
+    assert retry_policy.is_job_fault(error)
+    failed = replace(JOB, attempts=MAX_ATTEMPTS + 1, error=JobError(error.code, error.detail))
+    day = timedelta(days=1)
+    assert not retry_policy.retries_exhausted(failed, error, now=NOON + day, retries_forever=False)
+    assert retry_policy.retries_exhausted(failed, error, now=NOON + day * 1.01, retries_forever=False)
+    assert not retry_policy.needs_operator(replace(failed, status=JobStatus.FAILED))
+
+
+def test_the_delay_of_a_delivery_grows_up_to_four_hours():
+    delays = [retry_policy.job_backoff_seconds(replace(JOB, attempts=n), WebhookUndelivered()) for n in (1, 20)]
+    assert delays[0] <= 5
+    assert 600 < delays[1] <= 4 * 3600

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import httpcore
 import pytest
 
-from app.catalog.ssrf_guard import AddressRefused, PublicAddressBackend, is_public
+from app.common.ssrf_guard import AddressRefused, PublicAddressBackend, is_public
 from tests.network import Names, Network
 from tests.unit.addresses import NOT_PUBLIC, PUBLIC, PUBLIC_6
 

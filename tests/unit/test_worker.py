@@ -20,6 +20,7 @@ from app.domain.ids import new_id
 from app.domain.jobs import Job, JobError, JobMessage
 from app.jobs import worker as worker_module
 from app.jobs.attempt import Attempt
+from app.jobs.event_dispatch import EventDispatch
 from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry, JobResult, JobSpec
 from app.jobs.runner import JobRunner
@@ -33,6 +34,7 @@ from app.tables.sqlite import (
     SqliteAccountTable,
     SqliteDatabase,
     SqliteDirectUploadTable,
+    SqliteEventTable,
     SqliteIdempotencyTable,
     SqliteImageTable,
     SqliteJobTable,
@@ -40,14 +42,17 @@ from app.tables.sqlite import (
     SqliteOwnerTable,
     SqliteReconcileTable,
     SqliteTombstoneTable,
+    SqliteWebhookEndpointTable,
     open_sqlite,
 )
+from tests.no_events import NO_EVENTS
 from tests.reconcile_helpers import make_reconciler, system_clock
 from tests.unit.waiting import wait_until
 
 OWNER = "ada"
 KIND = "render"
 NO_PARTS: Any = None
+NO_JOBS: Any = None
 
 
 @dataclass
@@ -85,13 +90,21 @@ class Workers:
         registry = JobRegistry([JobSpec(KIND, "Testing", self.handler, no_result)])
         return Worker(
             queue=queue,
-            runner=JobRunner(table=table, queue=queue, registry=registry, metrics=self.metrics, clock=clock),
+            runner=JobRunner(
+                table=table, queue=queue, registry=registry, events=NO_EVENTS, metrics=self.metrics, clock=clock
+            ),
             maintenance=Maintenance(
                 jobs=table,
                 queue=queue,
                 idempotency=SqliteIdempotencyTable(self.database),
                 deletion=self.deletion,
                 upload_expiry=UploadExpiry(SqliteDirectUploadTable(self.database, clock=clock), NO_PARTS, clock=clock),
+                event_dispatch=EventDispatch(
+                    events=SqliteEventTable(self.database),
+                    endpoints=SqliteWebhookEndpointTable(self.database),
+                    jobs=NO_JOBS,
+                    clock=clock,
+                ),
                 reconciler=self.reconciler,
                 images=SqliteImageTable(self.database),
                 accounts=SqliteAccountTable(self.database),

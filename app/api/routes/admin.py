@@ -22,12 +22,12 @@ router = ApiRouter(prefix="/admin", tags=["administration"], route_class=Audited
 _server_key = HTTPBearer(
     scheme_name="server_key", auto_error=False, description="A key from `python -m app keys create`: `isk_…`."
 )
-_KEY_ERRORS = (TokenMissing, ServerKeyInvalid, ServerKeyRefused)
-_Limit = Annotated[int, Query(ge=1, le=100)]
-_Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
+KEY_ERRORS = (TokenMissing, ServerKeyInvalid, ServerKeyRefused)
+Limit = Annotated[int, Query(ge=1, le=100)]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
 
 
-def _scope(scope: Scope) -> Callable[..., Coroutine[Any, Any, None]]:
+def requires_scope(scope: Scope) -> Callable[..., Coroutine[Any, Any, None]]:
     """Return a dependency that requires a server key with this scope."""
 
     async def require(
@@ -46,10 +46,10 @@ def _scope(scope: Scope) -> Callable[..., Coroutine[Any, Any, None]]:
 
 @router.get(
     "/users",
-    responses=problems(*_KEY_ERRORS, CursorInvalid),
-    dependencies=[Depends(_scope(Scope.USERS_READ)), Depends(known_query)],
+    responses=problems(*KEY_ERRORS, CursorInvalid),
+    dependencies=[Depends(requires_scope(Scope.USERS_READ)), Depends(known_query)],
 )
-async def list_users(services: ServicesDep, limit: _Limit = 50, cursor: _Cursor = None) -> UserPageView:
+async def list_users(services: ServicesDep, limit: Limit = 50, cursor: Cursor = None) -> UserPageView:
     """List all users, in no particular order. Needs the scope `users:read`."""
     users, next_cursor = await services.user_administration.page(cursor=cursor, limit=limit)
     return UserPageView(items=[ManagedUserView.of(user) for user in users], next_cursor=next_cursor)
@@ -57,8 +57,8 @@ async def list_users(services: ServicesDep, limit: _Limit = 50, cursor: _Cursor 
 
 @router.get(
     "/users/{user_id}",
-    responses=problems(*_KEY_ERRORS, UserMissing),
-    dependencies=[Depends(_scope(Scope.USERS_READ))],
+    responses=problems(*KEY_ERRORS, UserMissing),
+    dependencies=[Depends(requires_scope(Scope.USERS_READ))],
 )
 async def get_user(user_id: str, services: ServicesDep) -> ManagedUserView:
     """Show a user. Needs the scope `users:read`."""
@@ -68,8 +68,8 @@ async def get_user(user_id: str, services: ServicesDep) -> ManagedUserView:
 @router.delete(
     "/users/{user_id}",
     status_code=202,
-    responses=problems(*_KEY_ERRORS, UserMissing),
-    dependencies=[Depends(_scope(Scope.USERS_DELETE))],
+    responses=problems(*KEY_ERRORS, UserMissing),
+    dependencies=[Depends(requires_scope(Scope.USERS_DELETE))],
 )
 async def delete_user(request: Request, user_id: str, services: ServicesDep) -> UserDeletionView:
     """Delete a user and everything the user owns, in the background. Needs the scope `users:delete`.
@@ -83,13 +83,13 @@ async def delete_user(request: Request, user_id: str, services: ServicesDep) -> 
 
 @router.get(
     "/audit",
-    responses=problems(*_KEY_ERRORS, CursorInvalid),
-    dependencies=[Depends(_scope(Scope.AUDIT_READ)), Depends(known_query)],
+    responses=problems(*KEY_ERRORS, CursorInvalid),
+    dependencies=[Depends(requires_scope(Scope.AUDIT_READ)), Depends(known_query)],
 )
 async def list_audit_entries(
     services: ServicesDep,
-    limit: _Limit = 50,
-    cursor: _Cursor = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     user_id: Annotated[str | None, Query(description="Only entries that concern this user.")] = None,
 ) -> AuditPageView:
     """List who did what, newest first. Needs the scope `audit:read`."""

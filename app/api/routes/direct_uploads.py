@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
+from typing import Any
 from urllib.parse import urljoin
 
-from fastapi import Request
+from fastapi import Request, Response
 
 from app.api.dependencies import CurrentUser, IdempotencyKey, ServicesDep, UserOrServerRoute
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
@@ -89,9 +90,15 @@ async def get_upload(
     return DirectUploadStateView.of(state, image=image)
 
 
+_SCANNED_LATER: dict[int | str, dict[str, Any]] = {
+    202: {"model": ImageView, "description": "Created; it is `pending` until the scanner has accepted it."}
+}
+
+
 @router.post(
     "/{upload_id}/complete",
-    responses=problems(
+    responses=_SCANNED_LATER
+    | problems(
         *TOKEN_ERRORS,
         RequestInProgress,
         UploadMissing,
@@ -104,10 +111,14 @@ async def get_upload(
         QuotaExceeded,
     ),
 )
-async def complete_upload(request: Request, upload_id: Id, user: CurrentUser, services: ServicesDep) -> ImageView:
+async def complete_upload(
+    request: Request, response: Response, upload_id: Id, user: CurrentUser, services: ServicesDep
+) -> ImageView:
     """Validate the file that arrived and create its image. Repeated calls return the same image.
 
     If the upload is being completed already, the response is sent when that has ended.
     """
     image = await services.direct_uploads.complete(user, upload_id)
+    if image.is_pending:
+        response.status_code = 202
     return await image_view(request, services, image)

@@ -49,6 +49,7 @@ from app.domain.errors import (
     FormatUnsupported,
     ImageCorrupt,
     ImageMissing,
+    ImagePending,
     ImageTooExpensive,
     ImageTooLarge,
     JsonInvalid,
@@ -66,7 +67,7 @@ from app.services.uploads import Uploads
 router = ApiRouter(prefix="/images", tags=["images"], route_class=UserOrServerRoute)
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {"model": ImageView, "description": "Accepted; the thumbnails are `pending`."}
+    202: {"model": ImageView, "description": "Accepted; the thumbnails are `pending`, or the image itself is."}
 }
 _BINARY = {"type": "string", "format": "binary"}
 _UPLOAD_BODY: dict[str, Any] = {
@@ -228,7 +229,7 @@ async def delete_image(image_id: Id, user: CurrentUser, services: ServicesDep) -
     "/{image_id}/file",
     status_code=307,
     response_class=RedirectResponse,
-    responses=problems(*TOKEN_ERRORS, ImageMissing),
+    responses=problems(*TOKEN_ERRORS, ImageMissing, ImagePending),
 )
 async def download_image(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> Response:
     """Redirect to a URL that downloads the original under its filename. That URL supports Range and ETag."""
@@ -236,15 +237,17 @@ async def download_image(request: Request, image_id: Id, user: CurrentUser, serv
     return RedirectResponse(urljoin(str(request.base_url), signed.url), status_code=307)
 
 
-@router.get("/{image_id}/thumbnails", responses=problems(*TOKEN_ERRORS, ImageMissing))
+@router.get("/{image_id}/thumbnails", responses=problems(*TOKEN_ERRORS, ImageMissing, ImagePending))
 async def list_thumbnails(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> ThumbnailsView:
     """List the thumbnails of an image with their status."""
-    image = await image_view(request, services, await services.library.get(user, image_id))
+    image = await image_view(request, services, await services.library.get_ready(user, image_id))
     return ThumbnailsView(thumbnails=image.thumbnails)
 
 
 @router.post(
-    "/{image_id}/thumbnails", status_code=202, responses=problems(*TOKEN_ERRORS, ImageMissing, TooManyAttempts)
+    "/{image_id}/thumbnails",
+    status_code=202,
+    responses=problems(*TOKEN_ERRORS, ImageMissing, ImagePending, TooManyAttempts),
 )
 async def retry_thumbnails(request: Request, image_id: Id, user: CurrentUser, services: ServicesDep) -> ThumbnailsView:
     """Render the failed thumbnails of an image again, in the background."""
@@ -284,7 +287,9 @@ async def watch_image(
         yield event
 
 
-@router.get("/{image_id}/thumbnails/{size}", responses=problems(*TOKEN_ERRORS, ImageMissing, ThumbnailMissing))
+@router.get(
+    "/{image_id}/thumbnails/{size}", responses=problems(*TOKEN_ERRORS, ImageMissing, ImagePending, ThumbnailMissing)
+)
 async def get_thumbnail(
     request: Request, image_id: Id, size: int, user: CurrentUser, services: ServicesDep
 ) -> ThumbnailView:

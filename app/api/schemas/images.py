@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor, RawFilename
-from app.domain.images import ThumbnailStatus
+from app.domain.images import ImageStatus, ThumbnailStatus
 from app.services.signed_urls import SignedImage, SignedThumbnail
 
 
@@ -65,9 +65,12 @@ class ImageView(BaseModel):
     height: int = Field(examples=[3024])
     uploaded_at: datetime
     source: SourceView | None = Field(description="The source of an image that was fetched by EAN.")
-    original_url: str
+    status: ImageStatus = Field(
+        description="`pending` until the scanner of the service has accepted the image. Then all URLs are null."
+    )
+    original_url: str | None
     thumbnail_url: str | None = Field(description="The URL of the smallest thumbnail that is ready.")
-    urls_expire_at: datetime
+    urls_expire_at: datetime | None
     placeholder: str | None = Field(
         description="A ThumbHash in base64, to be shown while the thumbnail loads. Null while thumbnails are pending."
     )
@@ -88,7 +91,8 @@ class ImageView(BaseModel):
             height=image.height,
             uploaded_at=image.uploaded_at,
             source=SourceView.model_validate(image.source, from_attributes=True) if image.source else None,
-            original_url=urljoin(base_url, signed.original_url),
+            status=image.status,
+            original_url=urljoin(base_url, signed.original_url) if signed.original_url else None,
             thumbnail_url=urljoin(base_url, thumbnail_url) if thumbnail_url else None,
             urls_expire_at=signed.urls_expire_at,
             placeholder=image.placeholder,

@@ -5,6 +5,7 @@ from app.tables.dynamodb.administration import DynamoDBAuditTable, DynamoDBOwner
 from app.tables.dynamodb.consistency import DynamoDBReconcileTable, DynamoDBStoreIdTable
 from app.tables.dynamodb.counters import DynamoDBCounterTable
 from app.tables.dynamodb.direct_uploads import DynamoDBDirectUploadTable
+from app.tables.dynamodb.events import DynamoDBEventTable, DynamoDBWebhookEndpointTable
 from app.tables.dynamodb.idempotency import DynamoDBIdempotencyTable
 from app.tables.dynamodb.images import DynamoDBImageTable
 from app.tables.dynamodb.jobs import DynamoDBJobTable
@@ -17,6 +18,7 @@ __all__ = [
     "DynamoDBAuditTable",
     "DynamoDBCounterTable",
     "DynamoDBDirectUploadTable",
+    "DynamoDBEventTable",
     "DynamoDBIdempotencyTable",
     "DynamoDBImageTable",
     "DynamoDBJobTable",
@@ -27,5 +29,6 @@ __all__ = [
     "DynamoDBStoreIdTable",
     "DynamoDBTable",
     "DynamoDBTombstoneTable",
+    "DynamoDBWebhookEndpointTable",
     "make_config",
 ]

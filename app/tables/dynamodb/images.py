@@ -10,10 +10,12 @@ from typing import Any
 
 from app.domain.claims import Claim, ClaimLost, JobClaim
 from app.domain.errors import AppError, DependencyUnavailable, ImageMissing, OwnerClosed, QuotaExceeded
+from app.domain.events import Event
 from app.domain.images import Image, Quota, Tombstone, Usage
 from app.domain.uploads import DirectUpload
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.claims import require_claim
+from app.tables.dynamodb.events import put_events
 from app.tables.dynamodb.items import image_item, tombstone_item, update_of
 from app.tables.dynamodb.reservations import close_open
 from app.tables.dynamodb.table import Action, ConditionFailed, DynamoDBTable
@@ -30,7 +32,13 @@ class DynamoDBImageTable:
         self._table = table
 
     async def add(
-        self, image: Image, *, quota: Quota, claim: Claim | None = None, upload: DirectUpload | None = None
+        self,
+        image: Image,
+        *,
+        quota: Quota,
+        claim: Claim | None = None,
+        upload: DirectUpload | None = None,
+        events: Sequence[Event] = (),
     ) -> None:
         upload = upload if upload and upload.is_open else None
         put = {"Item": image_item(image), "ConditionExpression": "attribute_not_exists(#pk)"}
@@ -42,14 +50,14 @@ class DynamoDBImageTable:
         actions += [close_open(upload)] if upload else []
         actions += [require_claim(image.owner_id, claim)] if claim else []
         try:
-            await self._table.transact(*actions, *_put_ean(image))
+            await self._table.transact(*actions, *_put_ean(image), *put_events(events))
         except ConditionFailed as refusal:
             exists, is_deleted, is_refused, *others = refusal.failed
             if exists:
                 return
             if upload and others.pop(0):
                 # The reservation was released in the meantime, so the image counts like any other.
-                await self.add(image, quota=quota, claim=claim)
+                await self.add(image, quota=quota, claim=claim, events=events)
                 return
             if claim and others[0]:
                 raise ClaimLost from refusal
@@ -80,14 +88,17 @@ class DynamoDBImageTable:
             return await self.get(owner_id, image_id)
         return await self._update(owner_id, image_id, changes)
 
-    async def remove(self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None) -> Image:
+    async def remove(
+        self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None, events: Sequence[Event] = ()
+    ) -> Image:
         is_counted = True
-        tombstone = [_put_tombstone(Tombstone(owner_id, image_id, deleted_at))] if deleted_at else []
+        more = [_put_tombstone(Tombstone(owner_id, image_id, deleted_at))] if deleted_at else []
+        more += put_events(events)
         for _ in range(_MAX_REMOVE_TRIES):
             image = await self.get(owner_id, image_id)
             uncount = [_uncount(image)] if is_counted else []
             try:
-                await self._table.transact(*uncount, _delete_unchanged(image), *_delete_ean(image), *tombstone)
+                await self._table.transact(*uncount, _delete_unchanged(image), *_delete_ean(image), *more)
             except ConditionFailed as refusal:
                 # The usage of an owner whose data were deleted is gone and must not come back.
                 is_counted = is_counted and not refusal.failed[0]
@@ -101,19 +112,22 @@ class DynamoDBImageTable:
         ]
         await self._table.delete_many([*(keys.image_key(image.owner_id, image.id) for image in images), *found_by_ean])
 
-    async def update_thumbnails(self, image: Image, *, claim: JobClaim | None = None) -> None:
+    async def update_thumbnails(
+        self, image: Image, *, claim: JobClaim | None = None, events: Sequence[Event] = ()
+    ) -> None:
         fields = to_fields(image)
         changes = {name: fields[name] for name in ("thumbnails", "placeholder", "width", "height")}
-        if claim is None:
+        if claim is None and not events:
             await self._update(image.owner_id, image.id, changes)
             return
+        required = [require_claim(image.owner_id, claim)] if claim else []
         update = {
             "Key": keys.image_key(image.owner_id, image.id),
             "ConditionExpression": "attribute_exists(#pk)",
             **update_of(changes),
         }
         try:
-            await self._table.transact(("Update", update), require_claim(image.owner_id, claim))
+            await self._table.transact(("Update", update), *required, *put_events(events))
         except ConditionFailed as refusal:
             is_missing = refusal.failed[0]
             raise (ImageMissing if is_missing else ClaimLost) from refusal

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from app.domain.accounts import Account, Session
 from app.domain.administration import AuditEntry, ServerKey
 from app.domain.claims import IdempotencyRecord
+from app.domain.events import Event, WebhookEndpoint
 from app.domain.ids import id_timestamp
 from app.domain.images import Image, Tombstone
 from app.domain.jobs import Job
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _UPLOAD_RETENTION = timedelta(days=1)
 _JOB_RETENTION = timedelta(days=30)
+_EVENT_RETENTION = timedelta(days=30)
 _STORED_KINDS = {"delete_account": "leave"}
 """Job kinds that were renamed. Workers of an earlier version run side by side with this one during a deployment."""
 _KINDS = {stored: kind for kind, stored in _STORED_KINDS.items()}
@@ -95,6 +97,22 @@ def job_from_item(fields: Fields) -> Job:
 
 def server_key_item(key: ServerKey) -> Fields:
     return {**keys.server_key_key(key.id), **to_fields(key)}
+
+
+def endpoint_item(endpoint: WebhookEndpoint) -> Fields:
+    return {**keys.endpoint_key(endpoint.id), **to_fields(endpoint)}
+
+
+def event_item(event: Event) -> Fields:
+    """Return the item of an event that is due."""
+    fields = to_fields(event)
+    due = {"due": keys.due_partition(keys.DUE_EVENTS, event.id), "due_at": fields["occurred_at"]}
+    return {
+        **keys.event_key(event.id),
+        **fields,
+        **due,
+        "expires_at": time_to_ttl(event.occurred_at + _EVENT_RETENTION),
+    }
 
 
 def audit_item(entry: AuditEntry) -> Fields:

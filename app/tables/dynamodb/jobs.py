@@ -8,17 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.claims import RequestClaim
+from app.domain.events import Event
 from app.domain.jobs import DueJob, Job, JobStatus
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.claims import add_new
 from app.tables.dynamodb.due_index import oldest_due
+from app.tables.dynamodb.events import put_events
 from app.tables.dynamodb.items import job_from_item, job_item, update_of
 from app.tables.dynamodb.table import ConditionFailed, DynamoDBTable
 from app.tables.serializer import time_from_text
 
 _ITEMS_PER_REQUEST = 250
 """How many jobs one request searches for those with a given status: about 100 kB."""
-_FIXED_ATTRIBUTES = ("pk", "sk", "id", "owner_id", "kind", "created_at", "claim")
+_FIXED_ATTRIBUTES = ("pk", "sk", "id", "owner_id", "kind", "created_at", "claim", "event_id")
 
 
 class DynamoDBJobTable:
@@ -78,18 +80,19 @@ class DynamoDBJobTable:
             return job if job and job.status is JobStatus.RUNNING and job.claim == claim else None
         return job_from_item(fields)
 
-    async def save_job(self, job: Job) -> bool:
+    async def save_job(self, job: Job, *, events: Sequence[Event] = ()) -> bool:
         if job.claim is None:
             return False
         changes = {name: value for name, value in job_item(job).items() if name not in _FIXED_ATTRIBUTES}
         update = update_of(changes)
         update["values"] |= {"claimed": job.claim, "running": JobStatus.RUNNING}
+        key, condition = keys.job_key(job.owner_id, job.id), "#claim = :claimed AND #status = :running"
         try:
-            await self._table.update(
-                keys.job_key(job.owner_id, job.id),
-                ConditionExpression="#claim = :claimed AND #status = :running",
-                **update,
-            )
+            if events:
+                action = {"Key": key, "ConditionExpression": condition, **update}
+                await self._table.transact(("Update", action), *put_events(events))
+            else:
+                await self._table.update(key, ConditionExpression=condition, **update)
         except ConditionFailed:
             # The SDK may have retried a write that succeeded: check whether our update is already there.
             current = await self.find_job(job.owner_id, job.id)

@@ -21,14 +21,16 @@ RECONCILE_STATE_KEY = {"pk": "RECONCILE", "sk": "STATE"}
 DISCREPANCY_SHARDS = "0123456789abcdef"
 
 DUE_INDEX = "due-jobs"
-"""The index of unfinished jobs, open tombstones and open direct uploads, by the time at which they are due."""
+"""The index of unfinished jobs, open tombstones, open direct uploads and new events, by when they are due."""
 DUE_JOBS = "JOBS"
 DUE_TOMBSTONES = "DELETIONS"
 DUE_UPLOADS = "UPLOADS"
+DUE_EVENTS = "EVENTS"
 DUE_SHARDS = 32
 """How many partitions of the index each kind of item has. Each takes 1,000 writes per second, and a job needs four."""
 
 SERVER_KEYS = "SERVERKEYS"
+WEBHOOKS = "WEBHOOKS"
 OWNER_SHARDS = "0123456789abcdef"
 AUDIT_SHARDS = "0123456789abcdef"
 """Each shard of a day takes 1,000 writes per second."""
@@ -81,7 +83,7 @@ def owner_deletion_key(owner_id: str) -> Key:
 
 
 def due_partition(kind: str, item_id: str) -> str:
-    """Return the partition of the index for a job, tombstone or direct upload. It never changes."""
+    """Return the partition of the index for a job, tombstone, direct upload or event. It never changes."""
     return f"{kind}#{int(_digest(item_id)[:8], 16) % DUE_SHARDS:02}"
 
 
@@ -119,6 +121,15 @@ def owner_index_key(owner_id: str) -> Key:
 
 def server_key_key(key_id: str) -> Key:
     return {"pk": SERVER_KEYS, "sk": key_id}
+
+
+def endpoint_key(endpoint_id: str) -> Key:
+    return {"pk": WEBHOOKS, "sk": endpoint_id}
+
+
+def event_key(event_id: str) -> Key:
+    # Not in the partition of an owner, so that `account.deleted` outlives the owner's items.
+    return {"pk": f"EVENT#{event_id}", "sk": "EVENT"}
 
 
 def audit_partition(owner_id: str | None) -> str:

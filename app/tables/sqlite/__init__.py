@@ -6,6 +6,7 @@ from app.tables.sqlite.consistency import SqliteReconcileTable, SqliteStoreIdTab
 from app.tables.sqlite.counters import SqliteCounterTable
 from app.tables.sqlite.database import SqliteDatabase, open_sqlite
 from app.tables.sqlite.direct_uploads import SqliteDirectUploadTable
+from app.tables.sqlite.events import SqliteEventTable, SqliteWebhookEndpointTable
 from app.tables.sqlite.idempotency import SqliteIdempotencyTable
 from app.tables.sqlite.images import SqliteImageTable
 from app.tables.sqlite.jobs import SqliteJobTable
@@ -18,6 +19,7 @@ __all__ = [
     "SqliteCounterTable",
     "SqliteDatabase",
     "SqliteDirectUploadTable",
+    "SqliteEventTable",
     "SqliteIdempotencyTable",
     "SqliteImageTable",
     "SqliteJobTable",
@@ -27,5 +29,6 @@ __all__ = [
     "SqliteServerKeyTable",
     "SqliteStoreIdTable",
     "SqliteTombstoneTable",
+    "SqliteWebhookEndpointTable",
     "open_sqlite",
 ]

@@ -9,10 +9,12 @@ from functools import partial
 
 from app.domain.claims import Claim, JobClaim
 from app.domain.errors import ImageMissing, OwnerClosed, QuotaExceeded
+from app.domain.events import Event
 from app.domain.images import Image, Quota, Tombstone, Usage
 from app.domain.uploads import DirectUpload
 from app.tables.sqlite.claims import require_claim
 from app.tables.sqlite.database import SqliteDatabase
+from app.tables.sqlite.events import insert_events
 from app.tables.sqlite.reservations import release
 from app.tables.sqlite.rows import first, from_row, insert, to_values
 
@@ -35,7 +37,7 @@ _COUNT = """
     ON CONFLICT (owner_id) DO UPDATE SET images = images + 1, bytes = bytes + excluded.bytes
 """
 _UNCOUNT = "UPDATE usage SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?"
-_EDITABLE = ("filename", "description")
+_EDITABLE = ("filename", "description", "status")
 _UPDATE_THUMBNAILS = """
     UPDATE images SET thumbnails = :thumbnails, placeholder = :placeholder, width = :width, height = :height
     WHERE owner_id = :owner_id AND id = :id RETURNING *
@@ -49,9 +51,16 @@ class SqliteImageTable:
         self._database = database
 
     async def add(
-        self, image: Image, *, quota: Quota, claim: Claim | None = None, upload: DirectUpload | None = None
+        self,
+        image: Image,
+        *,
+        quota: Quota,
+        claim: Claim | None = None,
+        upload: DirectUpload | None = None,
+        events: Sequence[Event] = (),
     ) -> None:
-        await self._database.write(partial(_add, image=image, quota=quota, claim=claim, upload=upload))
+        add = partial(_add, image=image, quota=quota, claim=claim, upload=upload, events=events)
+        await self._database.write(add)
 
     async def get(self, owner_id: str, image_id: str) -> Image:
         return _require(await self._database.read(_FIND, owner_id, image_id))
@@ -68,8 +77,10 @@ class SqliteImageTable:
         edit = f"UPDATE images SET {columns} WHERE owner_id = ? AND id = ? RETURNING *"  # noqa: S608 - constant names
         return _require(await self._database.execute(edit, *values, owner_id, image_id))
 
-    async def remove(self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None) -> Image:
-        remove = partial(_remove, owner_id=owner_id, image_id=image_id, deleted_at=deleted_at)
+    async def remove(
+        self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None, events: Sequence[Event] = ()
+    ) -> Image:
+        remove = partial(_remove, owner_id=owner_id, image_id=image_id, deleted_at=deleted_at, events=events)
         return await self._database.write(remove)
 
     async def discard(self, images: Sequence[Image]) -> None:
@@ -78,8 +89,10 @@ class SqliteImageTable:
 
         await self._database.write(discard)
 
-    async def update_thumbnails(self, image: Image, *, claim: JobClaim | None = None) -> None:
-        await self._database.write(partial(_update_thumbnails, image=image, claim=claim))
+    async def update_thumbnails(
+        self, image: Image, *, claim: JobClaim | None = None, events: Sequence[Event] = ()
+    ) -> None:
+        await self._database.write(partial(_update_thumbnails, image=image, claim=claim, events=events))
 
     async def get_newest_of_product(self, owner_id: str, ean: str) -> Image:
         return _require(await self._database.read(_NEWEST_OF_PRODUCT, owner_id, ean))
@@ -107,7 +120,13 @@ class SqliteImageTable:
 
 
 def _add(
-    db: sqlite3.Connection, *, image: Image, quota: Quota, claim: Claim | None, upload: DirectUpload | None
+    db: sqlite3.Connection,
+    *,
+    image: Image,
+    quota: Quota,
+    claim: Claim | None,
+    upload: DirectUpload | None,
+    events: Sequence[Event],
 ) -> None:
     if db.execute(_FIND, (image.owner_id, image.id)).fetchall():
         return
@@ -125,19 +144,26 @@ def _add(
         raise QuotaExceeded
     insert(db, "images", image, ean=image.source.ean if image.source else None)
     db.execute(_COUNT, (image.owner_id, image.size))
+    insert_events(db, events)
 
 
-def _remove(db: sqlite3.Connection, *, owner_id: str, image_id: str, deleted_at: datetime | None) -> Image:
+def _remove(
+    db: sqlite3.Connection, *, owner_id: str, image_id: str, deleted_at: datetime | None, events: Sequence[Event]
+) -> Image:
     image = _require(db.execute(_REMOVE, (owner_id, image_id)).fetchall())
     db.execute(_UNCOUNT, (image.size, owner_id))
     if deleted_at is not None:
         insert(db, "tombstones", Tombstone(owner_id, image_id, deleted_at))
+    insert_events(db, events)
     return image
 
 
-def _update_thumbnails(db: sqlite3.Connection, *, image: Image, claim: JobClaim | None) -> None:
+def _update_thumbnails(
+    db: sqlite3.Connection, *, image: Image, claim: JobClaim | None, events: Sequence[Event]
+) -> None:
     require_claim(db, image.owner_id, claim)
     _require(db.execute(_UPDATE_THUMBNAILS, to_values(image)).fetchall())
+    insert_events(db, events)
 
 
 def _require(rows: list[sqlite3.Row]) -> Image:

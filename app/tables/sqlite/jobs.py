@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any
 
 from app.domain.claims import RequestClaim
+from app.domain.events import Event
 from app.domain.jobs import DueJob, Job, JobStatus
 from app.ports.clock import Clock
 from app.tables.serializer import time_to_text
 from app.tables.sqlite.claims import require_claim
 from app.tables.sqlite.database import SqliteDatabase
+from app.tables.sqlite.events import insert_events
 from app.tables.sqlite.rows import first, from_row, insert, to_values
 
 _RETENTION = timedelta(days=30)
@@ -71,18 +73,19 @@ class SqliteJobTable:
         job = await self._database.write(partial(_change, change=_CLAIM, values=values | times))
         return job if job and job.status is JobStatus.RUNNING and job.claim == claim else None
 
-    async def save_job(self, job: Job) -> bool:
+    async def save_job(self, job: Job, *, events: Sequence[Event] = ()) -> bool:
         if job.claim is None:
             return False
         values = {**to_values(job), "running": JobStatus.RUNNING}
-        saved = await self._database.write(partial(_change, change=_SAVE, values=values))
+        saved = await self._database.write(partial(_change, change=_SAVE, values=values, events=events))
         return saved is not None and saved == replace(job, kind=saved.kind, created_at=saved.created_at)
 
     async def due_jobs(self, *, before: datetime, limit: int) -> Sequence[DueJob]:
         return [from_row(DueJob, row) for row in await self._database.read(_DUE, time_to_text(before), limit)]
 
 
-def _change(db: sqlite3.Connection, *, change: str, values: dict[str, Any]) -> Job | None:
+def _change(db: sqlite3.Connection, *, change: str, values: dict[str, Any], events: Sequence[Event] = ()) -> Job | None:
     """Run the update and return the current row. Whether it applied is read off the row, also if it is repeated."""
-    db.execute(change, values)
+    if db.execute(change, values).rowcount == 1:
+        insert_events(db, events)
     return first(Job, db.execute(_FIND, (values["owner_id"], values["id"])).fetchall())

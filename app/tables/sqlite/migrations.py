@@ -246,4 +246,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE reconcile_state ADD COLUMN counts TEXT NOT NULL DEFAULT '{}'",
     ),
     ("ALTER TABLE direct_uploads ADD COLUMN refusal TEXT",),
+    (
+        """
+        CREATE TABLE webhook_endpoints (
+            id TEXT NOT NULL PRIMARY KEY,
+            url TEXT NOT NULL,
+            event_types TEXT NOT NULL,
+            secret TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            previous_secret TEXT,
+            previous_secret_until TEXT,
+            disabled_at TEXT
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE events (
+            id TEXT NOT NULL PRIMARY KEY,
+            type TEXT NOT NULL,
+            occurred_at TEXT NOT NULL,
+            body TEXT NOT NULL,
+            is_due INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX due_events ON events (occurred_at) WHERE is_due = 1",
+        "CREATE INDEX events_by_time ON events (occurred_at)",
+        "ALTER TABLE jobs ADD COLUMN event_id TEXT",
+        "ALTER TABLE images ADD COLUMN status TEXT NOT NULL DEFAULT 'ready'",
+    ),
 )

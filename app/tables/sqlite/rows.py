@@ -11,7 +11,17 @@ from app.tables.serializer import from_fields, time_to_text, to_fields
 
 T = TypeVar("T")
 
-_JSON_COLUMNS = ("thumbnails", "source", "error", "scopes", "refusal", "originals_deleted", "segments", "counts")
+_JSON_COLUMNS = (
+    "thumbnails",
+    "source",
+    "error",
+    "scopes",
+    "refusal",
+    "originals_deleted",
+    "segments",
+    "counts",
+    "event_types",
+)
 
 
 def insert(

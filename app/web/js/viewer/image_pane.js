@@ -44,7 +44,7 @@ export class ImagePane {
   }
 
   async #showOriginal(view) {
-    if (!this.#needsOriginal(view)) return;
+    if (!view.original_url || !this.#needsOriginal(view)) return;
     const image = el("img", { alt: "", draggable: "false", class: "original" });
     image.src = view.original_url;
     try {

@@ -162,6 +162,7 @@ export class Viewer {
   async #copyLink() {
     await this.library.refreshUrls([this.#view.id]).catch(() => {});
     const { original_url: url, urls_expire_at: expiresAt } = this.#view;
+    if (!url) return; // The image has not been scanned yet.
     await copyText(url, this.dialog);
     showToast(translate("viewer.linkCopied", { time: formatTime(expiresAt) }));
   }

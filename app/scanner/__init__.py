@@ -1,0 +1,1 @@
+"""Adapter of Scanner: an HTTP server of the operator."""

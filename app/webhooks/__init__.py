@@ -1,0 +1,1 @@
+"""Adapter of WebhookSender: requests to webhook endpoints."""
