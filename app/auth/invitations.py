@@ -11,7 +11,7 @@ from app.common.signing import derive_key, sign
 from app.domain.errors import InvitationInvalid
 from app.domain.ids import new_id
 from app.ports.clock import Clock
-from app.ports.tables import CounterTable
+from app.ports.counter_table import CounterTable
 
 LIFETIME = timedelta(days=7)
 _AUDIENCE = "image-upload-service/invitation"

@@ -10,7 +10,7 @@ from app.common.signing import sign
 from app.domain.counters import WindowCount
 from app.domain.errors import TooManyAttempts
 from app.ports.clock import Clock
-from app.ports.tables import CounterTable
+from app.ports.counter_table import CounterTable
 
 
 @dataclass(frozen=True, slots=True)

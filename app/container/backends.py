@@ -17,12 +17,12 @@ from app.container.data_dir import DataDir
 from app.ports.admin_tables import AuditTable, OwnerIndex, ServerKeyTable
 from app.ports.clock import Clock
 from app.ports.consistency_tables import ReconcileTable, StoreIdTable
+from app.ports.counter_table import CounterTable
 from app.ports.part_store import PartStore
 from app.ports.queue import JobQueue
 from app.ports.storage import LocalObjects, ObjectStore
 from app.ports.tables import (
     AccountTable,
-    CounterTable,
     IdempotencyTable,
     ImageTable,
     JobTable,

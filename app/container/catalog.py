@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import BinaryIO
 
-from app.common.blocking_io import run_blocking_io
 from app.common.rate_limit import RateLimiter
+from app.container.on_demand import OnDemand, Open
 from app.domain.products import Product
 from app.ports.catalog import ProductCatalog
 from app.settings import Settings
 
-Open = Callable[[], AbstractAsyncContextManager[ProductCatalog]]
-
 
 @asynccontextmanager
 async def open_catalog(settings: Settings, limiter: RateLimiter) -> AsyncIterator[ProductCatalog]:
-    def load() -> Open:
+    def load() -> Open[ProductCatalog]:
         from app.catalog.open_food_facts import open_food_facts
         from app.catalog.rate_limiter import CatalogRateLimiter
 
@@ -29,27 +26,15 @@ async def open_catalog(settings: Settings, limiter: RateLimiter) -> AsyncIterato
         )
 
     async with AsyncExitStack() as stack:
-        yield _CatalogOnDemand(load, stack)
+        yield _CatalogOnDemand(OnDemand(load, stack))
 
 
 class _CatalogOnDemand:
-    """Many installations never use the catalog, whose HTTP client takes a tenth of the time to start."""
-
-    def __init__(self, load: Callable[[], Open], stack: AsyncExitStack) -> None:
-        self._load = load
-        self._stack = stack
-        self._lock = asyncio.Lock()
-        self._catalog: ProductCatalog | None = None
+    def __init__(self, catalog: OnDemand[ProductCatalog]) -> None:
+        self._catalog = catalog
 
     async def get(self, ean: str) -> Product:
-        return await (await self._opened()).get(ean)
+        return await (await self._catalog.get()).get(ean)
 
     async def download(self, product: Product, file: BinaryIO, *, max_bytes: int) -> str:
-        return await (await self._opened()).download(product, file, max_bytes=max_bytes)
-
-    async def _opened(self) -> ProductCatalog:
-        async with self._lock:
-            if self._catalog is None:
-                open_catalog = await run_blocking_io(self._load)  # imports modules
-                self._catalog = await self._stack.enter_async_context(open_catalog())
-            return self._catalog
+        return await (await self._catalog.get()).download(product, file, max_bytes=max_bytes)

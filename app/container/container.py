@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
-from app import __version__
 from app.api.services import Services
 from app.common.rate_limit import RateLimiter
 from app.common.signing import derive_key
@@ -21,11 +20,11 @@ from app.container.catalog import open_catalog
 from app.container.data_dir import DataDir, SiblingServes
 from app.container.renderers import open_inspector, open_renderer
 from app.container.use_cases import Container, build
+from app.container.webhook_sender import open_webhook_sender
 from app.domain.errors import AppError
 from app.observability.metrics import MeasuredRenderer, PrometheusMetrics
-from app.scanner.http import open_scanner
+from app.ports.scanner import Scanner
 from app.settings import Settings, reveal
-from app.webhooks.sender import open_webhook_sender
 
 _NOT_STARTED = 3
 """The exit status of a failed start, as in uvicorn."""
@@ -117,12 +116,8 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
                 else accounts.open_local_accounts(settings, tables, limiter=limiter, secret=secret)
             ),
             catalog=await stack.enter_async_context(open_catalog(settings, limiter)),
-            webhook_sender=await stack.enter_async_context(
-                open_webhook_sender(
-                    user_agent=f"ImageUploadService/{__version__}", allow_private=settings.webhook_allow_private
-                )
-            ),
-            scanner=await stack.enter_async_context(open_scanner(settings.scan_url)) if settings.scan_url else None,
+            webhook_sender=await stack.enter_async_context(open_webhook_sender(settings)),
+            scanner=await _open_scanner(settings, stack),
             renderer=MeasuredRenderer(await stack.enter_async_context(open_renderer(settings)), metrics),
             inspector=await stack.enter_async_context(open_inspector(settings)),
             metrics=metrics,
@@ -132,3 +127,11 @@ async def _open(settings: Settings, *, serves: bool) -> AsyncIterator[Container]
         if settings.otel_exporter_otlp_endpoint:
             adapters = tracing.trace_work(adapters)
         yield build(settings, adapters, secret=secret)
+
+
+async def _open_scanner(settings: Settings, stack: AsyncExitStack) -> Scanner | None:
+    if settings.scan_url is None:
+        return None
+    from app.scanner.http import open_scanner
+
+    return await stack.enter_async_context(open_scanner(settings.scan_url))

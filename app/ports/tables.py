@@ -12,7 +12,6 @@ from typing import Protocol
 
 from app.domain.accounts import Account, Session
 from app.domain.claims import Claim, IdempotencyRecord, JobClaim, RequestClaim
-from app.domain.counters import WindowCount
 from app.domain.events import Event
 from app.domain.images import Image, Quota, Tombstone, Usage
 from app.domain.jobs import DueJob, Job, JobStatus
@@ -284,24 +283,4 @@ class AccountTable(Protocol):
 
     async def remove_account(self, account_id: str) -> None:
         """Remove the account and its sessions, and free its email address. A missing account is ignored."""
-        ...
-
-
-class CounterTable(Protocol):
-    """Counts events in fixed time windows."""
-
-    async def increment(self, key: str, *, now: datetime, window_seconds: int) -> WindowCount:
-        """Count one event under `key` and return the count of the current window.
-
-        The first event opens a window of `window_seconds`; the first event after its end opens the next. No event is
-        lost under concurrency.
-        """
-        ...
-
-    async def current(self, key: str, *, now: datetime) -> int:
-        """Return the count of the current window, 0 if there is none."""
-        ...
-
-    async def reset(self, key: str) -> None:
-        """Forget the events counted under `key`."""
         ...

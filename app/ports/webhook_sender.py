@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class WebhookSender(Protocol):
-    def check_url(self, url: str) -> None:
+    async def check_url(self, url: str) -> None:
         """Raises WebhookUrlRefused if no request may be sent to this URL, whatever its host resolves to."""
         ...
 

@@ -53,7 +53,7 @@ class Webhooks:
 
     async def create(self, url: str, event_types: Sequence[EventType]) -> WebhookEndpoint:
         """Raises WebhookUrlRefused and WebhookLimitReached."""
-        self._sender.check_url(url)
+        await self._sender.check_url(url)
         if len(await self._endpoints.endpoints()) >= MAX_ENDPOINTS:
             raise WebhookLimitReached
         endpoint = WebhookEndpoint(new_id(), url, tuple(event_types), _new_secret(), self._clock())
@@ -77,7 +77,7 @@ class Webhooks:
         """Change what is not None. Raises WebhookUrlRefused."""
         changes: dict[str, Any] = {}
         if url is not None:
-            self._sender.check_url(url)
+            await self._sender.check_url(url)
             changes["url"] = url
         if event_types is not None:
             changes["event_types"] = tuple(event_types)

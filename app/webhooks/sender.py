@@ -44,7 +44,7 @@ class HttpWebhookSender:
         self._user_agent = user_agent
         self._schemes = ("https", "http") if allow_private else ("https",)
 
-    def check_url(self, url: str) -> None:
+    async def check_url(self, url: str) -> None:
         self._parse(url)
 
     async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.counters import WindowCount
 from app.domain.ids import new_id
-from app.ports.tables import CounterTable
+from app.ports.counter_table import CounterTable
 from app.tables.dynamodb import DynamoDBCounterTable
 from app.tables.sqlite import SqliteCounterTable, open_sqlite
 from tests.contracts.tables import NOON, open_table

@@ -136,7 +136,7 @@ class SyntheticImages:
             if image.owner_id == owner_id and image.id > after and self._has_record(number):
                 yield image
 
-    async def remove(self, owner_id: str, image_id: str, *, events: Sequence[Event] = ()) -> Image:  # noqa: ARG002
+    async def remove(self, owner_id: str, image_id: str, *, events: Sequence[Event] = ()) -> Image:
         image = await self.get(owner_id, image_id)
         self._synthetic.mark_deleted(image_id)
         return image

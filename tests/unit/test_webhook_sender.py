@@ -25,7 +25,7 @@ async def test_private_addresses_are_refused(address: str):
 async def test_http_needs_the_setting():
     async with open_webhook_sender(user_agent="test", allow_private=False) as sender:
         with pytest.raises(WebhookUrlRefused, match="WEBHOOK_ALLOW_PRIVATE"):
-            sender.check_url("http://hooks.example.com/")
+            await sender.check_url("http://hooks.example.com/")
         with pytest.raises(WebhookUndelivered, match="WEBHOOK_ALLOW_PRIVATE"):
             await sender.send("http://127.0.0.1:1/", headers={}, body=b"{}")
 

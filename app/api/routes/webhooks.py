@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 
 from app.api.auditing import AuditedRoute, set_audited
 from app.api.dependencies import ServicesDep, known_query
 from app.api.errors import problems
+from app.api.router import ApiRouter
 from app.api.routes.admin import KEY_ERRORS, Cursor, Limit, requires_scope
 from app.api.schemas.webhooks import (
     DeliveryPageView,
@@ -30,7 +31,7 @@ from app.domain.errors import (
 )
 from app.domain.jobs import JobStatus
 
-router = APIRouter(
+router = ApiRouter(
     prefix="/admin/webhooks",
     tags=["administration"],
     route_class=AuditedRoute,
