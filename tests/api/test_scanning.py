@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from app.domain.accounts import User
 from app.domain.events import EventType
 from app.jobs import retry_policy
 from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
@@ -101,6 +102,21 @@ async def test_an_image_is_pending_until_it_is_accepted(scanned: Service, scanne
         await asyncio.sleep(0.05)
     assert (await scanned.fetch(view["original_url"])).content == PHOTO
     assert (await person.get(f"{path}/file")).status_code == 307
+
+
+async def test_a_pending_image_is_not_rendered(scanned: Service, scanner: ScanServer):
+    """A scan job adds the rendering job first. Its message may be sent before the image is accepted."""
+    person = await scanned.person()
+    view = (await person.upload(PHOTO)).json()
+    jobs = scanned.services.jobs
+    job = await jobs.add(User(person.tokens["user"]["id"]), "render", image_id=view["id"])
+    await jobs.send(job)
+    while (await person.get(f"/jobs/{job.id}")).json()["status"] != "completed":  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.05)
+    view = (await person.get(f"/images/{view['id']}")).json()
+    assert {thumbnail["status"] for thumbnail in view["thumbnails"]} == {"pending"}
+    scanner.decide = lambda _: ACCEPT
+    await wait_for_status(person, view["id"], "ready")
 
 
 async def test_a_rejected_image_is_removed_and_reported(scanned: Service, scanner: ScanServer):
