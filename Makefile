@@ -11,7 +11,7 @@ endef
 
 .PHONY: run dev aws check check-all lint format test test-clients test-deploy test-emulators test-failures test-firebase \
   test-ministack test-mutation test-openapi test-generated-clients test-slow test-uploads test-web vendor bench lock upgrade \
-  audit bench-scale sbom
+  audit sbom
 
 run: $(VENV)/.run
 	$(BIN)/python -m app serve
@@ -130,6 +130,7 @@ bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.js
 	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && $(BIN)/python -m bench.memory'
 
 # What one deployment and one owner can write before DynamoDB refuses, by a model. It takes some minutes.
+.PHONY: bench-scale
 bench-scale: $(VENV)/.dev
 	$(BIN)/python -m bench.scale
 
