@@ -13,8 +13,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from app.domain.accounts import User
 from app.domain.events import EventType
-from app.jobs import retry_policy
+from app.jobs import retry_policy, worker
 from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
 from tests.api.test_admin import code
 from tests.api.test_direct_uploads import announce, complete, put
@@ -51,8 +52,10 @@ async def scanned(
         settings = embedded_settings(folder, **changes)
     else:
         settings = aws_settings(folder, request.getfixturevalue("aws"), **changes)
-    async with running(settings, with_worker=True) as opened:
-        yield opened
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "_DISPATCH_SECONDS", 0.5)
+        async with running(settings, with_worker=True) as opened:
+            yield opened
 
 
 async def wait_for_status(person: Person, image_id: str, status: str) -> dict[str, Any]:
@@ -103,6 +106,21 @@ async def test_an_image_is_pending_until_it_is_accepted(scanned: Service, scanne
     assert (await person.get(f"{path}/file")).status_code == 307
 
 
+async def test_a_pending_image_is_not_rendered(scanned: Service, scanner: ScanServer):
+    """A scan job adds the rendering job first. Its message may be sent before the image is accepted."""
+    person = await scanned.person()
+    view = (await person.upload(PHOTO)).json()
+    jobs = scanned.services.jobs
+    job = await jobs.add(User(person.tokens["user"]["id"]), "render", image_id=view["id"])
+    await jobs.send(job)
+    while (await person.get(f"/jobs/{job.id}")).json()["status"] != "completed":  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.05)
+    view = (await person.get(f"/images/{view['id']}")).json()
+    assert {thumbnail["status"] for thumbnail in view["thumbnails"]} == {"pending"}
+    scanner.decide = lambda _: ACCEPT
+    await wait_for_status(person, view["id"], "ready")
+
+
 async def test_a_rejected_image_is_removed_and_reported(scanned: Service, scanner: ScanServer):
     with webhook_receiver() as receiver:
         endpoint = await scanned.services.webhooks.create(receiver.url, list(EventType))
@@ -120,7 +138,7 @@ async def test_a_rejected_image_is_removed_and_reported(scanned: Service, scanne
         assert data["image.failed"]["reason"] == "Eicar-Test-Signature"
         assert data["job.failed"]["kind"] == "scan"
         assert data["job.failed"]["error"]["code"] == "scan_rejected"
-        assert "image.ready" not in data
+        assert view["id"] not in [r.body["data"]["image_id"] for r in receiver.delivered("image.ready")]
         await scanned.services.webhooks.remove(endpoint.id)
     assert (await person.get("/images")).json()["items"] == []
     assert (await person.get("/auth/me")).json()["usage"]["images"] == 0

@@ -13,6 +13,7 @@ from app.domain.administration import Scope
 from app.domain.events import EventType, delivery_owner
 from app.domain.ids import new_id
 from app.domain.jobs import JobError
+from app.jobs import worker
 from tests.api.conftest import PASSWORD, Service, aws_settings, embedded_settings, running
 from tests.api.test_account_deletion import leave
 from tests.api.test_admin import all_items, code, key_headers
@@ -30,8 +31,10 @@ async def hooked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         settings = embedded_settings(folder, webhook_allow_private=True)
     else:
         settings = aws_settings(folder, request.getfixturevalue("aws"), webhook_allow_private=True)
-    async with running(settings, with_worker=True) as opened:
-        yield opened
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "_DISPATCH_SECONDS", 0.5)
+        async with running(settings, with_worker=True) as opened:
+            yield opened
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from app.api.schemas.webhooks import (
 from app.domain.administration import Scope
 from app.domain.errors import (
     CursorInvalid,
+    JsonInvalid,
     WebhookDeliveryMissing,
     WebhookDisabled,
     WebhookLimitReached,
@@ -45,7 +46,7 @@ async def list_webhooks(services: ServicesDep) -> WebhookListView:
     return WebhookListView.of(list(await services.webhooks.endpoints()))
 
 
-@router.post("", status_code=201, responses=problems(*KEY_ERRORS, WebhookUrlRefused, WebhookLimitReached))
+@router.post("", status_code=201, responses=problems(*KEY_ERRORS, JsonInvalid, WebhookUrlRefused, WebhookLimitReached))
 async def create_webhook(request: Request, body: WebhookBody, services: ServicesDep) -> WebhookSecretView:
     """Register an endpoint. It receives the events that happen from five seconds later on."""
     endpoint = await services.webhooks.create(body.url, body.event_types)
@@ -59,7 +60,7 @@ async def get_webhook(webhook_id: str, services: ServicesDep) -> WebhookView:
     return WebhookView.model_validate(await services.webhooks.get(webhook_id))
 
 
-@router.patch("/{webhook_id}", responses=problems(*KEY_ERRORS, WebhookMissing, WebhookUrlRefused))
+@router.patch("/{webhook_id}", responses=problems(*KEY_ERRORS, JsonInvalid, WebhookMissing, WebhookUrlRefused))
 async def change_webhook(webhook_id: str, body: WebhookChanges, services: ServicesDep) -> WebhookView:
     """Change an endpoint, or disable or enable it. Events while it is disabled are not sent to it later."""
     endpoint = await services.webhooks.change(

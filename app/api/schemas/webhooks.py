@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.schemas.bodies import JsonBody
 from app.domain.events import EventType, WebhookEndpoint
 from app.domain.jobs import JobStatus
 from app.services.webhooks import Delivery
@@ -14,20 +15,18 @@ from app.services.webhooks import Delivery
 _Url = Annotated[
     str, Field(max_length=2000, description="Begins with https://.", examples=["https://shop.example.com/hooks"])
 ]
-_EventTypes = Annotated[list[EventType], Field(min_length=1, description="The events that are sent to it.")]
+# Strict validation accepts instances of an enumeration only, which JSON does not have.
+_EventType = Annotated[EventType, Field(strict=False)]
+_EventTypes = Annotated[list[_EventType], Field(min_length=1, description="The events that are sent to it.")]
 
 
-class WebhookBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class WebhookBody(JsonBody):
     url: _Url
     event_types: _EventTypes = Field(default=list(EventType))
 
 
-class WebhookChanges(BaseModel):
+class WebhookChanges(JsonBody):
     """Fields that are missing stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: _Url | None = None
     event_types: _EventTypes | None = None
