@@ -43,7 +43,7 @@ class Sender:
     response: int | Exception = 204
     headers: list[Mapping[str, str]] = field(default_factory=list)
 
-    def check_url(self, url: str) -> None: ...
+    async def check_url(self, url: str) -> None: ...
 
     async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:
         self.headers.append(headers)
