@@ -95,6 +95,46 @@ export interface components {
              */
             password?: string | null;
         };
+        /** DeliveryPageView */
+        DeliveryPageView: {
+            /**
+             * Items
+             * @description Newest first. May be empty although there are more pages.
+             */
+            items: components["schemas"]["DeliveryView"][];
+            /**
+             * Next Cursor
+             * @description Null on the last page.
+             */
+            next_cursor: string | null;
+        };
+        /** DeliveryView */
+        DeliveryView: {
+            /** Id */
+            id: string;
+            /**
+             * Event Id
+             * @description The header `webhook-id`. All deliveries of an event have the same one.
+             */
+            event_id: string | null;
+            /** @description Null if the event is older than 30 days. */
+            event_type: components["schemas"]["EventType"] | null;
+            status: components["schemas"]["JobStatus"];
+            /** Attempts */
+            attempts: number;
+            /**
+             * Error
+             * @description Why the latest attempt failed.
+             */
+            error: string | null;
+            /** Next Attempt At */
+            next_attempt_at: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
         /** DirectUploadBody */
         DirectUploadBody: {
             /**
@@ -175,6 +215,11 @@ export interface components {
             /** Description */
             description?: string | null;
         };
+        /**
+         * EventType
+         * @enum {string}
+         */
+        EventType: "image.created" | "image.ready" | "image.failed" | "image.deleted" | "job.completed" | "job.failed" | "account.deleted";
         /** FetchImageBody */
         FetchImageBody: {
             /**
@@ -205,6 +250,11 @@ export interface components {
              */
             next_cursor: string | null;
         };
+        /**
+         * ImageStatus
+         * @enum {string}
+         */
+        ImageStatus: "pending" | "ready";
         /** ImageView */
         ImageView: {
             /**
@@ -252,18 +302,17 @@ export interface components {
             uploaded_at: string;
             /** @description The source of an image that was fetched by EAN. */
             source: components["schemas"]["SourceView"] | null;
+            /** @description `pending` until the scanner of the service has accepted the image. Then all URLs are null. */
+            status: components["schemas"]["ImageStatus"];
             /** Original Url */
-            original_url: string;
+            original_url: string | null;
             /**
              * Thumbnail Url
              * @description The URL of the smallest thumbnail that is ready.
              */
             thumbnail_url: string | null;
-            /**
-             * Urls Expire At
-             * Format: date-time
-             */
-            urls_expire_at: string;
+            /** Urls Expire At */
+            urls_expire_at: string | null;
             /**
              * Placeholder
              * @description A ThumbHash in base64, to be shown while the thumbnail loads. Null while thumbnails are pending.
@@ -822,6 +871,103 @@ export interface components {
              */
             created_at: string | null;
         };
+        /** WebhookBody */
+        WebhookBody: {
+            /**
+             * Url
+             * @description Begins with https://.
+             * @example https://shop.example.com/hooks
+             */
+            url: string;
+            /**
+             * Event Types
+             * @description The events that are sent to it.
+             * @default [
+             *       "image.created",
+             *       "image.ready",
+             *       "image.failed",
+             *       "image.deleted",
+             *       "job.completed",
+             *       "job.failed",
+             *       "account.deleted"
+             *     ]
+             */
+            event_types: components["schemas"]["EventType"][];
+        };
+        /**
+         * WebhookChanges
+         * @description Fields that are missing stay as they are.
+         */
+        WebhookChanges: {
+            /** Url */
+            url?: string | null;
+            /** Event Types */
+            event_types?: components["schemas"]["EventType"][] | null;
+            /** Disabled */
+            disabled?: boolean | null;
+        };
+        /** WebhookListView */
+        WebhookListView: {
+            /**
+             * Items
+             * @description The oldest first.
+             */
+            items: components["schemas"]["WebhookView"][];
+        };
+        /** WebhookSecretView */
+        WebhookSecretView: {
+            /** Id */
+            id: string;
+            /** Url */
+            url: string;
+            /** Event Types */
+            event_types: components["schemas"]["EventType"][];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Disabled At
+             * @description When an operator disabled it, or the service after a day of failed deliveries.
+             */
+            disabled_at: string | null;
+            /**
+             * Previous Secret Until
+             * @description Until then, the previous secret signs as well.
+             */
+            previous_secret_until: string | null;
+            /**
+             * Secret
+             * @description Verifies the signatures. Not shown again.
+             * @example whsec_MfKQ9r8GKYqr…
+             */
+            secret: string;
+        };
+        /** WebhookView */
+        WebhookView: {
+            /** Id */
+            id: string;
+            /** Url */
+            url: string;
+            /** Event Types */
+            event_types: components["schemas"]["EventType"][];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Disabled At
+             * @description When an operator disabled it, or the service after a day of failed deliveries.
+             */
+            disabled_at: string | null;
+            /**
+             * Previous Secret Until
+             * @description Until then, the previous secret signs as well.
+             */
+            previous_secret_until: string | null;
+        };
         /** ProblemField */
         ProblemField: {
             /**
@@ -918,6 +1064,7 @@ export type ServiceErrorCode =
   | "idempotency_key_reused"
   | "image_corrupt"
   | "image_missing"
+  | "image_pending"
   | "image_too_expensive"
   | "image_too_large"
   | "internal"
@@ -964,4 +1111,9 @@ export type ServiceErrorCode =
   | "upload_too_large"
   | "url_expired"
   | "url_invalid"
-  | "user_not_found";
+  | "user_not_found"
+  | "webhook_delivery_not_found"
+  | "webhook_disabled"
+  | "webhook_limit_reached"
+  | "webhook_not_found"
+  | "webhook_url_refused";
