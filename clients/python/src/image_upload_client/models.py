@@ -38,9 +38,11 @@ class Image(TypedDict):
     height: int
     uploaded_at: str
     source: Source | None
-    original_url: str
+    status: Literal["pending", "ready"]
+    """Without a scanner, an image is always ready. A pending one has no URLs, because it was not scanned yet."""
+    original_url: str | None
     thumbnail_url: str | None
-    urls_expire_at: str
+    urls_expire_at: str | None
     placeholder: str | None
     thumbnails: list[Thumbnail]
 
