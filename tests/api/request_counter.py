@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -57,7 +58,8 @@ class RequestCounter:
             session.register("after-call", self._after_call)
             return session
 
-        monkeypatch.setattr(aws, "AioSession", open_session)
+        # An earlier service of this process may already have opened the session of the process.
+        monkeypatch.setattr(aws, "_session", functools.cache(open_session))
 
     @contextmanager
     def counting(self) -> Iterator[Counts]:
