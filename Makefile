@@ -66,6 +66,7 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
 	  --ignore tests/compose --ignore tests/serverless $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py) \
+	  $(SLOW_IGNORED:%=--ignore %) \
 	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
