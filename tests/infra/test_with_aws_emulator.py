@@ -184,9 +184,12 @@ def test_a_command_is_required():
 
 # Prints what an emulator holds, adds to it, and waits to be stopped.
 KEEPER = """
-import os, time
+import os, signal, time
 from botocore.session import Session
 from botocore.exceptions import ClientError
+
+# Shells start background jobs with SIGINT ignored, and Python keeps that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def client(service):
     return Session().create_client(service, region_name="us-east-1", endpoint_url=os.environ["AWS_EMULATOR_URL"])
