@@ -51,7 +51,9 @@ async def scanned(
     if request.param == "embedded":
         settings = embedded_settings(folder, **changes)
     else:
-        settings = aws_settings(folder, request.getfixturevalue("aws"), **changes)
+        # The workers of other tests have other settings, and would take jobs from a shared queue.
+        aws = request.getfixturevalue("aws").deployed_for("scanning")
+        settings = aws_settings(folder, aws, **changes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "_DISPATCH_SECONDS", 0.5)
         async with running(settings, with_worker=True) as opened:

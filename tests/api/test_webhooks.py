@@ -33,7 +33,9 @@ async def hooked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if request.param == "embedded":
         settings = embedded_settings(folder, webhook_allow_private=True)
     else:
-        settings = aws_settings(folder, request.getfixturevalue("aws"), webhook_allow_private=True)
+        # The workers of other tests have other settings, and would take jobs from a shared queue.
+        aws = request.getfixturevalue("aws").deployed_for("webhook")
+        settings = aws_settings(folder, aws, webhook_allow_private=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "_DISPATCH_SECONDS", 0.5)
         async with running(settings, with_worker=True) as opened:
