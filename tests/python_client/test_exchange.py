@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from image_upload_client import ImageClient, ImageServiceError
 from image_upload_client.downloads import download
 from image_upload_client.exchange import DELAYS, Request, Response, call
+from image_upload_client.uploads import upload
 
 CONTENT = bytes(range(256)) * 1000
 READ = Request(method="GET", path="/images")
@@ -29,6 +31,20 @@ def test_the_service_decides_how_long_to_wait():
     with pytest.raises(StopIteration) as returned:
         operation.send(Response(200, {}, b"{}"))
     assert returned.value.value.body == b"{}"
+
+
+def test_no_request_of_a_resumable_upload_is_larger_than_the_service_accepts():
+    limits: Any = {"resumable_upload_from": 0, "max_request_size": 2}
+    operation = upload(b"photo", {}, limits)
+    assert next(operation).method == "POST"
+    assert operation.send(Response(201, {"location": "https://example.com/api/v1/images/tus/1"}, b"")).method == "GET"
+    lengths = []
+    for offset in range(0, 6, 2):
+        request = operation.send(Response(204, {"upload-offset": str(offset)}, b""))
+        assert request.file
+        lengths.append((request.file.offset, request.file.length))
+    assert lengths == [(0, 2), (2, 2), (4, 1)]
+    assert operation.send(Response(204, {"upload-offset": "5"}, b"")).path == "/images/1"
 
 
 def test_a_request_is_repeated_a_few_times():

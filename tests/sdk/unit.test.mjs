@@ -34,7 +34,7 @@ const json =
     response.writeHead(status, headers).end(JSON.stringify(body));
 const unavailable = json(503, { code: "overloaded", detail: "Try again." }, { "Retry-After": "1" });
 
-describe("requests", { timeout: 120_000 }, () => {
+describe("requests", { timeout: 600_000 }, () => {
   test("a request that may be repeated is repeated after 503 and after a lost connection", () =>
     served([unavailable, (response) => response.destroy(), json(200, { id: "1" })], async (client, requests) => {
       assert.deepEqual(await client.get("1"), { id: "1" });
@@ -82,11 +82,12 @@ describe("requests", { timeout: 120_000 }, () => {
   const controller = new AbortController();
 });
 
-describe("resumable uploads", { timeout: 120_000 }, () => {
+describe("resumable uploads", { timeout: 600_000 }, () => {
   const empty = (status, headers) => (response) => response.writeHead(status, headers).end();
   const created = empty(201, { Location: "https://photos.example.com/api/v1/images/tus/1" });
   const askedAt = (offset) => empty(200, { "Upload-Offset": String(offset), "Upload-Length": "3" });
   const asked = askedAt(0);
+  const limited = (bytes) => json(200, { max_request_size: bytes });
   const stored = empty(204, { "Upload-Offset": "3" });
   const image = json(200, { id: "1" });
   const upload = (client) => client.upload(new Uint8Array(3), { method: "resumable" });
@@ -94,20 +95,29 @@ describe("resumable uploads", { timeout: 120_000 }, () => {
 
   test("the offset is asked for again if it has changed", () => {
     const changed = json(409, { code: "upload_offset_mismatch", detail: "" });
-    return served([created, asked, changed, asked, stored, image], async (client, requests) => {
+    return served([limited(null), created, asked, changed, asked, stored, image], async (client, requests) => {
       assert.deepEqual(await upload(client), { id: "1" });
-      assert.equal(summaryOf(requests), "POST HEAD PATCH HEAD PATCH GET");
+      assert.equal(summaryOf(requests), "GET POST HEAD PATCH HEAD PATCH GET");
+    });
+  });
+
+  test("no request is larger than the service accepts", () => {
+    const parts = [empty(204, { "Upload-Offset": "2" }), stored];
+    return served([limited(2), created, asked, ...parts, image], async (client, requests) => {
+      await upload(client);
+      const sizes = requests.filter(({ method }) => method === "PATCH").map(({ headers }) => headers["content-length"]);
+      assert.deepEqual(sizes, ["2", "1"]);
     });
   });
 
   test("a refused token is renewed, and the upload continues", () =>
-    served([created, empty(401), asked, stored, image], async (client, requests) => {
+    served([limited(null), created, empty(401), asked, stored, image], async (client, requests) => {
       await upload(client);
-      assert.equal(summaryOf(requests), "POST HEAD HEAD PATCH GET");
+      assert.equal(summaryOf(requests), "GET POST HEAD HEAD PATCH GET");
     }));
 
   test("a refused file is not sent again", () =>
-    served([created, asked, json(415, { code: "format_unsupported", detail: "" })], async (client) => {
+    served([limited(null), created, asked, json(415, { code: "format_unsupported", detail: "" })], async (client) => {
       await assert.rejects(upload(client), { code: "format_unsupported", status: 415 });
     }));
 
@@ -122,26 +132,26 @@ describe("resumable uploads", { timeout: 120_000 }, () => {
       empty(200, { ...headers, "Upload-Offset": String(length - 1) }),
       empty(204, { "Upload-Offset": String(length) }),
     ];
-    return served([created, ...cuts.flat(), ...last, image], async (client) => {
+    return served([limited(null), created, ...cuts.flat(), ...last, image], async (client) => {
       assert.deepEqual(await client.upload(new Uint8Array(length), { method: "resumable" }), { id: "1" });
     });
   });
 
   test("an upload that the service has deleted starts once from the beginning", () =>
-    served([created, empty(404), created, asked, stored, image], async (client, requests) => {
+    served([limited(null), created, empty(404), created, asked, stored, image], async (client, requests) => {
       await upload(client);
-      assert.equal(summaryOf(requests), "POST HEAD POST HEAD PATCH GET");
+      assert.equal(summaryOf(requests), "GET POST HEAD POST HEAD PATCH GET");
     }));
 
   test("the same key continues the same upload, also after it has ended", () =>
-    served([created, asked, stored, image, askedAt(3), image], async (client, requests) => {
+    served([limited(null), created, asked, stored, image, askedAt(3), image], async (client, requests) => {
       const options = { method: "resumable", idempotencyKey: "one" };
       for (let i = 0; i < 2; i++) await client.upload(new Uint8Array(3), options);
-      assert.equal(summaryOf(requests), "POST HEAD PATCH GET HEAD GET");
+      assert.equal(summaryOf(requests), "GET POST HEAD PATCH GET HEAD GET");
     }));
 });
 
-describe("direct uploads", { timeout: 120_000 }, () => {
+describe("direct uploads", { timeout: 600_000 }, () => {
   test("an upload whose URL has expired is initiated again with another key", () => {
     let url;
     const initiated = (response, request) => {
@@ -163,7 +173,7 @@ describe("direct uploads", { timeout: 120_000 }, () => {
   });
 });
 
-describe("events", { timeout: 120_000 }, () => {
+describe("events", { timeout: 600_000 }, () => {
   test("an interrupted stream continues after the last event", () => {
     const first = (response) => {
       response.write(': comment\r\n\r\nevent: job\r\nid: a\r\ndata: {"finished_at":\r\ndata: null}\r\n\r\n');
@@ -210,7 +220,7 @@ describe("events", { timeout: 120_000 }, () => {
   });
 });
 
-describe("React Native", { timeout: 120_000 }, () => {
+describe("React Native", { timeout: 600_000 }, () => {
   /** Runs with what React Native has and Node has not. */
   async function inReactNative(use) {
     const { FormData } = globalThis;

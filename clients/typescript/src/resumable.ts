@@ -17,6 +17,8 @@ export interface ResumableOptions {
   description?: string | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((sent: number) => void) | undefined;
+  /** The largest body of a request, in bytes, or null. */
+  maxRequestSize?: number | null;
 }
 
 /** Create an upload and return its id. */
@@ -47,7 +49,7 @@ export async function continueUpload(
   connection: Connection,
   uploadId: string,
   file: OpenFile,
-  { signal, onProgress }: ResumableOptions,
+  { signal, onProgress, maxRequestSize }: ResumableOptions,
 ): Promise<void> {
   const content = await file.blob();
   const url = connection.url(`${PATH}/${uploadId}`);
@@ -58,7 +60,7 @@ export async function continueUpload(
       stored = Math.max(stored, offset);
     };
     const attempt = (headers: Record<string, string>) =>
-      sendRest(content, { url, headers, signal, onProgress, onStored });
+      sendRest(content, { url, headers, signal, onProgress, onStored, maxRequestSize: maxRequestSize ?? Infinity });
     try {
       return await connection.run(attempt, { isSafe: false, signal });
     } catch (error) {
@@ -85,10 +87,11 @@ interface Rest {
   onProgress: ((sent: number) => void) | undefined;
   /** Called with the number of bytes that the service has, according to a response. */
   onStored: (offset: number) => void;
+  maxRequestSize: number;
 }
 
 /** Ask how much of the file the service has, and send the rest. Loads tus-js-client, which many pages never need. */
-async function sendRest(content: Blob, { url, headers, signal, onProgress, onStored }: Rest): Promise<void> {
+async function sendRest(content: Blob, { url, headers, signal, onProgress, onStored, maxRequestSize }: Rest): Promise<void> {
   const { Upload } = await import("tus-js-client");
   const deadline = new Deadline(SILENCE_MS, signal);
   try {
@@ -96,7 +99,7 @@ async function sendRest(content: Blob, { url, headers, signal, onProgress, onSto
       const upload = new Upload(content, {
         uploadUrl: url,
         headers,
-        ...readerOf(content),
+        ...readerOf(content, maxRequestSize),
         // continueUpload repeats: tus-js-client would create another upload after an error of the first request.
         retryDelays: null,
         storeFingerprintForResuming: false,
@@ -140,15 +143,15 @@ function errorIn(error: Error | DetailedError): Error {
 }
 
 /** Return how tus-js-client reads the file. Its own reader does not know the blobs of Node. */
-function readerOf(content: Blob): Pick<UploadOptions, "fileReader" | "chunkSize"> {
-  if (typeof XMLHttpRequest !== "undefined") return {};
+function readerOf(content: Blob, maxRequestSize: number): Pick<UploadOptions, "fileReader" | "chunkSize"> {
+  if (typeof XMLHttpRequest !== "undefined") return { chunkSize: maxRequestSize };
   const slice = async (start: number, end: number) => {
     const bytes = new Uint8Array(await content.slice(start, end).arrayBuffer());
     // tus-js-client takes the Content-Length from `size`.
     return { value: Object.assign(bytes, { size: bytes.length }) as unknown as Blob, done: end >= content.size };
   };
   return {
-    chunkSize: NODE_CHUNK_BYTES,
+    chunkSize: Math.min(NODE_CHUNK_BYTES, maxRequestSize),
     fileReader: { openFile: async () => ({ size: content.size, slice, close() {} }) },
   };
 }

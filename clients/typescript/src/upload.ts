@@ -50,6 +50,7 @@ interface Context {
 /** What an upload method needs. `save` remembers changes of `upload`. */
 interface Task {
   connection: Connection;
+  limits: Context["limits"];
   file: OpenFile;
   upload: PendingUpload;
   save: () => Promise<void>;
@@ -89,7 +90,7 @@ interface Run {
   id: string | null;
 }
 
-async function run({ connection, pending }: Context, { method, file, options, id }: Run): Promise<Image> {
+async function run({ connection, pending, limits }: Context, { method, file, options, id }: Run): Promise<Image> {
   const found = id === null ? undefined : await pending.find(id);
   const { onProgress } = options;
   const report = onProgress && ((sent: number) => onProgress({ sent: Math.min(sent, file.size), total: file.size }));
@@ -98,7 +99,7 @@ async function run({ connection, pending }: Context, { method, file, options, id
       if (id !== null) await pending.save(id, upload);
     };
     await save();
-    return METHODS[method]({ connection, file, upload, save, options, onProgress: report });
+    return METHODS[method]({ connection, limits, file, upload, save, options, onProgress: report });
   };
   const fresh = () => ({ idempotencyKey: options.idempotencyKey ?? newKey(), startedAt: Date.now() });
   try {
@@ -168,13 +169,14 @@ async function direct({ connection, file, upload, options, onProgress }: Task): 
   return connection.json("POST", `/images/uploads/${id}/complete`, { isSafe: true, signal });
 }
 
-async function resumable({ connection, file, upload, save, options, onProgress }: Task): Promise<Image> {
+async function resumable({ connection, limits, file, upload, save, options, onProgress }: Task): Promise<Image> {
   const { signal, description } = options;
+  const { max_request_size: maxRequestSize } = await limits();
   if (!upload.uploadId) {
     upload.uploadId = await createUpload(connection, file, { description, signal });
     await save();
   }
-  await continueUpload(connection, upload.uploadId, file, { signal, onProgress });
+  await continueUpload(connection, upload.uploadId, file, { signal, onProgress, maxRequestSize });
   // The id of the upload is the id of the image.
   return connection.json("GET", `/images/${upload.uploadId}`, { signal });
 }

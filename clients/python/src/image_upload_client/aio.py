@@ -43,7 +43,7 @@ class AsyncImageClient:
         self._api = api_url(base_url)
         self._auth = TokenStore() if auth is None else auth
         self._renewing = asyncio.Lock()
-        self._resumable_from: int | None = None
+        self._limits: Limits | None = None
         self._http = httpx.AsyncClient(timeout=TIMEOUT, headers={"User-Agent": USER_AGENT, **(headers or {})})
 
     async def __aenter__(self) -> Self:
@@ -76,10 +76,10 @@ class AsyncImageClient:
         Files above the `resumable_upload_from` of the service are sent as resumable uploads. Failures that may be
         temporary are repeated, for about three minutes without progress if the upload is resumable.
         """
-        if self._resumable_from is None:
-            self._resumable_from = (await self.limits())["resumable_upload_from"]
+        if self._limits is None:
+            self._limits = await self.limits()
         content = Path(file) if isinstance(file, str) else file
-        return await self._run(upload(content, options, resumable_from=self._resumable_from))
+        return await self._run(upload(content, options, self._limits))
 
     async def list(self) -> AsyncIterator[Image]:
         """Yield all images, newest first. Pages are requested when they are needed."""

@@ -44,7 +44,7 @@ class ImageClient:
         self._api = api_url(base_url)
         self._auth = TokenStore() if auth is None else auth
         self._renewing = threading.Lock()
-        self._resumable_from: int | None = None
+        self._limits: Limits | None = None
         self._http = httpx.Client(timeout=TIMEOUT, headers={"User-Agent": USER_AGENT, **(headers or {})})
 
     def __enter__(self) -> Self:
@@ -77,10 +77,10 @@ class ImageClient:
         Files above the `resumable_upload_from` of the service are sent as resumable uploads. Failures that may be
         temporary are repeated, for about three minutes without progress if the upload is resumable.
         """
-        if self._resumable_from is None:
-            self._resumable_from = self.limits()["resumable_upload_from"]
+        if self._limits is None:
+            self._limits = self.limits()
         content = Path(file) if isinstance(file, str) else file
-        return self._run(upload(content, options, resumable_from=self._resumable_from))
+        return self._run(upload(content, options, self._limits))
 
     def list(self) -> Iterator[Image]:
         """Yield all images, newest first. Pages are requested when they are needed."""

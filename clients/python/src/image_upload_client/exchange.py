@@ -25,14 +25,20 @@ _LONGEST_WAIT_SECONDS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class FilePart:
-    """The content of a file from `offset` on, as the body of a request."""
+    """The content of a file from `offset` to `end`, as the body of a request."""
 
     content: Path | bytes
     size: int
     """The size of the whole file."""
     offset: int = 0
+    end: int | None = None
+    """By default the end of the file."""
     on_progress: Callable[[int], None] | None = None
     """Called with the number of bytes of the file that were sent."""
+
+    @property
+    def length(self) -> int:
+        return (self.size if self.end is None else self.end) - self.offset
 
     def open(self) -> BinaryIO:
         file = io.BytesIO(self.content) if isinstance(self.content, bytes) else self.content.open("rb")
@@ -41,9 +47,9 @@ class FilePart:
 
     def chunk_sizes(self) -> Iterator[int]:
         """Yield how many bytes to read next, and report the ones before as sent."""
-        sent = self.offset
-        while sent < self.size:
-            size = min(CHUNK_BYTES, self.size - sent)
+        sent, end = self.offset, self.offset + self.length
+        while sent < end:
+            size = min(CHUNK_BYTES, end - sent)
             yield size
             sent += size
             if self.on_progress:

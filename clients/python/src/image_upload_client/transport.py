@@ -36,7 +36,7 @@ def arguments(api: str, request: Request, token: str | None) -> dict[str, Any]:
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     if request.file:
-        headers["Content-Length"] = str(request.file.size - request.file.offset)
+        headers["Content-Length"] = str(request.file.length)
     is_url = request.path.startswith(("http://", "https://"))
     found: dict[str, Any] = {
         "method": request.method,

@@ -20,7 +20,7 @@ from image_upload_client.exchange import (
     check,
     wait_after,
 )
-from image_upload_client.models import Image
+from image_upload_client.models import Image, Limits
 
 _TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -47,10 +47,11 @@ class _Source:
     part: FilePart
     filename: str
     options: UploadOptions
+    max_request_size: int | None
 
 
-def upload(content: Path | bytes, options: UploadOptions, *, resumable_from: int) -> Operation[Image]:
-    """Upload a file. Files of more than `resumable_from` bytes are sent as resumable uploads."""
+def upload(content: Path | bytes, options: UploadOptions, limits: Limits) -> Operation[Image]:
+    """Upload a file. Files above the `resumable_upload_from` of the service are sent as resumable uploads."""
     if isinstance(content, Path):
         size, name = content.stat().st_size, content.name
     else:
@@ -58,8 +59,8 @@ def upload(content: Path | bytes, options: UploadOptions, *, resumable_from: int
     part = FilePart(content=content, size=size, on_progress=options.get("on_progress"))
     # The bytes of a filename may not be valid UTF-8.
     filename = (options.get("filename") or name).encode(errors="replace").decode()
-    source = _Source(part, filename, options)
-    if size > resumable_from:
+    source = _Source(part, filename, options, limits["max_request_size"])
+    if size > limits["resumable_upload_from"]:
         return (yield from _upload_resumable(source))
     return (yield from _upload_at_once(source))
 
@@ -137,9 +138,10 @@ def _continue(source: _Source, upload_id: str) -> Operation[Image]:
             offset = int(check(status, (yield status)).headers["upload-offset"])
             if offset > received:
                 received, remaining = offset, iter(PATIENT_DELAYS)
-            if offset < size:
-                rest = _rest(path, source.part, offset)
-                check(rest, (yield rest))
+            while offset < size:
+                following = _next_request(path, source, offset)
+                offset = int(check(following, (yield following)).headers["upload-offset"])
+                received, remaining = offset, iter(PATIENT_DELAYS)
             return (yield from _image(upload_id))
         except ImageServiceError as error:
             next_delay = _wait_after(error, remaining)
@@ -148,9 +150,11 @@ def _continue(source: _Source, upload_id: str) -> Operation[Image]:
             delay = next_delay
 
 
-def _rest(path: str, part: FilePart, offset: int) -> Request:
+def _next_request(path: str, source: _Source, offset: int) -> Request:
+    """Return the request that sends the rest of the file, or as much of it as the service accepts in one request."""
+    end = min(source.part.size, offset + (source.max_request_size or source.part.size))
     headers = {**_TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-    return Request(method="PATCH", path=path, headers=headers, file=replace(part, offset=offset))
+    return Request(method="PATCH", path=path, headers=headers, file=replace(source.part, offset=offset, end=end))
 
 
 def _wait_after(error: ImageServiceError, remaining: Iterator[float]) -> float | None:
