@@ -142,8 +142,9 @@ test-clients: $(VENV)/.dev tests/clients/node_modules/.package-lock.json
 	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
 	$(BIN)/python -m tests.clients.matrix
 
-# Real tus clients, whose connections are cut and whose service is killed, on both backends. Needs Node 20.
-test-uploads: $(VENV)/.dev $(VENV)-ministack/.ready tests/resumable/node_modules/.package-lock.json
+# Real tus clients, whose connections are cut and whose service is killed, on both backends. Needs what test-web needs.
+test-uploads: $(VENV)/.dev $(VENV)-ministack/.ready tests/resumable/node_modules/.package-lock.json \
+  tests/web/node_modules/.package-lock.json
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack $(BIN)/pytest -m "" tests/resumable
 
 # The Lambda functions on MiniStack, which enforces their roles: requests, jobs, files that arrive, failures and throttling;
