@@ -8,7 +8,7 @@ import { servePages } from "./pages.mjs";
 import { PHOTO } from "./photos.mjs";
 
 for (const { name, skip } of BACKENDS)
-  describe(`the client in a browser, ${name}`, { skip: noChromium || skip, timeout: 300_000 }, () => tests(name));
+  describe(`the client in a browser, ${name}`, { skip: noChromium || skip, timeout: 600_000 }, () => tests(name));
 
 function tests(backend) {
   let service;

@@ -16,7 +16,7 @@ const REACT = join(ROOT, "examples/react");
 const noReact = existsSync(join(REACT, "node_modules")) ? noChromium : "requires the packages: run `make test-sdk`";
 const PASSWORD = "a long enough passphrase";
 
-describe("the examples", { timeout: 300_000 }, () => {
+describe("the examples", { timeout: 600_000 }, () => {
   let service;
   let pagePort;
   let folder;
@@ -36,7 +36,7 @@ describe("the examples", { timeout: 300_000 }, () => {
     execFileSync("npx", ["vite", "build", "--outDir", dist, "--logLevel", "warn"], {
       cwd: REACT,
       env: { ...process.env, VITE_SERVICE: service.url },
-      timeout: 200_000,
+      timeout: 600_000,
     });
     const photo = join(folder, "beach.jpg");
     writeFileSync(photo, PHOTO);
@@ -52,7 +52,7 @@ describe("the examples", { timeout: 300_000 }, () => {
     await page.getByLabel("Password").fill(account.password);
     await page.getByRole("button", { name: "Create an account" }).click();
     await page.getByLabel("Add a photo").setInputFiles(photo);
-    await page.getByText("beach.jpg").waitFor({ timeout: 60_000 });
+    await page.getByText("beach.jpg").waitFor({ timeout: 600_000 });
     assertNoErrors(page);
 
     await page.reload();

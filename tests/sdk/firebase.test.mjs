@@ -32,7 +32,7 @@ async function firebase() {
   return (email) => auth.createUserWithEmailAndPassword(opened, email, PASSWORD);
 }
 
-describe("the client with Firebase", { skip: noEmulator, timeout: 300_000 }, () => {
+describe("the client with Firebase", { skip: noEmulator, timeout: 600_000 }, () => {
   let service;
   let pagePort;
   let createUser;
@@ -98,7 +98,7 @@ describe("the client with Firebase", { skip: noEmulator, timeout: 300_000 }, () 
 
     // It is visible once the user is signed in.
     const choosePhoto = async () => {
-      await page.getByLabel("Add a photo").waitFor({ timeout: 60_000 });
+      await page.getByLabel("Add a photo").waitFor({ timeout: 600_000 });
       await page.getByLabel("Add a photo").setInputFiles(photo);
     };
     proxy.pauseAt = 6_000_000;
@@ -122,7 +122,7 @@ describe("the client with Firebase", { skip: noEmulator, timeout: 300_000 }, () 
       return true;
     };
     await choosePhoto();
-    await page.getByText("The photo is stored.").waitFor({ timeout: 120_000 });
+    await page.getByText("The photo is stored.").waitFor({ timeout: 600_000 });
     assert.ok(Number(offset) > 5_000_000, `continued at ${offset}`);
     await page.waitForFunction(() => document.querySelector("#photos img")?.naturalWidth > 0);
     assertNoErrors(page);

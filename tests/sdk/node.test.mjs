@@ -27,7 +27,7 @@ const storageIn = (values) => ({
   removeItem: async (key) => void values.delete(key),
 });
 
-describe("the client in Node", { timeout: 300_000 }, () => {
+describe("the client in Node", { timeout: 600_000 }, () => {
   let service;
   let proxy;
   let baseUrl;

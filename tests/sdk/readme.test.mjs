@@ -44,7 +44,7 @@ test("the samples compile, and run in their order", () => {
   assert.equal(main.length, 5);
   write("main.ts", main.join("").replace("http://localhost:8000", service.url));
   write("photo.jpg", PHOTO);
-  const run = (command, ...args) => execFileSync(command, args, { cwd: FOLDER, encoding: "utf8", timeout: 200_000 });
+  const run = (command, ...args) => execFileSync(command, args, { cwd: FOLDER, encoding: "utf8", timeout: 600_000 });
   try {
     run(join(SDK, "node_modules/.bin/tsc"));
   } catch (error) {

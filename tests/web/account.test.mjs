@@ -8,7 +8,7 @@ import { PYTHON, ROOT, startService } from "./service.mjs";
 
 const NEW_PASSWORD = "another long passphrase";
 
-describe("account", { skip: noChromium, timeout: 180_000 }, () => {
+describe("account", { skip: noChromium, timeout: 600_000 }, () => {
   let service;
   let browser;
 

@@ -22,7 +22,7 @@ export const launch = () =>
 export async function openPage(browser, url, options = {}) {
   const context = await browser.newContext({ locale: "en-GB", ...DESKTOP, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(120_000);
   page.errors = [];
   page.on("console", (message) => message.type() === "error" && page.errors.push(message.text()));
   page.on("pageerror", (error) => page.errors.push(String(error)));
@@ -61,7 +61,7 @@ export async function chooseFiles(page, files) {
 }
 
 export const waitForUploads = (page) =>
-  page.locator(".upload-panel").getByRole("button", { name: "Done" }).waitFor({ timeout: 60_000 });
+  page.locator(".upload-panel").getByRole("button", { name: "Done" }).waitFor({ timeout: 600_000 });
 
 /** Uploads files and closes the upload panel. */
 export async function uploadAndClose(page, files) {

@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { assertNoErrors, launch, noChromium, openPage } from "./browser.mjs";
 import { startService } from "./service.mjs";
 
-describe("pages about the API", { skip: noChromium, timeout: 120_000 }, () => {
+describe("pages about the API", { skip: noChromium, timeout: 600_000 }, () => {
   let service;
   let browser;
   let user;

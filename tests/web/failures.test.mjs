@@ -26,7 +26,7 @@ const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", 
 const ACCESS_TOKEN_EXPIRED_SECONDS = 31 * 60;
 const URLS_EXPIRED_SECONDS = 80 * 60;
 
-describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
+describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
   before(async () => ([service, browser] = await Promise.all([startService("embedded"), launch()])));
@@ -181,7 +181,7 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
     await chooseFiles(page, [PHOTOS[0]]);
     await page.waitForTimeout(300);
     await page.evaluate(() => ["offline", "online"].forEach((name) => dispatchEvent(new Event(name))));
-    await page.getByText("2 pictures uploaded").first().waitFor({ timeout: 30_000 });
+    await page.getByText("2 pictures uploaded").first().waitFor({ timeout: 600_000 });
     await page.context().close();
   });
 
@@ -292,7 +292,7 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
     const page = await openPage(browser, `http://localhost:${port}/`);
     await register(page);
     await chooseFiles(page, PHOTOS.slice(0, 2));
-    await page.getByText("2 pictures uploaded").first().waitFor({ timeout: 20_000 });
+    await page.getByText("2 pictures uploaded").first().waitFor({ timeout: 600_000 });
     assert.ok(remainingLosses < 0);
     await page.reload();
     await waitForTiles(page, 2);
@@ -365,7 +365,7 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
     await waitForTiles(page, 1);
     await page.getByRole("button", { name: "Account" }).click();
     const [download] = await Promise.all([
-      page.waitForEvent("download", { timeout: 30_000 }),
+      page.waitForEvent("download", { timeout: 600_000 }),
       page.getByRole("button", { name: "Export" }).click(),
     ]);
     assert.match(download.suggestedFilename(), /\.zip$/);
@@ -380,7 +380,7 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 240_000 }, () => {
   });
 });
 
-describe("path prefix", { skip: noChromium || noCorpus, timeout: 60_000 }, () => {
+describe("path prefix", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
   let proxy;

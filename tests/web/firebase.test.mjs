@@ -18,7 +18,7 @@ const ENVIRONMENT = {
 const PHOTO = join(CORPUS, "good", "sharp__4.webp");
 const ACCESS_TOKEN_EXPIRED_MS = 61 * 60 * 1000;
 
-describe("accounts in Firebase", { skip: noEmulator || noChromium || noCorpus, timeout: 60_000 }, () => {
+describe("accounts in Firebase", { skip: noEmulator || noChromium || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
   before(async () => {

@@ -25,7 +25,7 @@ const UNKNOWN = "2000000000022";
 const photos = () => GOOD.map((name) => join(CORPUS, "good", name));
 
 for (const { name, skip } of BACKENDS) {
-  describe(`on the ${name} backend`, { skip: noChromium || noCorpus || skip, timeout: 120_000 }, () => {
+  describe(`on the ${name} backend`, { skip: noChromium || noCorpus || skip, timeout: 600_000 }, () => {
     let service;
     let browser;
     let page;
@@ -89,7 +89,7 @@ for (const { name, skip } of BACKENDS) {
       const listen = (request) => request.method() === "POST" && posts.push(request.url());
       page.on("request", listen);
       await chooseFiles(page, [{ name: "big.jpg", mimeType: "image/jpeg", buffer: big }]);
-      await page.getByText("1 picture uploaded").first().waitFor({ timeout: 30_000 });
+      await page.getByText("1 picture uploaded").first().waitFor({ timeout: 600_000 });
       page.off("request", listen);
       assert.ok(!posts.some((url) => url.endsWith("/images/upload")));
       assert.equal(posts.filter((url) => url.endsWith("/images/tus")).length, 1);
@@ -176,10 +176,10 @@ for (const { name, skip } of BACKENDS) {
       await code.fill(WITH_IMAGE);
       await submit.click();
       const job = page.locator(".job", { hasText: WITH_IMAGE });
-      await job.getByRole("button", { name: "Show" }).waitFor({ timeout: 30_000 });
+      await job.getByRole("button", { name: "Show" }).waitFor({ timeout: 600_000 });
       await code.fill(UNKNOWN);
       await submit.click();
-      await page.locator('.job[data-state="failed"]', { hasText: UNKNOWN }).waitFor({ timeout: 30_000 });
+      await page.locator('.job[data-state="failed"]', { hasText: UNKNOWN }).waitFor({ timeout: 600_000 });
       await page.locator(".job", { hasText: UNKNOWN }).getByText("does not contain this code").waitFor();
       await job.getByRole("button", { name: "Show" }).click();
       await page.locator(".properties").getByText("Hazelnut spread").waitFor();

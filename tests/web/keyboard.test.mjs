@@ -10,7 +10,7 @@ const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", 
   join(CORPUS, "good", name),
 );
 
-describe("keyboard operation", { skip: noChromium || noCorpus, timeout: 120_000 }, () => {
+describe("keyboard operation", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
   before(async () => ([service, browser] = await Promise.all([startService("embedded"), launch()])));

@@ -12,10 +12,10 @@ import { BACKENDS, CORPUS, freePort, noCorpus, startService } from "./service.mj
 
 const MIB = 1024 * 1024;
 const FILE_NAME = "Straße am Meer.jpg";
-const LONG = { timeout: 60_000 };
+const LONG = { timeout: 600_000 };
 
 for (const backend of BACKENDS) {
-  describe(`large files on ${backend.name}`, { skip: noChromium || noCorpus || backend.skip, timeout: 300_000 }, () => {
+  describe(`large files on ${backend.name}`, { skip: noChromium || noCorpus || backend.skip, timeout: 600_000 }, () => {
     let service, browser, proxy, folder, path, page, user;
 
     before(async () => {

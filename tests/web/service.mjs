@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const PYTHON = join(ROOT, ".venv/bin/python");
-const START_MS = 40_000;
+const START_MS = 300_000;
 export const CORPUS = fileURLToPath(new URL("../../../shared/corpus/", import.meta.url));
 export const noCorpus = existsSync(CORPUS) ? false : "requires the corpus of test images in ../shared/corpus";
 

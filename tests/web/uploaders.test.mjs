@@ -189,7 +189,7 @@ for (const backend of BACKENDS) {
     };
 
     for (const [name, uploader] of Object.entries(UPLOADERS)) {
-      test(`${name} uploads a photo and reports progress`, { timeout: 60_000 }, async () => {
+      test(`${name} uploads a photo and reports progress`, { timeout: 600_000 }, async () => {
         const count = (await images()).length;
         const { progress, error } = await run(uploader, makePhoto);
         assert.equal(error, null);
@@ -199,7 +199,7 @@ for (const backend of BACKENDS) {
         assert.deepEqual([image.filename, image.width, image.height], ["beach.jpg", 1200, 900]);
       });
 
-      test(`${name} shows why a file is refused`, { timeout: 60_000 }, async () => {
+      test(`${name} shows why a file is refused`, { timeout: 600_000 }, async () => {
         const count = (await images()).length;
         const makeText = () => new File(["Just some text, no image."], "notes.txt", { type: "image/jpeg" });
         const { error } = await run(uploader, makeText);

@@ -24,7 +24,7 @@ const SCREENS = { phone: PHONE, desktop: DESKTOP, narrow: NARROW };
 const SCHEMES = { phone: ["dark"], desktop: ["light"], narrow: [] };
 
 for (const [screen, options] of Object.entries(SCREENS)) {
-  describe(`views on a ${screen} screen`, { skip: noChromium || noCorpus, timeout: 120_000 }, () => {
+  describe(`views on a ${screen} screen`, { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
     let service;
     let browser;
     let page;
@@ -94,7 +94,7 @@ for (const [screen, options] of Object.entries(SCREENS)) {
       await checkView("product code with a typing error");
       await page.getByLabel("Product code").fill("3017620422003");
       await button("Get picture").click();
-      await button("Show").waitFor({ timeout: 30_000 });
+      await button("Show").waitFor({ timeout: 600_000 });
       await checkView("imported product");
       await page.keyboard.press("Escape");
       await button("Account").click();
