@@ -45,15 +45,16 @@ async def test_failed_upload_leaves_nothing_and_the_next_succeeds(
     assert int(response.headers["retry-after"]) > 0
     left = await stored_keys(both, person.tokens["user"]["id"])
     if (on, after) == ("add", False):
+        assert len(left) == 5
         # The record may still be added. The remaining objects are not visible, and a reconcile run finds them later.
         ports = both.container.reconciler._ports
-        # The first run may only finish the daily run of the worker, which may have begun before the upload.
+        # The first run may only finish the daily run of the worker, which may have begun before the upload. The worker
+        # may also take part in the later ones, so that it is not certain which of the two counts the deletions.
         for shift in (timedelta(), timedelta(), GRACE + timedelta(minutes=1)):
             shifted = Reconciler(
                 replace(ports, store=ShiftedStore(ports.store, shift)), metrics=PrometheusMetrics(), grace=GRACE
             )
-            findings = await shifted.run()
-        assert findings.unreferenced_deleted >= len(left) == 5
+            await shifted.run()
         left = await stored_keys(both, person.tokens["user"]["id"])
     assert left == []
     assert (await person.get("/images")).json()["items"] == []
