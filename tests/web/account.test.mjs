@@ -132,6 +132,8 @@ describe("account", { skip: noChromium, timeout: 600_000 }, () => {
     const { email } = await register(page);
     const user = await open();
     await user.getByRole("button", { name: "Forgot your password?" }).click();
+    // The form is loaded when it is needed. Until then, there is the email field of the other form.
+    await button(user, "Send a link").waitFor();
     await user.getByLabel("Email").fill(email);
     await button(user, "Send a link").click();
     await user.getByText("a link is on its way").waitFor();

@@ -26,6 +26,12 @@ const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", 
 const ACCESS_TOKEN_EXPIRED_SECONDS = 31 * 60;
 const URLS_EXPIRED_SECONDS = 80 * 60;
 
+function deferred() {
+  let resolve;
+  const promise = new Promise((done) => (resolve = done));
+  return { promise, resolve };
+}
+
 describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
@@ -83,8 +89,12 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
     await page.locator(".viewer-title", { hasText: "." }).waitFor();
     await page.locator(".gallery").evaluate((gallery) => gallery.classList.add("same-element"));
     await expireSession(page);
+    // The dialog that the first response opens must not be there before both fields are filled.
+    const { promise: filled, resolve: release } = deferred();
+    await page.route("**/api/v1/images/*", (route) => filled.then(() => route.continue()));
     await page.getByLabel("Name", { exact: true }).fill("admiral.avif");
     await page.getByLabel("Description").fill("In uniform");
+    release();
     const dialog = page.getByRole("dialog", { name: "Your session has expired" });
     await dialog.getByLabel("Password").fill(user.password);
     await dialog.getByRole("button", { name: "Sign in" }).click();
