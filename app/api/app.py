@@ -29,6 +29,7 @@ from app.api.routes import (
     limits,
     metrics,
     objects,
+    renditions,
     sessions,
     tus,
     webhooks,
@@ -198,6 +199,7 @@ def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) ->
         images.router,
         jobs.router,
         *[objects.router] * serve_objects,
+        renditions.router,
         health.router,
         metrics.router,
     ]

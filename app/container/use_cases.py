@@ -18,6 +18,7 @@ from app.consistency.reconciler import Reconciler
 from app.container.accounts import open_invitations
 from app.container.adapters import Adapters
 from app.container.health import health_checks
+from app.container.renditions import build_renditions
 from app.container.scanning import scan_specs
 from app.container.webhooks import build_deliveries, build_webhooks
 from app.container.workers import build_maintenance, build_worker
@@ -133,6 +134,7 @@ def _build_services(
     direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
     resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
     deliveries = build_deliveries(adapters, audit)
+    renditions = build_renditions(settings, adapters, secret=secret)
     job_cases = (product_images, thumbnails, exports, account_deletion, deliveries)
     return Services(
         accounts=adapters.auth.accounts,
@@ -152,7 +154,8 @@ def _build_services(
         thumbnails=thumbnails,
         product_images=product_images,
         exports=exports,
-        url_signer=UrlSigner(store),
+        url_signer=UrlSigner(store, renditions.urls),
+        renditions=renditions,
         jobs=jobs,
         job_registry=JobRegistry(
             [*(case.job_spec for case in job_cases), *scan_specs(settings, adapters, deletion, events, jobs)]
