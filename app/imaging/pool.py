@@ -40,9 +40,11 @@ _PROJECT_DIR = Path(__file__).parents[2]
 _WORKER_MODULE = "app.imaging.child"
 # Workers get only the variables with which programs and libraries are found: a compromised decoder must see no secret.
 _PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
-# Each memory page of a child causes a page fault. Huge pages reduce processor time for large images by a tenth. C
-# libraries other than glibc ignore the variable.
-_HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# Each memory page of a child causes a page fault. Huge pages reduce processor time for large images by a tenth. Memory
+# that a child keeps for its next allocation, except for areas of 32 MiB and more, saves another twentieth.
+# C libraries other than glibc ignore the variable.
+_MALLOC_OPTIONS = ("hugetlb=1", f"mmap_threshold={32 << 20}", f"trim_threshold={4 << 30}")
+_MALLOC = {"GLIBC_TUNABLES": ":".join(f"glibc.malloc.{option}" for option in _MALLOC_OPTIONS)}
 _START_SECONDS = 60
 _STOP_SECONDS = 5
 _RESPONSE_SECONDS = 5
@@ -131,7 +133,7 @@ async def _spawn(connection: socket.socket, config: WorkerConfig) -> asyncio.sub
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         cwd=_PROJECT_DIR,
-        env=_HUGE_PAGES | {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ},
+        env=_MALLOC | {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ},
         # Ctrl-C sends SIGINT to the terminal's whole process group. Workers must finish their renderings first.
         start_new_session=True,
     )

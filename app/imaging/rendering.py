@@ -25,11 +25,12 @@ from app.imaging.options import RenderOptions
 from app.imaging.thumbhash import LONGEST_SIDE, thumbhash
 from app.imaging.webp import WebpImage, load_webp
 
-_DRAFT_GAP = 1.25
+_DRAFT_GAP = 1.2
 _REDUCING_GAP = 1.5
 """How many times larger than its target an image remains after the first, integer-factor reduction.
 
-A smaller gap is faster, and the result is softer.
+A smaller gap is faster, and the result is softer. With a draft gap of 1.2, the JPEG decoder halves an image that is
+1920 pixels wide, the most common width of a screenshot or video frame, to 960 pixels for a thumbnail of 800.
 """
 _AVIF_QUALITY, _AVIF_SPEED = 60, 8
 """At this speed, AVIF takes as long as WebP, and at this quality its files are a quarter smaller."""

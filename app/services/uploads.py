@@ -32,7 +32,7 @@ from app.ports.tables import ImageTable
 RENDER_JOB_KIND = "render"
 SCAN_JOB_KIND = "scan"
 _STORE_SECONDS = 40
-"""How long it may take to render an image and store its objects."""
+"""How long storing objects may take. Rendering does not count: the pool limits its time, and how many wait for it."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -122,8 +122,9 @@ class Uploads:
             )
             image = _new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
-            await gather_all(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
-            events = await self._events.of_image(image, EventType.IMAGE_CREATED, EventType.IMAGE_READY)
+            async with asyncio.timeout(_STORE_SECONDS):
+                await gather_all(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
+                events = await self._events.of_image(image, EventType.IMAGE_CREATED, EventType.IMAGE_READY)
         await self._add_record(image, claim, upload, events=events)
         self._metrics.count_image(image.size)
         _log.info("image.stored", image_id=image.id, bytes=image.size, content_type=image.content_type)
@@ -146,7 +147,10 @@ class Uploads:
         """
         await self.check_quota(user, received.size - _reserved_by(upload))
         image = await self._inspect(user, received, image_id=image_id or new_id(), source=source)
-        async with self._deleted_on_failure(() if _is_shared(upload) else image.object_keys):
+        async with (
+            self._deleted_on_failure(() if _is_shared(upload) else image.object_keys),
+            asyncio.timeout(_STORE_SECONDS),
+        ):
             await gather_or_cancel(self._put_original(image.original_key, received), write_sidecar(self._store, image))
             events = await self._events.of_image(image, EventType.IMAGE_CREATED)
             # The job is added before the record: a record whose thumbnails nobody renders must never exist.
@@ -199,13 +203,11 @@ class Uploads:
         return replace(_new_image(user, image_id, received, header, source), thumbnails=pending, status=status)
 
     async def _put_original(self, key: str, received: ReceivedFile) -> None:
-        await self._store.put_file(
-            key,
-            received.file,
-            size=received.size,
-            sha256=received.sha256,
-            content_type=received.format.content_type,
-        )
+        content_type = received.format.content_type
+        async with asyncio.timeout(_STORE_SECONDS):
+            await self._store.put_file(
+                key, received.file, size=received.size, sha256=received.sha256, content_type=content_type
+            )
 
     async def _add_record(
         self, image: Image, claim: Claim | None, upload: DirectUpload | None = None, *, events: Sequence[Event]
@@ -239,8 +241,7 @@ class Uploads:
     @asynccontextmanager
     async def _deleted_on_failure(self, keys: Collection[str]) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(_STORE_SECONDS):
-                yield
+            yield
         except BaseException as error:
             await asyncio.shield(self._delete_objects(keys))
             if isinstance(error, TimeoutError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from app.common.object_deletion import ObjectDeletion
 from app.consistency.reconciler import Reconciler
 from app.domain.errors import DependencyUnavailable, Overloaded
+from app.domain.renderings import Rendering
 from app.observability.metrics import PrometheusMetrics
 from tests.api.conftest import Service
 from tests.api.test_upload import stored_keys
@@ -142,4 +145,29 @@ async def test_upload_rejected_by_a_busy_renderer_leaves_nothing(
 
     monkeypatch.setattr(service.services.uploads._renderer, "render", refuse)
     assert (await person.upload()).status_code == 503
+    assert await stored_keys(service, person.tokens["user"]["id"]) == []
+
+
+@pytest.mark.slow
+async def test_wait_for_a_render_process_does_not_count_toward_the_time_for_storing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    person = await service.person()
+    uploads: Any = service.services.uploads
+    render: Callable[..., Awaitable[Rendering]] = uploads._renderer.render
+
+    async def render_late(file: Any, *, owner_id: str) -> Rendering:
+        await asyncio.sleep(6)
+        return await render(file, owner_id=owner_id)
+
+    monkeypatch.setattr("app.services.uploads._STORE_SECONDS", 5)
+    monkeypatch.setattr(uploads._renderer, "render", render_late)
+    assert (await person.upload()).status_code == 201
+
+
+async def test_upload_leaves_nothing_if_storing_it_takes_too_long(service: Service, monkeypatch: pytest.MonkeyPatch):
+    person = await service.person()
+    monkeypatch.setattr("app.services.uploads._STORE_SECONDS", 0)
+    response = await person.upload()
+    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
     assert await stored_keys(service, person.tokens["user"]["id"]) == []

@@ -12,6 +12,7 @@ from typing import Any
 import pillow_heif
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
+from PIL.JpegImagePlugin import JpegImageFile
 
 from app.domain.errors import AppError, FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge
 from app.domain.formats import PNG, WEBP
@@ -155,6 +156,12 @@ def test_reduction_in_the_jpeg_decoder_does_not_shift_the_image(width: int, heig
     expected = image.resize((thumbnail.width, thumbnail.height), Image.Resampling.LANCZOS)
     differences = [abs(a - b) for a, b in zip(decoded(thumbnail).tobytes(), expected.tobytes(), strict=True)]
     assert sum(differences) / len(differences) < 2.5
+
+
+def test_jpeg_decoder_halves_an_image_of_1920_pixels():
+    image = JpegImageFile(io.BytesIO(jpeg(1920, 1080)))
+    assert rendering._draft(image, (800, 450)) == (0, 0, 1920 / 2, 1080 / 2)
+    assert image.size == (960, 540)
 
 
 def test_edge_keeps_its_position_if_the_width_is_not_divisible_by_eight():
