@@ -30,6 +30,7 @@ from app.api.routes import (
     metrics,
     objects,
     sessions,
+    shares,
     tus,
     webhooks,
 )
@@ -196,6 +197,7 @@ def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) ->
         tus.public_router,
         tus.router,
         images.router,
+        shares.router,
         jobs.router,
         *[objects.router] * serve_objects,
         health.router,

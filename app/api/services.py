@@ -21,6 +21,7 @@ from app.services.library import Library
 from app.services.product_images import ProductImages
 from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
+from app.services.shares import Shares
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
@@ -47,6 +48,7 @@ class Services:
     direct_uploads: DirectUploads
     resumable_uploads: ResumableUploads
     library: Library
+    shares: Shares
     thumbnails: Thumbnails
     product_images: ProductImages
     exports: Exports
