@@ -9,7 +9,7 @@ import asyncio
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 from urllib.parse import urlsplit
@@ -109,13 +109,17 @@ class FaultProxy:
             return _error(_STATUSES[fault], dependency)
         return b""
 
+    def have_occurred(self, dependency: str, *, share: float) -> bool:
+        """Return whether each fault of this share has occurred."""
+        return all(self.failed[dependency, fault] for fault in _faults(share))
+
     def _choose(self, dependency: str) -> Fault | None:
         share = self.shares.get(dependency, 0)
         if self._chance.random() >= share:
             return None
         # The faults alternate, so that each occurs even if a slow machine sends few requests.
         self._faulty[dependency, share == 1] += 1
-        faults = _OF_AN_OUTAGE if share == 1 else _OF_A_SHAKY_ONE
+        faults = _faults(share)
         return faults[self._faulty[dependency, share == 1] % len(faults)]
 
     async def _pass_on(self, request: bytes) -> bytes:
@@ -130,6 +134,10 @@ class FaultProxy:
             writer.close()
         line, _, rest = answer.partition(b"\r\n")
         return line + b"\r\nConnection: close\r\n" + rest
+
+
+def _faults(share: float) -> Sequence[Fault]:
+    return _OF_AN_OUTAGE if share == 1 else _OF_A_SHAKY_ONE
 
 
 def _headers(head: bytes) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
@@ -25,10 +26,11 @@ _STALE_IN_BACKLOG_AFTER = timedelta(minutes=5)
 _MAX_DELAY = timedelta(seconds=900)
 _MAX_SENT = 1000
 _MAX_SENT_INTO_BACKLOG = 20
-_RECONCILE_LEASE = timedelta(hours=6)
+_LEASE = timedelta(hours=6)
+_FOREVER = timedelta(days=36_500)
 _SERVICE = "service"
 """The owner of the service's own idempotency records. If a Firebase user has this id, that user's records still have
-other keys: the keys of requests begin with another word than `reconcile`."""
+other keys: the keys of requests begin with other words."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -99,41 +101,55 @@ class Maintenance:
 
         Returns False if the run was not finished at `deadline` (`time.monotonic()`): the next call continues it.
         """
+
+        async def reconcile() -> bool:
+            return await self._reconciler.run_until(deadline) is not None
+
+        today = f"reconcile {self._clock():%Y-%m-%d}"
+        is_finished = await self._do_once(today, reconcile, remembered_for=timedelta(days=2))
+        if is_finished:
+            await self._do_once("index owners", self._index_owners, remembered_for=_FOREVER)
+        return is_finished
+
+    async def _do_once(self, name: str, work: Callable[[], Awaitable[bool]], *, remembered_for: timedelta) -> bool:
+        """Do the work, unless a worker of this deployment did it or is doing it. Return False if it is unfinished."""
         now = self._clock()
-        today = IdempotencyRecord(
+        record = IdempotencyRecord(
             owner_id=_SERVICE,
-            key=f"reconcile {now:%Y-%m-%d}",
+            key=name,
             fingerprint="",
             result_id=new_id(),
             done=False,
-            leased_until=now + _RECONCILE_LEASE,
-            expires_at=now + timedelta(days=2),
+            leased_until=now + _LEASE,
+            expires_at=now + remembered_for,
         )
-        current = await self._idempotency.begin(today, now=now)
+        current = await self._idempotency.begin(record, now=now)
         if current is not None:
-            # Two concurrent runs are harmless, so a clock may decide here whether the lease has ended.
+            # The work may be done twice concurrently, so a clock may decide here whether the lease has ended.
             is_free = not current.done and current.leased_until <= now
-            if not is_free or not await self._idempotency.take_over(today, seen=current):
+            if not is_free or not await self._idempotency.take_over(record, seen=current):
                 return True
         try:
-            is_finished = await self._reconciler.run_until(deadline) is not None
-            if is_finished:
-                await self._index_owners()
+            is_finished = await work()
         except BaseException:
-            await self._idempotency.abandon(today)
+            await self._idempotency.abandon(record)
             raise
         if is_finished:
-            await self._idempotency.finish(today)
+            await self._idempotency.finish(record)
         else:
-            await self._idempotency.abandon(today)
+            await self._idempotency.abandon(record)
         return is_finished
 
-    async def _index_owners(self) -> None:
-        """Add users to the index whose accounts or images were stored by a version without this index."""
+    async def _index_owners(self) -> bool:
+        """Add users to the index whose accounts or images were stored by a version without this index.
+
+        This reads the whole table. Users who sign in later are added by the API.
+        """
         async for owner_id in self._images.owners():
             await self._index_owner(owner_id)
         async for account in self._accounts.accounts():
             await self._index_owner(account.id)
+        return True
 
     async def _index_owner(self, owner_id: str) -> None:
         if not await self._owner_index.has_owner(owner_id):

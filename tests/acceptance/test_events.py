@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.acceptance.conftest import environment_for, started, upload
-from tests.acceptance.worker_process import ASYNC, worker
+from tests.acceptance.worker_process import ASYNC, wait_until_done, worker
 from tests.aws_emulators import AwsEmulator, free_port
 from tests.pictures import jpeg
 
@@ -95,14 +95,16 @@ def test_metrics_of_one_process_include_all_processes(tmp_path: Path, aws: AwsEm
                 thread.start()
             for thread in threads:
                 thread.join()
-            working.wait_until_logged("job.completed", times=20)
+            jobs = wait_until_done(running, headers)
+            assert [job["status"] for job in jobs] == ["completed"] * 20
             processes = {int(found[1]) for path in shared.iterdir() if (found := re.search(r"_(\d+)\.db", path.name))}
             # The worker may also run jobs that other tests have left in the table.
             fewest = working.log.read_text().count("job.completed")
             pages = [httpx.get(f"{running.url}/metrics").text for _ in range(8)]
             pages.append(httpx.get(f"http://127.0.0.1:{environment['METRICS_PORT']}/metrics").text)
             most = working.log.read_text().count("job.completed")
-    assert fewest >= 20
+    # A completion is not counted if its lease ended while it was being recorded.
+    assert fewest > 0
     assert len(processes - {os.getpid()}) == 3
     for text in pages:
         assert total(text, "images_total") == 40

@@ -112,6 +112,8 @@ async def use(running: Running, headers: Mapping[str, str], proxy: FaultProxy) -
                     for client in clients[dependency]:
                         group.create_task(client.go_on_until(stop))
                     await asyncio.sleep(seconds)
+                    while not proxy.have_occurred(dependency, share=share):  # noqa: ASYNC110 - no event
+                        await asyncio.sleep(0.1)
                     stop.set()
                     proxy.shares = {}
     return clients

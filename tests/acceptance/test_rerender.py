@@ -33,7 +33,7 @@ def test_missing_sizes_are_rendered_once_also_after_an_interruption(tmp_path: Pa
     with started(environment) as running:
         command = [sys.executable, "-m", "app", "rerender", "--rate", "0.5"]
         interrupted = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-        objects, deadline = tmp_path / "data" / "objects", time.monotonic() + 120
+        objects, deadline = tmp_path / "data" / "objects", time.monotonic() + 300
         while not list(objects.rglob("50.jpg")):
             assert time.monotonic() < deadline
             time.sleep(0.05)

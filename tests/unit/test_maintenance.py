@@ -142,13 +142,19 @@ async def test_one_of_many_workers_reconciles_once_per_day(parts: Parts):
     assert reconciler.runs == 2
 
 
-async def test_users_of_earlier_versions_are_added_to_the_index_daily(parts: Parts):
-    account = make_account("ada@example.com")
+async def test_users_of_earlier_versions_are_added_to_the_index_once(parts: Parts):
+    account, owners = make_account("ada@example.com"), SqliteOwnerIndex(parts.database)
     await SqliteAccountTable(parts.database).add_account(account, session=make_session(account.id))
     await SqliteImageTable(parts.database).add(make_image("firebase-user"), quota=Quota())
-    await parts.maintenance(CountingReconciler()).reconcile_daily()
-    indexed = await SqliteOwnerIndex(parts.database).page_owners(after=None, limit=10)
+    reconciler = CountingReconciler()
+    await parts.maintenance(reconciler).reconcile_daily()
+    indexed = await owners.page_owners(after=None, limit=10)
     assert sorted(indexed) == sorted([account.id, "firebase-user"])
+    # The whole table is read only once. Without that, the removed user would be added again.
+    await owners.remove_owner("firebase-user")
+    parts.clock.advance(days=400)
+    await parts.maintenance(reconciler).reconcile_daily()
+    assert (reconciler.runs, await owners.page_owners(after=None, limit=10)) == (2, [account.id])
 
 
 async def test_a_failed_reconcile_run_is_repeated(parts: Parts):
