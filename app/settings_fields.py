@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import __version__
 from app.domain.formats import FORMATS_BY_EXTENSION
+from app.domain.renderings import ThumbnailFormat
 from app.settings_keys import read_signing_key
 
 _EXTENSIONS = "jpg,jpeg,png,gif,webp,heic,heif,avif"
@@ -23,11 +24,20 @@ _PUBLIC_URL = re.compile(r"https?://[^/?#\s:][^/?#\s]*(/[^?#\s]*)?")
 _SMTP_URL = re.compile(r"smtps?://([^/?#\s@]+@)?[^/?#\s@:]+(:\d{1,5})?/?")
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _ENDPOINTS = tuple(f"{service}_endpoint_url" for service in ("localstack", "s3", "dynamodb", "sqs"))
-_LISTS = ("cors_origins", "allowed_hosts", "allowed_extensions", "thumbnail_sizes", "password_forbidden_words")
+_LISTS = (
+    "cors_origins",
+    "allowed_hosts",
+    "allowed_extensions",
+    "thumbnail_sizes",
+    "rendition_sizes",
+    "password_forbidden_words",
+)
 _MIN_FORBIDDEN_WORD = 4
 _REGION = r"^[a-z0-9-]+$"
 _SIZES = range(16, 4097)
 _MAX_SIZES = 8
+_RENDITION_SIZES = (64, 96, 128, 160, 240, 320, 480, 640, 800, 960, 1120, 1280, 1600, 1920, 2240, 2560)
+_MAX_RENDITION_SIZES = 32
 
 _PRESETS = {
     "embedded": {"storage": "disk", "tables": "sqlite", "queue": "local"},
@@ -89,7 +99,8 @@ class SettingsFields(BaseSettings):
     max_pixels: Annotated[int, Field(ge=1, le=150_000_000)] = 67_108_864
     max_frames: Annotated[int, Field(ge=1, le=100_000)] = 500
     thumbnail_sizes: Annotated[tuple[int, ...], NoDecode] = (200, 500, 800)
-    thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
+    thumbnail_format: ThumbnailFormat = "auto"
+    rendition_sizes: Annotated[tuple[int, ...], NoDecode] = _RENDITION_SIZES
     render_processes: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
     decoder_sandbox: Literal["auto", "required"] = "auto"
 
@@ -237,6 +248,15 @@ class SettingsFields(BaseSettings):
     def _sensible_sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not 1 <= len(value) <= _MAX_SIZES or not all(size in _SIZES for size in value):
             raise ValueError(f"must be 1 to {_MAX_SIZES} sizes in pixels, each from {_SIZES[0]} to {_SIZES[-1]}")
+        return tuple(sorted(set(value)))
+
+    @field_validator("rendition_sizes")
+    @classmethod
+    def _sensible_rendition_sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not 1 <= len(value) <= _MAX_RENDITION_SIZES or not all(size in _SIZES for size in value):
+            raise ValueError(
+                f"must be 1 to {_MAX_RENDITION_SIZES} widths in pixels, each from {_SIZES[0]} to {_SIZES[-1]}"
+            )
         return tuple(sorted(set(value)))
 
     @model_validator(mode="before")

@@ -29,6 +29,7 @@ from app.api.routes import (
     limits,
     metrics,
     objects,
+    renditions,
     sessions,
     shares,
     tus,
@@ -200,6 +201,7 @@ def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) ->
         shares.router,
         jobs.router,
         *[objects.router] * serve_objects,
+        renditions.router,
         health.router,
         metrics.router,
     ]

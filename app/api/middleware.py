@@ -27,6 +27,8 @@ from app.domain.ids import new_id
 MAX_BODY_BYTES = 64 * 1024
 """The limit for every request, unless its route raises it with `allow_body`."""
 
+_TOKEN_PATHS = f"{API_PREFIX}/renditions/"
+"""Paths whose last segment is a token, which must not be logged."""
 _FINISH_SECONDS = 20
 _ERRORS = 400
 """Statuses from this one on."""
@@ -187,7 +189,7 @@ class _RequestContext:
         _log.info(
             "request.completed",
             method=self._method,
-            path=self._scope["path"],
+            path=_without_token(self._scope["path"]),
             status=self._status,
             duration_ms=round(self._elapsed() * 1000, 1),
             bytes_in=self._bytes_in,
@@ -236,3 +238,7 @@ class _RequestContext:
         elif message["type"] == "http.response.body":
             self._bytes_out += len(message.get("body", b""))
         await self._send(message)
+
+
+def _without_token(path: str) -> str:
+    return path.rpartition("/")[0] if path.startswith(_TOKEN_PATHS) else path

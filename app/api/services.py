@@ -19,6 +19,7 @@ from app.services.direct_uploads import DirectUploads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
+from app.services.renditions import Renditions
 from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
 from app.services.shares import Shares
@@ -53,6 +54,7 @@ class Services:
     product_images: ProductImages
     exports: Exports
     url_signer: UrlSigner
+    renditions: Renditions
     jobs: JobService
     job_registry: JobRegistry
     idempotency: Idempotency

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.domain.errors import ImageMissing
-from app.domain.images import Image, Source
+from app.domain.images import FocalPoint, Image, Source
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 
@@ -25,6 +25,7 @@ class Sidecar:
     filename: str
     description: str | None
     source: Source | None
+    focal_point: FocalPoint | None = None
 
 
 async def write_sidecar(store: ObjectStore, image: Image) -> None:
@@ -55,11 +56,20 @@ def read_sidecar(data: bytes) -> Sidecar:
     try:
         fields: dict[str, Any] = json.loads(data)
         source = fields["source"]
-        return Sidecar(fields["filename"], fields["description"], Source(**source) if source else None)
+        focal_point = fields.get("focal_point")
+        return Sidecar(
+            fields["filename"],
+            fields["description"],
+            Source(**source) if source else None,
+            FocalPoint(**focal_point) if focal_point else None,
+        )
     except (KeyError, TypeError) as error:
         raise ValueError("not a sidecar") from error
 
 
 def _encode(image: Image) -> bytes:
     source = asdict(image.source) if image.source else None
-    return json.dumps({"filename": image.filename, "description": image.description, "source": source}).encode()
+    fields = {"filename": image.filename, "description": image.description, "source": source}
+    if image.focal_point:
+        fields["focal_point"] = asdict(image.focal_point)
+    return json.dumps(fields).encode()

@@ -9,6 +9,7 @@ from app.common.object_deletion import ObjectDeletion
 from app.common.webhook_events import WebhookEvents
 from app.domain.errors import ImageMissing
 from app.domain.images import Image, ThumbnailStatus
+from app.domain.object_keys import is_rendered_on_demand
 from app.ports.admin_tables import OwnerIndex
 from app.ports.consistency_tables import ReconcileTable
 from app.ports.storage import ObjectStore
@@ -35,10 +36,10 @@ async def find_record(images: ImageTable, owner_id: str, image_id: str) -> Image
 
 
 def find_unreferenced(image: Image, keys: frozenset[str]) -> frozenset[str]:
-    """Return the keys that the record does not refer to; none while thumbnails are being rendered."""
+    """Return the keys that do not belong to the record; none while thumbnails are being rendered."""
     if any(thumbnail.status is not ThumbnailStatus.READY for thumbnail in image.thumbnails):
         return frozenset()
-    return keys - set(image.object_keys)
+    return frozenset(key for key in keys - set(image.object_keys) if not is_rendered_on_demand(key))
 
 
 def last_parts(keys: Collection[str]) -> frozenset[str]:

@@ -18,6 +18,7 @@ from app.consistency.reconciler import Reconciler
 from app.container.accounts import open_invitations
 from app.container.adapters import Adapters
 from app.container.health import health_checks
+from app.container.renditions import build_renditions
 from app.container.scanning import scan_specs
 from app.container.shares import build_shares
 from app.container.users import build_account_deletion, build_user_administration
@@ -134,6 +135,7 @@ def _build_services(
     resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
     deliveries = build_deliveries(adapters, audit)
     user_administration = build_user_administration(adapters, authentication, account_deletion)
+    renditions = build_renditions(settings, adapters, secret=secret)
     job_cases = (product_images, thumbnails, exports, account_deletion, deliveries)
     return Services(
         accounts=adapters.auth.accounts,
@@ -154,7 +156,8 @@ def _build_services(
         thumbnails=thumbnails,
         product_images=product_images,
         exports=exports,
-        url_signer=UrlSigner(store),
+        url_signer=UrlSigner(store, renditions.urls),
+        renditions=renditions,
         jobs=jobs,
         job_registry=JobRegistry(
             [*(case.job_spec for case in job_cases), *scan_specs(settings, adapters, deletion, events, jobs)]

@@ -51,6 +51,14 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class FocalPoint:
+    """The point around which an image is cropped, in percent of its width and height from the upper left corner."""
+
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """The record of an image whose original is in the object store."""
 
@@ -71,6 +79,8 @@ class Image:
     thumbnails: tuple[Thumbnail, ...]
     source: Source | None = None
     status: ImageStatus = ImageStatus.READY
+    focal_point: FocalPoint | None = None
+    """None is the center."""
 
     @property
     def is_pending(self) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 from app.domain.formats import FORMATS_BY_CONTENT_TYPE
+from app.domain.renderings import Output
 
 IMAGES_PREFIX = "images/"
 INCOMING_PREFIX = "incoming/"
 """Direct uploads that have not been completed."""
 EXPORTS_PREFIX = "exports/"
+_PREVIEW = "preview"
+_RENDITION = "rendition-"
 
 _CHARACTER = r"[A-Za-z0-9_.-]"
 # 255 is the longest file name of common file systems, 1,024 the longest key of S3.
@@ -53,6 +56,28 @@ def thumbnail_key(owner_id: str, image_id: str, size: int, content_type: str) ->
 def sidecar_key(owner_id: str, image_id: str) -> str:
     """Return the key of the object that repeats the fields that only the record holds."""
     return f"{image_folder(owner_id, image_id)}metadata.json"
+
+
+def preview_key(owner_id: str, image_id: str) -> str:
+    """Return the key of the object from which smaller renditions are made. Its format depends on the image."""
+    return f"{image_folder(owner_id, image_id)}{_PREVIEW}"
+
+
+def rendition_key(owner_id: str, image_id: str, output: Output) -> str:
+    """Return the key of a rendition, which contains everything that determines its content."""
+    crop = output.crop
+    cropped = f"-{crop.width}x{crop.height}-{crop.x}-{crop.y}" if crop else ""
+    extension = _extension(f"image/{output.format}")
+    return f"{image_folder(owner_id, image_id)}{_RENDITION}{output.longest}{cropped}.{extension}"
+
+
+def is_rendition_key(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(_RENDITION)
+
+
+def is_rendered_on_demand(key: str) -> bool:
+    """Return whether the object is a rendition or a preview: the records do not list these."""
+    return is_rendition_key(key) or key.endswith(f"/{_PREVIEW}")
 
 
 def incoming_key(owner_id: str, upload_id: str) -> str:

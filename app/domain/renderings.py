@@ -1,8 +1,12 @@
-"""The results of rendering an image."""
+"""What can be rendered from an image, and the results."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+ThumbnailFormat = Literal["auto", "avif", "webp", "jpeg"]
+"""`auto` is WebP for images with transparency and JPEG for all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,30 @@ class RenderedThumbnail:
     height: int
     content_type: str
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """The part of a scaled image that is kept: at most this many pixels, as close as possible around a focal point."""
+
+    width: int
+    height: int
+    x: int
+    """The focal point, in percent of the width from the left."""
+    y: int
+    """The focal point, in percent of the height from the top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One image that is rendered instead of the thumbnails."""
+
+    longest: int
+    """The length of the longest side before cropping, in pixels."""
+    format: ThumbnailFormat
+    quality: int = 80
+    """Of JPEG and WebP, from 1 to 100."""
+    crop: Crop | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ when it ends, even after a crash.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import io
 import os
@@ -24,12 +25,15 @@ from app.common.process import forbid_inspection
 from app.domain.errors import AppError
 from app.imaging.protocol import (
     MAX_RESPONSE_BYTES,
+    OUTPUT_LENGTH,
     READY,
     RESPONSE_HEADER,
     START,
+    START_OUTPUT,
     Outcome,
     Protection,
     WorkerConfig,
+    decode_output,
     encode_error,
     encode_rendering,
 )
@@ -59,11 +63,17 @@ def main(descriptor: int, config: WorkerConfig) -> None:
         if not message:
             return
         # A CANCEL that arrives after its rendering has completed is ignored.
-        if message == START:
-            outcome, response = _render_in_child(files[0], connection, config, address_space, call_filter)
+        if message in (START, START_OUTPUT):
+            task = config if message == START else _for_output(config, connection)
+            outcome, response = _render_in_child(files[0], connection, task, address_space, call_filter)
             os.close(files[0])
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(RESPONSE_HEADER.pack(outcome, len(response)) + response)
+
+
+def _for_output(config: WorkerConfig, connection: socket.socket) -> WorkerConfig:
+    output = decode_output(connection.recv(OUTPUT_LENGTH, socket.MSG_WAITALL))
+    return dataclasses.replace(config, options=config.options.for_output(output))
 
 
 def _protect() -> tuple[Protection, SystemCallFilter | None]:

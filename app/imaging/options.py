@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from app.domain.formats import FORMATS_BY_CONTENT_TYPE
+from app.domain.renderings import Crop, Output, ThumbnailFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,20 @@ class RenderLimits:
 class RenderOptions:
     sizes: tuple[int, ...] = (200, 500, 800)
     """The length of each thumbnail's longest side, in pixels. If empty, only the image header is read."""
-    thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
-    """`auto` is WebP for images with transparency and JPEG for all others."""
+    thumbnail_format: ThumbnailFormat = "auto"
     allowed_content_types: frozenset[str] = frozenset(FORMATS_BY_CONTENT_TYPE)
     limits: RenderLimits = RenderLimits()
+    quality: int = 80
+    """Of JPEG and WebP, from 1 to 100."""
+    crop: Crop | None = None
+
+    def for_output(self, output: Output) -> RenderOptions:
+        """Return the options that render `output`. Any format is allowed, because the image was accepted before."""
+        return replace(
+            self,
+            sizes=(output.longest,),
+            thumbnail_format=output.format,
+            allowed_content_types=frozenset(FORMATS_BY_CONTENT_TYPE),
+            quality=output.quality,
+            crop=output.crop,
+        )

@@ -18,7 +18,7 @@ from typing import BinaryIO, Self
 import structlog
 
 from app.domain.errors import DependencyUnavailable, ImageCorrupt, ImageTooExpensive
-from app.domain.renderings import Rendering
+from app.domain.renderings import Output, Rendering
 from app.imaging.fair_slots import FairSlots
 from app.imaging.options import RenderOptions
 from app.imaging.protocol import (
@@ -27,11 +27,13 @@ from app.imaging.protocol import (
     READY,
     RESPONSE_HEADER,
     START,
+    START_OUTPUT,
     Outcome,
     Protection,
     ResponseInvalid,
     WorkerConfig,
     decode_response,
+    encode_output,
 )
 
 _PROJECT_DIR = Path(__file__).parents[2]
@@ -78,15 +80,15 @@ class _Worker:
             raise
         return worker
 
-    async def render(self, file: int, *, timeout_seconds: float) -> tuple[Outcome, bytes]:
-        """Send `file` to the worker and return its response.
+    async def render(self, file: int, *, message: bytes, timeout_seconds: float) -> tuple[Outcome, bytes]:
+        """Send `file` and `message` to the worker and return its response.
 
         Raises _WorkerFailed. The worker cannot be used again after that, nor after this call was canceled.
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                # This never blocks: the socket buffer is empty, and the message is one byte.
-                socket.send_fds(self._connection, [START], [file])
+                # This never blocks: the socket buffer is empty, and the message is a few bytes.
+                socket.send_fds(self._connection, [message], [file])
                 outcome, length = RESPONSE_HEADER.unpack(await self._read(RESPONSE_HEADER.size))
                 return Outcome(outcome), await self._read(min(length, MAX_RESPONSE_BYTES))
         except (OSError, EOFError, ValueError) as error:  # TimeoutError is a subclass of OSError.
@@ -146,6 +148,7 @@ def _open_read_only(file: int) -> int:
 @dataclass(slots=True)
 class _RenderRequest:
     file: int
+    message: bytes
     worker: _Worker | None = None
     canceled: bool = False
 
@@ -185,10 +188,13 @@ class RenderPool:
         workers, self._idle_workers = self._idle_workers, []
         await asyncio.gather(*(worker.end(grace_seconds=_STOP_SECONDS) for worker in workers if worker))
 
-    async def render(self, file: BinaryIO, *, owner_id: str = "") -> Rendering:
+    async def render(self, file: BinaryIO, *, owner_id: str = "", output: Output | None = None) -> Rendering:
+        options = self._config.options.for_output(output) if output else self._config.options
         await self._slots.acquire(owner_id)
         try:
-            request = _RenderRequest(_open_read_only(file.fileno()))
+            request = _RenderRequest(
+                _open_read_only(file.fileno()), START_OUTPUT + encode_output(output) if output else START
+            )
         except BaseException:
             self._slots.release()
             raise
@@ -203,7 +209,7 @@ class RenderPool:
             raise
         if result is None:
             raise DependencyUnavailable("renderer")
-        return self._to_rendering(*result)
+        return self._to_rendering(*result, options)
 
     async def _run(self, request: _RenderRequest) -> tuple[Outcome, bytes] | None:
         """Return the worker's response, or None if no worker was available in two attempts. Releases the slot."""
@@ -216,7 +222,9 @@ class RenderPool:
                 request.worker = worker
                 try:
                     return await worker.render(
-                        request.file, timeout_seconds=self._config.wall_seconds + _RESPONSE_SECONDS
+                        request.file,
+                        message=request.message,
+                        timeout_seconds=self._config.wall_seconds + _RESPONSE_SECONDS,
                     )
                 except _WorkerFailed:
                     await worker.end(grace_seconds=0)
@@ -238,11 +246,11 @@ class RenderPool:
         _log.warning("render_worker.replaced")
         return worker
 
-    def _to_rendering(self, outcome: Outcome, response: bytes) -> Rendering:
+    def _to_rendering(self, outcome: Outcome, response: bytes, options: RenderOptions) -> Rendering:
         match outcome:
             case Outcome.COMPLETED:
                 try:
-                    return decode_response(response, self._config.options)
+                    return decode_response(response, options)
                 except ResponseInvalid as error:
                     _log.exception("render_worker.response_invalid")
                     raise ImageCorrupt from error

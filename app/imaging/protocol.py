@@ -14,8 +14,8 @@ from enum import IntEnum, IntFlag
 from typing import Any
 
 from app.domain.errors import AppError, FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge
-from app.domain.formats import FORMATS_BY_CONTENT_TYPE, JPEG, WEBP, sniff
-from app.domain.renderings import RenderedThumbnail, Rendering
+from app.domain.formats import AVIF, FORMATS_BY_CONTENT_TYPE, JPEG, WEBP, sniff
+from app.domain.renderings import Crop, Output, RenderedThumbnail, Rendering, ThumbnailFormat
 from app.imaging.options import RenderLimits, RenderOptions
 
 READY, START, CANCEL = b"r", b"s", b"c"
@@ -23,6 +23,9 @@ READY, START, CANCEL = b"r", b"s", b"c"
 
 READY is followed by one more byte, the `Protection` that the worker's children lack.
 """
+
+START_OUTPUT = b"o"
+"""Like START, for one `Output` instead of the thumbnails: `encode_output` follows, OUTPUT_LENGTH bytes."""
 
 RESPONSE_HEADER = struct.Struct("!BI")
 """The outcome, and the length of the response that follows, in bytes."""
@@ -32,7 +35,10 @@ _METADATA_LENGTH = struct.Struct("!I")
 _MAX_DETAIL_LENGTH = 300
 _MAX_PLACEHOLDER_LENGTH = 64
 _ERRORS = {e.code: e for e in (FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge)}
-_THUMBNAIL_FORMATS = (JPEG, WEBP)
+_THUMBNAIL_FORMATS = (JPEG, WEBP, AVIF)
+_OUTPUT = struct.Struct("!HBBHHBB")
+_OUTPUT_FORMATS: tuple[ThumbnailFormat, ...] = ("auto", "avif", "webp", "jpeg")
+OUTPUT_LENGTH = _OUTPUT.size
 
 
 class Outcome(IntEnum):
@@ -82,6 +88,24 @@ class WorkerConfig:
             "limits": RenderLimits(**options["limits"]),
         }
         return cls(**(fields | {"options": RenderOptions(**options)}))
+
+
+def encode_output(output: Output) -> bytes:
+    crop = output.crop or Crop(0, 0, 0, 0)
+    return _OUTPUT.pack(
+        output.longest,
+        _OUTPUT_FORMATS.index(output.format),
+        output.quality,
+        crop.width,
+        crop.height,
+        crop.x,
+        crop.y,
+    )
+
+
+def decode_output(encoded: bytes) -> Output:
+    longest, output_format, quality, *crop = _OUTPUT.unpack(encoded)
+    return Output(longest, _OUTPUT_FORMATS[output_format], quality, Crop(*crop) if any(crop) else None)
 
 
 def encode_rendering(rendering: Rendering) -> bytes:

@@ -16,8 +16,8 @@ from PIL import AvifImagePlugin, ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from app.domain.errors import AppError, FileEmpty, ImageCorrupt, ImageTooExpensive, ImageTooLarge
-from app.domain.formats import JPEG, SNIFF_BYTES, WEBP, ImageFormat, require_format
-from app.domain.renderings import RenderedThumbnail, Rendering
+from app.domain.formats import AVIF, JPEG, SNIFF_BYTES, WEBP, ImageFormat, require_format
+from app.domain.renderings import Crop, RenderedThumbnail, Rendering
 from app.imaging.color import is_grayscale, to_resizable_mode, to_srgb
 from app.imaging.jpeg import with_end_marker
 from app.imaging.opening import OpenedImage, check_size, open_image
@@ -31,6 +31,8 @@ _REDUCING_GAP = 1.5
 
 A smaller gap is faster, and the result is softer.
 """
+_AVIF_QUALITY, _AVIF_SPEED = 60, 8
+"""At this speed, AVIF takes as long as WebP, and at this quality its files are a quarter smaller."""
 
 
 def prepare() -> None:
@@ -46,6 +48,7 @@ def prepare() -> None:
         output = io.BytesIO()
         sample.save(output, image_format, **options)
         render(output, RenderOptions())
+    render(output, RenderOptions(thumbnail_format="avif"))
 
 
 def render(file: BinaryIO, options: RenderOptions) -> Rendering:
@@ -166,23 +169,41 @@ def _thumbnails(
 ) -> tuple[RenderedThumbnail, ...]:
     (mode,) = {image.mode for image in images.values()}
     content_type = _thumbnail_content_type(mode, options)
-    encoded = {size: _encode(image, content_type) for size, image in images.items()}
+    cropped = {target: _crop(image, options.crop) for target, image in images.items()}
+    encoded = {target: _encode(image, content_type, options.quality) for target, image in cropped.items()}
     fitted = ((size, _fit(full_size, size)) for size in options.sizes)
-    return tuple(RenderedThumbnail(size, *target, content_type, encoded[target]) for size, target in fitted)
+    return tuple(
+        RenderedThumbnail(size, *cropped[target].size, content_type, encoded[target]) for size, target in fitted
+    )
+
+
+def _crop(image: Image.Image, crop: Crop | None) -> Image.Image:
+    if crop is None:
+        return image
+    width, height = min(crop.width, image.width), min(crop.height, image.height)
+    left, top = _offset(image.width, width, crop.x), _offset(image.height, height, crop.y)
+    return image.crop((left, top, left + width, top + height))
+
+
+def _offset(full: int, part: int, percent: int) -> int:
+    """Return where a part of a side begins, so that its middle is as close as possible to a point of the side."""
+    return min(max(round(full * percent / 100 - part / 2), 0), full - part)
 
 
 def _thumbnail_content_type(mode: str, options: RenderOptions) -> str:
     if options.thumbnail_format == "auto":
         return (WEBP if mode == "RGBA" else JPEG).content_type
-    return {"webp": WEBP, "jpeg": JPEG}[options.thumbnail_format].content_type
+    return {"avif": AVIF, "webp": WEBP, "jpeg": JPEG}[options.thumbnail_format].content_type
 
 
-def _encode(image: Image.Image, content_type: str) -> bytes:
+def _encode(image: Image.Image, content_type: str, quality: int) -> bytes:
     output = io.BytesIO()
-    if content_type == WEBP.content_type:
-        image.save(output, "WEBP", quality=80, method=4)
+    if content_type == AVIF.content_type:
+        image.save(output, "AVIF", quality=_AVIF_QUALITY, speed=_AVIF_SPEED, max_threads=1)
+    elif content_type == WEBP.content_type:
+        image.save(output, "WEBP", quality=quality, method=4)
     else:
-        _flatten_on_white(image).save(output, "JPEG", quality=80, optimize=True)
+        _flatten_on_white(image).save(output, "JPEG", quality=quality, optimize=True)
     return output.getvalue()
 
 

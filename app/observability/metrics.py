@@ -24,7 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from app.domain.errors import AppError
-from app.domain.renderings import Rendering
+from app.domain.renderings import Output, Rendering
 from app.ports.metrics import Metrics
 from app.ports.renderer import Renderer
 
@@ -139,11 +139,11 @@ class MeasuredRenderer:
         self._renderer = renderer
         self._metrics = metrics
 
-    async def render(self, file: BinaryIO, *, owner_id: str = "") -> Rendering:
+    async def render(self, file: BinaryIO, *, owner_id: str = "", output: Output | None = None) -> Rendering:
         started = time.perf_counter()
         outcome = "cancelled"
         try:
-            rendering = await self._renderer.render(file, owner_id=owner_id)
+            rendering = await self._renderer.render(file, owner_id=owner_id, output=output)
             outcome = "rendered"
         except AppError as error:
             outcome = error.code

@@ -39,6 +39,14 @@ class ObjectStore(Protocol):
         """Return the size of the object in bytes, or None if it does not exist."""
         ...
 
+    async def find(self, key: str) -> StoredObject | None:
+        """Return the size and the time of the object, or None if it does not exist."""
+        ...
+
+    async def touch(self, key: str) -> None:
+        """Set the object's time to the current one. An object that does not exist is ignored."""
+        ...
+
     async def read(self, key: str, *, start: int, size: int) -> bytes:
         """Return `size` bytes of the object from `start`, or fewer at its end. Raises ObjectMissing."""
         ...
@@ -101,6 +109,10 @@ class ObjectStore(Protocol):
 
 class LocalObjects(Protocol):
     """The additional methods of a store whose URLs and forms the service itself serves."""
+
+    async def open_local(self, key: str) -> LocalObject:
+        """Return the file of an object, which may be deleted at any time after this returns. Raises ObjectMissing."""
+        ...
 
     async def open_signed(
         self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime

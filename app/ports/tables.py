@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.domain.accounts import Account, Session
 from app.domain.claims import Claim, IdempotencyRecord, JobClaim, RequestClaim
@@ -48,10 +48,11 @@ class ImageTable(Protocol):
         """Return at most `limit` images, newest first, starting after the id `before`. Costs one query."""
         ...
 
-    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
-        """Set `filename`, `description`, `status` or several of them, and return the updated record.
+    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, Any]) -> Image:
+        """Set `filename`, `description`, `status`, `focal_point` or several of them, and return the updated record.
 
-        Concurrent edits of different fields do not undo each other. Raises ImageMissing.
+        Concurrent edits of different fields do not undo each other. A focal point is a dictionary of its fields. Raises
+        ImageMissing.
         """
         ...
 

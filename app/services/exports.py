@@ -220,4 +220,5 @@ def _metadata(image: Image, name: str) -> dict[str, Any]:
         "height": image.height,
         "uploaded_at": image.uploaded_at.isoformat(),
         "source": asdict(image.source) if image.source else None,
+        "focal_point": asdict(image.focal_point) if image.focal_point else None,
     }

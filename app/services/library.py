@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -85,8 +86,8 @@ class Library:
             raise ThumbnailMissing
         return image, found
 
-    async def edit(self, user: User, image_id: str, *, changes: dict[str, str | None]) -> Image:
-        """Set `filename`, `description` or both, in the record and its sidecar.
+    async def edit(self, user: User, image_id: str, *, changes: dict[str, Any]) -> Image:
+        """Set `filename`, `description`, `focal_point` (`x` and `y`) or several of them, in the record and its sidecar.
 
         Raises ImageMissing. After DependencyUnavailable the record may have been changed; repeating the edit is safe.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.common.rendition_urls import RenditionUrls
 from app.domain.images import Image, Thumbnail, ThumbnailStatus
 from app.domain.objects import SignedUrl
 from app.ports.storage import ObjectStore
@@ -27,6 +28,8 @@ class SignedImage:
     original_url: str | None
     """None while the image is pending."""
     thumbnails: tuple[SignedThumbnail, ...]
+    rendition_url: str | None
+    """A URI template; None while the image is pending."""
     urls_expire_at: datetime | None
     """When the first of the URLs expires."""
 
@@ -37,17 +40,24 @@ class SignedImage:
 
 
 class UrlSigner:
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, renditions: RenditionUrls) -> None:
         self._store = store
+        self._renditions = renditions
 
     async def sign(self, image: Image) -> SignedImage:
         if image.is_pending:
             unsigned = (SignedThumbnail(t, None) for t in sorted(image.thumbnails, key=lambda t: t.size))
-            return SignedImage(image, None, tuple(unsigned), None)
+            return SignedImage(image, None, tuple(unsigned), None, None)
         original = await self._store.sign_url(image.original_key)
         thumbnails = [await self.sign_thumbnail(image, t) for t in sorted(image.thumbnails, key=lambda t: t.size)]
-        expires_at = min([original.expires_at, *(t.signed.expires_at for t in thumbnails if t.signed)])
-        return SignedImage(image, original.url, tuple(thumbnails), expires_at)
+        rendition = self._renditions.sign(image)
+        expires_at = min(
+            [original.expires_at, rendition.expires_at, *(t.signed.expires_at for t in thumbnails if t.signed)]
+        )
+        return SignedImage(image, original.url, tuple(thumbnails), rendition.url, expires_at)
+
+    async def sign_object(self, key: str) -> SignedUrl:
+        return await self._store.sign_url(key)
 
     async def sign_thumbnail(self, image: Image, thumbnail: Thumbnail) -> SignedThumbnail:
         if thumbnail.status is not ThumbnailStatus.READY:

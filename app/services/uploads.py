@@ -174,6 +174,7 @@ class Uploads:
         `Renderer.render` raises for a header, ImageMissing if a user deleted the image, and OwnerClosed.
         """
         image = await self._inspect(user, received, image_id=image_id, source=sidecar.source)
+        image = replace(image, focal_point=sidecar.focal_point)
         job = await self._jobs.add(user, self._deferred_kind, image_id=image.id)
         events = await self._events.of_image(image, EventType.IMAGE_CREATED)
         await self._images.add(image, quota=Quota(), events=events)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 PUBLIC = {
     "getLimits",
     *("register", "signIn", "refreshTokens", "requestPasswordReset", "confirmPasswordReset"),
-    *("getObject", "putObject", "postObject"),  # their URLs are signed
+    *("getObject", "putObject", "postObject", "getRendition"),  # their URLs are signed
     *("getLiveness", "getReadiness", "getMetrics"),
 }
 ADMIN = {

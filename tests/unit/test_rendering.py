@@ -575,6 +575,7 @@ def test_thumbnail_format_can_be_forced():
     for data in (opaque, transparent):
         assert {t.content_type for t in rendered(data, thumbnail_format="webp").thumbnails} == {"image/webp"}
         assert {t.content_type for t in rendered(data, thumbnail_format="jpeg").thumbnails} == {"image/jpeg"}
+        assert {t.content_type for t in rendered(data, thumbnail_format="avif").thumbnails} == {"image/avif"}
 
 
 def test_transparent_image_has_a_white_background_in_a_forced_jpeg():
@@ -618,7 +619,7 @@ def secret_exif() -> Image.Exif:
     return data
 
 
-@pytest.mark.parametrize("thumbnail_format", ["auto", "webp", "jpeg"])
+@pytest.mark.parametrize("thumbnail_format", ["auto", "avif", "webp", "jpeg"])
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_thumbnails_have_no_metadata(image_format: str, thumbnail_format: str):
     data = with_secret_metadata(image_format)

@@ -195,6 +195,7 @@ def test_keys_of_services_that_are_not_used_are_not_checked():
         ({"allowed_extensions": ","}, "none given"),
         ({"thumbnail_sizes": "5"}, "sizes in pixels"),
         ({"thumbnail_sizes": "100,101,102,103,104,105,106,107,108"}, "1 to 8 sizes"),
+        ({"rendition_sizes": "320,5"}, "widths in pixels"),
         ({"max_file_size": "0"}, "greater"),
         ({"port": "99999"}, "less"),
     ],

@@ -213,7 +213,7 @@ async def _get_by_id_or_ean(user: User, services: Services, image_id: Id) -> Ima
 async def update_image(
     request: Request, image_id: Id, body: EditBody, user: CurrentUser, services: ServicesDep
 ) -> ImageView:
-    """Change the filename or the description of an image."""
+    """Change the filename, the description or the focal point of an image."""
     image = await services.library.edit(user, image_id, changes=body.changes())
     return await image_view(request, services, image)
 

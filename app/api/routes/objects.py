@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urljoin
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import FileResponse, Response
-from starlette.datastructures import MutableHeaders
-from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies import ServicesDep
-from app.api.errors import problem_response, problems
+from app.api.errors import problems
 from app.api.multipart import read_form
+from app.api.object_responses import object_response
 from app.api.router import ApiRouter
 from app.api.upload_sink import UploadSink, read_body
 from app.api.upload_slots import LimitedUpload
-from app.common.content_disposition import attachment
 from app.domain.errors import (
     DigestMismatch,
     FileEmpty,
@@ -36,7 +33,7 @@ from app.domain.errors import (
     UrlExpired,
     UrlInvalid,
 )
-from app.domain.objects import LocalObject, PresignedPostClaims
+from app.domain.objects import PresignedPostClaims
 from app.ports.storage import LocalObjects
 
 router = ApiRouter(prefix="/objects", tags=["objects"])
@@ -63,7 +60,6 @@ _RAW_BODY: dict[str, Any] = {
     }
 }
 _TIME = re.compile(r"[0-9]{1,12}")
-_SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
 async def _local_objects(services: ServicesDep) -> LocalObjects:
@@ -96,14 +92,7 @@ async def get_object(
     found = await objects.open_signed(
         key, expires=int(expires), filename=filename, signature=signature, now=datetime.now(UTC)
     )
-    headers = _headers(found, filename)
-    if not {found.etag, "*"}.isdisjoint(_etags(request)):
-        return Response(status_code=304, headers=headers)
-    if not _range_is_satisfiable(request, found):
-        response = problem_response(RangeUnsatisfiable(), request.scope)
-        response.headers["Content-Range"] = f"bytes */{found.size}"
-        return response
-    return _ObjectResponse(found.path, media_type=found.content_type, headers=headers)
+    return object_response(request, found, filename=filename)
 
 
 @router.post(
@@ -165,45 +154,3 @@ def _stored(request: Request, claims: PresignedPostClaims, sink: UploadSink, *, 
     # S3 sends both headers too, and clients such as Uppy wait for them.
     location = urljoin(str(request.base_url), f"api/v1/objects/{quote(claims.key)}")
     return Response(status_code=status, headers={"ETag": f'"{sink.sha256}"', "Location": location})
-
-
-class _ObjectResponse(FileResponse):
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        except (RuntimeError, FileNotFoundError) as error:
-            if Path(self.path).exists():  # noqa: ASYNC240 - a single stat call in a rare case
-                raise
-            raise ObjectMissing from error  # The object was deleted after its URL was checked.
-
-
-def _headers(found: LocalObject, filename: str | None) -> dict[str, str]:
-    return {
-        "ETag": found.etag,
-        "Cache-Control": "private, max-age=31536000, immutable",
-        "Content-Disposition": "inline" if filename is None else attachment(filename),
-        # The file comes from a user and is served from the service's own origin: it must not run as a document there.
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-        "Cross-Origin-Resource-Policy": "cross-origin",
-    }
-
-
-def _etags(request: Request) -> list[str]:
-    """Return the ETags of If-None-Match, for a weak comparison (RFC 9110 section 13.1.2)."""
-    return [etag.strip().removeprefix("W/") for etag in request.headers.get("if-none-match", "").split(",")]
-
-
-def _range_is_satisfiable(request: Request, found: LocalObject) -> bool:
-    """Return whether the requested range exists in the object.
-
-    A Range header that the server must or may ignore is removed, so that the response is the whole object: malformed,
-    more than one range, a method other than GET, or another version (RFC 9110 sections 13.1.5 and 14.2).
-    """
-    match = _SINGLE_RANGE.fullmatch(request.headers.get("range", ""))
-    first, last = (int(digits) if digits else None for digits in match.groups()) if match else (None, None)
-    is_backwards = first is not None and last is not None and last < first
-    is_outdated = request.headers.get("if-range", found.etag) != found.etag
-    if (first is None and last is None) or is_backwards or is_outdated or request.method != "GET":
-        del MutableHeaders(scope=request.scope)["range"]
-        return True
-    return first < found.size if first is not None else bool(last and found.size)

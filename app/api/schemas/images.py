@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urljoin
 
 from pydantic import BaseModel, Field
@@ -54,6 +54,13 @@ class SourceView(BaseModel):
     attribution: str
 
 
+class FocalPoint(JsonBody):
+    """In percent of the width from the left, and of the height from the top, as in the CSS property object-position."""
+
+    x: Annotated[int, Field(ge=0, le=100, examples=[50])]
+    y: Annotated[int, Field(ge=0, le=100, examples=[30])]
+
+
 class ImageView(BaseModel):
     id: str = Field(description="A UUIDv7: ids sort by upload time.", examples=[EXAMPLE_ID])
     filename: str = Field(examples=["beach.jpg"])
@@ -70,11 +77,15 @@ class ImageView(BaseModel):
     )
     original_url: str | None
     thumbnail_url: str | None = Field(description="The URL of the smallest thumbnail that is ready.")
+    rendition_url: str | None = Field(
+        description="A URI template (RFC 6570) of URLs that show the image in other sizes and formats."
+    )
     urls_expire_at: datetime | None
     placeholder: str | None = Field(
         description="A ThumbHash in base64, to be shown while the thumbnail loads. Null while thumbnails are pending."
     )
     thumbnails: list[ThumbnailView]
+    focal_point: FocalPoint | None = Field(description="The point around which `fit=cover` crops; null is the center.")
 
     @classmethod
     def of(cls, signed: SignedImage, *, base_url: str) -> Self:
@@ -94,9 +105,13 @@ class ImageView(BaseModel):
             status=image.status,
             original_url=urljoin(base_url, signed.original_url) if signed.original_url else None,
             thumbnail_url=urljoin(base_url, thumbnail_url) if thumbnail_url else None,
+            rendition_url=urljoin(base_url, signed.rendition_url) if signed.rendition_url else None,
             urls_expire_at=signed.urls_expire_at,
             placeholder=image.placeholder,
             thumbnails=[ThumbnailView.of(thumbnail, base_url=base_url) for thumbnail in signed.thumbnails],
+            focal_point=FocalPoint.model_validate(image.focal_point, from_attributes=True)
+            if image.focal_point
+            else None,
         )
 
 
@@ -106,12 +121,13 @@ class ImagePageView(BaseModel):
 
 
 class EditBody(JsonBody):
-    """Omitted fields are not changed. A null description removes the description."""
+    """Omitted fields are not changed. A null description removes it, and a null focal point is the center."""
 
     filename: RawFilename = Field(default_factory=str)
     description: Description | None = None
+    focal_point: FocalPoint | None = None
 
-    def changes(self) -> dict[str, str | None]:
+    def changes(self) -> dict[str, Any]:
         """Return the fields that the request contains. An empty description counts as none, as in an upload."""
         return {name: value or None for name, value in self.model_dump(exclude_unset=True).items()}
 

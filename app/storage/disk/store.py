@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import stat
@@ -21,7 +20,7 @@ from urllib.parse import quote, urlencode
 from app.common.durability import sync_folder
 from app.common.signing import derive_key, sign, verify
 from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
-from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
+from app.domain.formats import UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
 from app.storage.disk.deletion_pause import deleting
@@ -35,6 +34,7 @@ from app.storage.disk.files import (
     walk_folder,
     write_durably,
 )
+from app.storage.disk.urls import content_type_of, form_message, message
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +44,6 @@ URL_PATH = "api/v1/objects/"
 FORM_URL = "api/v1/objects"
 WALK_BATCH = 500
 _THREADS = 8
-_OTHER_CONTENT_TYPES = {"json": "application/json", "zip": "application/zip"}
 
 # The folder of incomplete files. It is in the same file system as the objects, so that a file is moved by a rename. No
 # key contains `~`.
@@ -105,8 +104,17 @@ class DiskObjectStore:
         await self._in_thread(self._remove, [check_key(key) for key in keys])
 
     async def size(self, key: str) -> int | None:
+        found = await self.find(key)
+        return found.size if found else None
+
+    async def find(self, key: str) -> StoredObject | None:
         status = await self._in_thread(self._find, check_key(key))
-        return None if status is None else status.st_size
+        if status is None:
+            return None
+        return StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    async def touch(self, key: str) -> None:
+        await self._in_thread(self._touch, check_key(key))
 
     async def read(self, key: str, *, start: int, size: int) -> bytes:
         return await self._in_thread(self._read, check_key(key), start=start, size=size)
@@ -126,7 +134,7 @@ class DiskObjectStore:
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         now = int(self._clock())
         expires = now - now % self._window_seconds + self._window_seconds + self._ttl_seconds
-        signature = sign(self._url_key, _message(check_key(key), expires, filename))
+        signature = sign(self._url_key, message(check_key(key), expires, filename))
         url = f"{URL_PATH}{key}?expires={expires}&signature={signature}"
         if filename is not None:
             url += f"&filename={quote(filename, safe='')}"
@@ -135,17 +143,20 @@ class DiskObjectStore:
     async def open_signed(
         self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime
     ) -> LocalObject:
-        if not verify(self._url_key, _message(key, expires, filename), signature):
+        if not verify(self._url_key, message(key, expires, filename), signature):
             raise UrlInvalid
         if now.timestamp() >= expires:
             raise UrlExpired
-        status = await self._in_thread(self._find, key)
+        return await self.open_local(key)
+
+    async def open_local(self, key: str) -> LocalObject:
+        status = await self._in_thread(self._find, check_key(key))
         if status is None:
             raise ObjectMissing
         return LocalObject(
             path=self._folder / key,
             size=status.st_size,
-            content_type=_content_type(key),
+            content_type=content_type_of(key),
             etag=f'"{self._etag(status)}"',
         )
 
@@ -163,7 +174,7 @@ class DiskObjectStore:
         fields = {"key": key, "Content-Type": content_type, "size": str(size), "expires": str(expires)}
         if sha256 is not None:
             fields["sha256"] = sha256
-        fields["signature"] = sign(self._form_key, _form_message(fields))
+        fields["signature"] = sign(self._form_key, form_message(fields))
         return PresignedPost(FORM_URL, fields, datetime.fromtimestamp(expires, UTC))
 
     async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
@@ -171,7 +182,7 @@ class DiskObjectStore:
         return SignedUrl(f"{form.url}?{urlencode(form.fields)}", form.expires_at)
 
     def verify_post(self, fields: Mapping[str, str], *, now: datetime) -> PresignedPostClaims:
-        if not verify(self._form_key, _form_message(fields), fields.get("signature", "")):
+        if not verify(self._form_key, form_message(fields), fields.get("signature", "")):
             raise FormInvalid
         if now.timestamp() >= int(fields["expires"]):
             raise FormExpired
@@ -241,6 +252,11 @@ class DiskObjectStore:
             return None
         return status if stat.S_ISREG(status.st_mode) else None
 
+    def _touch(self, key: str) -> None:
+        if self._find(key) is not None:
+            with suppress(FileNotFoundError):
+                os.utime(self._folder / key)
+
     def _copy(self, key: str, target: int, *, max_bytes: int) -> str:
         if self._find(key) is not None:
             with suppress(FileNotFoundError), (self._folder / key).open("rb", buffering=0) as source:
@@ -277,20 +293,3 @@ def _translate_errors(function: Callable[[], T]) -> T:
         return function()
     except OSError as error:
         raise DependencyUnavailable("store") from error
-
-
-def _content_type(key: str) -> str:
-    extension = key.rpartition(".")[2]
-    known = FORMATS_BY_EXTENSION.get(extension)
-    return known.content_type if known else _OTHER_CONTENT_TYPES.get(extension, UNKNOWN_TYPE)
-
-
-def _message(key: str, expires: int, filename: str | None) -> bytes:
-    # Unambiguous, because neither a key nor a number contains a line break.
-    message = f"{key}\n{expires}" if filename is None else f"{key}\n{expires}\n{filename}"
-    return message.encode("utf-8", "surrogatepass")
-
-
-def _form_message(fields: Mapping[str, str]) -> bytes:
-    # All fields are signed, so that none can be removed or added.
-    return json.dumps(sorted((name, value) for name, value in fields.items() if name != "signature")).encode()

@@ -150,6 +150,10 @@ class S3ObjectStore:
         raise DependencyUnavailable("store") from RuntimeError(cause)
 
     async def size(self, key: str) -> int | None:
+        found = await self.find(key)
+        return found.size if found else None
+
+    async def find(self, key: str) -> StoredObject | None:
         check_key(key)
         async with response_within(_CALL_SECONDS):
             try:
@@ -158,7 +162,25 @@ class S3ObjectStore:
                 if is_missing(error):
                     return None
                 raise
-        return response["ContentLength"]
+        return StoredObject(key, response["ContentLength"], response["LastModified"])
+
+    async def touch(self, key: str) -> None:
+        check_key(key)
+        async with response_within(_CALL_SECONDS):
+            try:
+                head = await self._client.head_object(Bucket=self._bucket, Key=key)
+                # S3 accepts a copy of an object onto itself only if it replaces the metadata.
+                await self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    CopySource={"Bucket": self._bucket, "Key": key},
+                    MetadataDirective="REPLACE",
+                    ContentType=head["ContentType"],
+                    CacheControl=_CACHE_CONTROL,
+                )
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
 
     async def read(self, key: str, *, start: int, size: int) -> bytes:
         data = b""

@@ -83,7 +83,7 @@ class DynamoDBImageTable:
                 break
         return images[:limit]
 
-    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
+    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, Any]) -> Image:
         if not changes:
             return await self.get(owner_id, image_id)
         return await self._update(owner_id, image_id, changes)

@@ -288,4 +288,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX shares_by_owner ON shares (owner_id, id)",
     ),
+    ("ALTER TABLE images ADD COLUMN focal_point TEXT",),
 )

@@ -22,6 +22,7 @@ _JSON_COLUMNS = (
     "counts",
     "event_types",
     "image_ids",
+    "focal_point",
 )
 
 

@@ -58,7 +58,7 @@ export class ImageClient {
     return this.#connection.json("GET", imagePath(id), { signal });
   }
 
-  /** Change the filename or the description. Omitted fields are not changed, and a null description is removed. */
+  /** Change the filename, the description or the focal point. Omitted fields are not changed; null removes a field. */
   update(id: string, changes: ImageChanges, { signal }: Abortable = {}): Promise<Image> {
     return this.#connection.json("PATCH", imagePath(id), { body: changes, signal });
   }

@@ -207,13 +207,14 @@ export interface components {
         };
         /**
          * EditBody
-         * @description Omitted fields are not changed. A null description removes the description.
+         * @description Omitted fields are not changed. A null description removes it, and a null focal point is the center.
          */
         EditBody: {
             /** Filename */
             filename?: string;
             /** Description */
             description?: string | null;
+            focal_point?: components["schemas"]["FocalPoint"] | null;
         };
         /**
          * EventType
@@ -230,6 +231,22 @@ export interface components {
             ean_code: string;
             /** Description */
             description?: string | null;
+        };
+        /**
+         * FocalPoint
+         * @description In percent of the width from the left, and of the height from the top, as in the CSS property object-position.
+         */
+        FocalPoint: {
+            /**
+             * X
+             * @example 50
+             */
+            x: number;
+            /**
+             * Y
+             * @example 30
+             */
+            y: number;
         };
         /** HealthView */
         HealthView: {
@@ -311,6 +328,11 @@ export interface components {
              * @description The URL of the smallest thumbnail that is ready.
              */
             thumbnail_url: string | null;
+            /**
+             * Rendition Url
+             * @description A URI template (RFC 6570) of URLs that show the image in other sizes and formats.
+             */
+            rendition_url: string | null;
             /** Urls Expire At */
             urls_expire_at: string | null;
             /**
@@ -320,6 +342,8 @@ export interface components {
             placeholder: string | null;
             /** Thumbnails */
             thumbnails: components["schemas"]["ThumbnailView"][];
+            /** @description The point around which `fit=cover` crops; null is the center. */
+            focal_point: components["schemas"]["FocalPoint"] | null;
         };
         /** JobErrorView */
         JobErrorView: {

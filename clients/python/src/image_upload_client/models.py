@@ -27,6 +27,13 @@ class Source(TypedDict):
     attribution: str
 
 
+class FocalPoint(TypedDict):
+    """In percent of the width from the left, and of the height from the top."""
+
+    x: int
+    y: int
+
+
 class Image(TypedDict):
     id: str
     filename: str
@@ -42,9 +49,12 @@ class Image(TypedDict):
     """Without a scanner, an image is always ready. A pending one has no URLs, because it was not scanned yet."""
     original_url: str | None
     thumbnail_url: str | None
+    rendition_url: str | None
+    """A URI template (RFC 6570) of URLs that show the image in other sizes and formats."""
     urls_expire_at: str | None
     placeholder: str | None
     thumbnails: list[Thumbnail]
+    focal_point: FocalPoint | None
 
 
 class ImagePage(TypedDict):
