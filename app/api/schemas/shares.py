@@ -9,8 +9,10 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Id, NextCursor
+from app.api.shared_links import SharedLinks
 from app.domain.shares import MAX_IMAGES, Share, ShareDownload
 from app.domain.text import clean_line
+from app.services.shares import SharedPage
 
 _MAX_PASSWORD = 128
 
@@ -107,3 +109,25 @@ class SharedPageView(BaseModel):
     expires_at: datetime | None
     images: list[SharedImageView]
     next_page: int | None = Field(description="The `page` that follows; null on the last page.")
+
+    @classmethod
+    def of(cls, share: Share, shown: SharedPage, links: SharedLinks, *, next_page: int | None) -> Self:
+        may_download = share.download is not ShareDownload.NONE
+        return cls(
+            title=share.title,
+            download=share.download,
+            expires_at=share.expires_at,
+            images=[
+                SharedImageView(
+                    id=image.id,
+                    width=image.width,
+                    height=image.height,
+                    description=image.description,
+                    placeholder=image.placeholder,
+                    rendition_url=links.template(image),
+                    download_url=links.download(image) if may_download else None,
+                )
+                for image in shown.images
+            ],
+            next_page=next_page,
+        )
