@@ -11,7 +11,7 @@ endef
 
 .PHONY: run dev aws serverless check check-all lint format test test-clients test-deploy test-emulators test-failures \
   test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-python-client test-scale \
-  test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale \
+  test-renditions test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale \
   lock upgrade audit sbom
 
 run: $(VENV)/.run
@@ -42,7 +42,7 @@ serverless: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web \
+check-all: check test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web test-renditions \
   test-clients test-uploads test-deploy test-compose test-serverless test-templates
 
 lint: $(VENV)/.dev
@@ -179,6 +179,10 @@ test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests
 # The gallery page in a browser, on both backends. Needs Debian's chromium (or CHROMIUM=…) and Node 20 or newer.
 test-web: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && npm test --prefix tests/web'
+
+# A page of 50 images in responsive sizes, in a browser, on both backends. Needs what test-web needs.
+test-renditions: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && node --test tests/web/renditions.test.mjs'
 
 # Copies the files of Swagger UI and Redoc, in the versions of tests/openapi/package-lock.json, into the service. Redoc would
 # load its logo from another host; without it, Redoc shows none.

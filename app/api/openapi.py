@@ -23,6 +23,7 @@ TAGS = {
     "administration": "Manage users and read the audit log, with a server key.",
     "background jobs": "Fetch product images, and follow all jobs.",
     "objects": "The URLs that the service signs if it stores the files itself (`STORAGE=disk`).",
+    "renditions": "Images in other sizes and formats, under the URLs of `rendition_url`.",
     "operations": "Health checks and metrics.",
 }
 

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from app.domain.ids import new_id
-from tests.api.conftest import Person, Service, embedded_settings, running
+from tests.api.conftest import Person, Service, aws_settings, embedded_settings, running
+from tests.aws_emulators import AwsEmulator
 from tests.pictures import encoded, jpeg, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -246,12 +247,13 @@ async def test_the_least_recently_used_renditions_are_evicted(tmp_path: Path) ->
             assert (await fetched(service, image, **parameters)).status_code == 200
             newest = max((tmp_path / "objects").glob("images/*/*/rendition-*"), key=lambda path: path.stat().st_mtime)
             os.utime(newest, (number + 1, number + 1))
-        await fetched(service, image, **requests[0])  # sets its time
+        for parameters in requests[:2]:
+            await fetched(service, image, **parameters)  # sets its time
         await fetched(service, image, w=47, format="avif")
         names = {path.name for path in (tmp_path / "objects").glob("images/*/*/rendition-*")}
         assert len(names) == 64
-        assert "rendition-16.webp" in names
-        assert "rendition-16.jpg" not in names
+        assert {"rendition-16.webp", "rendition-16.jpg", "rendition-17.jpg"} <= names
+        assert "rendition-17.webp" not in names
 
 
 async def test_a_full_queue_gets_a_503(service: Service) -> None:
@@ -290,3 +292,37 @@ async def test_an_unknown_image_is_missing(service: Service) -> None:
     image = await uploaded(await service.person())
     response = await service.client.get(url_of(image, w=96).replace(image["id"], new_id()))
     assert response.status_code == 403
+
+
+async def test_two_processes_render_once(service_on_aws: Service, tmp_path: Path, aws: AwsEmulator) -> None:
+    async with running(aws_settings(tmp_path, aws)) as other:
+        # The same secret, so that both accept the token.
+        other.services.renditions.urls._key = service_on_aws.services.renditions.urls._key
+        image = await uploaded(await service_on_aws.person())
+        before = await renderings(service_on_aws) + await renderings(other)
+        requests = [process.client.get(url_of(image, w=320)) for process in (service_on_aws, other) for _ in range(5)]
+        assert {response.status_code for response in await asyncio.gather(*requests)} == {307}
+        assert await renderings(service_on_aws) + await renderings(other) == before + 1
+
+
+@pytest.mark.slow
+async def test_a_client_that_requests_every_size_stores_a_bounded_number(tmp_path: Path) -> None:
+    sizes = tuple(range(16, 40))
+    async with running(embedded_settings(tmp_path, rendition_sizes=sizes)) as service:
+        person = await service.person()
+        for _ in range(10):
+            image = await uploaded(person, jpeg(60, 40))
+            for name in ("avif", "webp", "jpeg"):
+                responses = await asyncio.gather(*(fetched(service, image, w=w, format=name) for w in sizes))
+                assert {response.status_code for response in responses} == {200}
+        folders = [folder for folder in (tmp_path / "objects" / "images").glob("*/*") if folder.is_dir()]
+        assert [len(list(folder.glob("rendition-*"))) for folder in folders] == [64] * 10
+
+
+async def test_the_log_does_not_contain_the_token(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    image = await uploaded(await service.person())
+    token = image["rendition_url"].partition("{")[0].rpartition("/")[2]
+    with caplog.at_level("INFO"):
+        assert (await service.client.head(url_of(image, w=96))).status_code == 200
+    assert f"/api/v1/renditions/{image['id']}" in caplog.text
+    assert token not in caplog.text

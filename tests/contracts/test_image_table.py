@@ -12,7 +12,7 @@ import pytest
 
 from app.domain.errors import ImageMissing, QuotaExceeded
 from app.domain.ids import new_id
-from app.domain.images import Quota, Usage
+from app.domain.images import FocalPoint, Quota, Usage
 from app.ports.tables import ImageTable
 from app.tables.dynamodb import DynamoDBImageTable
 from app.tables.dynamodb.keys import ean_key
@@ -403,3 +403,12 @@ async def test_owners_are_those_with_an_image(images: ImageTable, owner: str) ->
     found = [each async for each in images.owners() if each.startswith(owner)]
 
     assert sorted(found) == [owner, f"{owner}-other"]
+
+
+async def test_the_focal_point_is_edited_and_removed(images: ImageTable, owner: str) -> None:
+    image = make_image(owner)
+    await images.add(image, quota=NO_QUOTA)
+    edited = await images.edit(owner, image.id, changes={"focal_point": {"x": 0, "y": 100}})
+    assert edited == replace(image, focal_point=FocalPoint(0, 100))
+    assert await images.get(owner, image.id) == edited
+    assert await images.edit(owner, image.id, changes={"focal_point": None}) == image

@@ -529,3 +529,27 @@ async def test_expired_put_url_is_rejected(subject: Subject) -> None:
 async def test_check_passes_for_a_usable_store(subject: Subject) -> None:
     await subject.store.check()
     assert await subject.walk() == []
+
+
+async def test_find_returns_the_size_and_the_time(subject: Subject) -> None:
+    key = await subject.put("a.jpg", b"12345")
+    found = await subject.store.find(key)
+    assert found is not None
+    assert (found.key, found.size) == (key, 5)
+    (walked,) = await subject.walk()
+    assert abs(found.modified_at - walked.modified_at) < timedelta(seconds=1)
+    assert await subject.store.find(f"{subject.prefix}missing.jpg") is None
+
+
+async def test_touch_sets_the_time_and_keeps_the_content(subject: Subject) -> None:
+    key = await subject.put("a.jpg", b"12345")
+    before = await subject.store.find(key)
+    await asyncio.sleep(1.1)  # S3 returns whole seconds.
+    await subject.store.touch(key)
+    after = await subject.store.find(key)
+    assert before is not None
+    assert after is not None
+    assert after.modified_at > before.modified_at
+    assert await subject.read("a.jpg") == b"12345"
+    await subject.store.touch(f"{subject.prefix}missing.jpg")
+    assert await subject.names() == ["a.jpg"]

@@ -29,12 +29,12 @@ from app.domain.errors import (
     ImageTooLarge,
     Overloaded,
 )
-from app.domain.renderings import Rendering
+from app.domain.renderings import Crop, Output, Rendering, ThumbnailFormat
 from app.imaging import pool as render_pool
 from app.imaging.options import RenderLimits, RenderOptions
 from app.imaging.pool import RenderPool, open_render_pool
 from app.imaging.rendering import render
-from tests.pictures import encoded, jpeg, transparent_png
+from tests.pictures import encoded, jpeg, picture, transparent_png
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -528,3 +528,27 @@ def assert_mean(shown: Image.Image, row: dict[str, str]) -> None:
         return
     if alpha == 255 and row["mode"] != "I;16" and (not row["icc"] or "sRGB IEC61966" in row["icc"]):
         assert means[:3] == pytest.approx(colors, abs=6)
+
+
+@pytest.mark.parametrize("format_name", ["avif", "webp", "jpeg"])
+async def test_pool_renders_one_output_instead_of_the_thumbnails(
+    pool: RenderPool, file_of: FileOf, format_name: ThumbnailFormat
+):
+    file = file_of(encoded(picture(3000, 2000), "PNG"))
+    rendering = await pool.render(file, output=Output(2560, format_name))
+    (rendered,) = rendering.thumbnails
+    assert (rendered.width, rendered.height, rendered.content_type) == (2560, 1707, f"image/{format_name}")
+    rendering = await pool.render(file, output=Output(300, format_name, crop=Crop(100, 200, x=0, y=100)))
+    (cropped,) = rendering.thumbnails
+    assert (cropped.width, cropped.height) == (100, 200)
+    # The next rendering has the options of the pool again.
+    assert [t.size for t in (await pool.render(file)).thumbnails] == list(OPTIONS.sizes)
+
+
+async def test_output_is_rendered_from_a_format_that_uploads_may_not_have(file_of: FileOf):
+    options = RenderOptions(allowed_content_types=frozenset({"image/png"}))
+    async with open_render_pool(options, processes=1, queue_limit=2, cpu_seconds=100, wall_seconds=100) as pool:
+        file = file_of(jpeg())
+        with pytest.raises(FormatUnsupported):
+            await pool.render(file)
+        assert len((await pool.render(file, output=Output(64, "webp"))).thumbnails) == 1

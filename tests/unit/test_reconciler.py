@@ -459,3 +459,36 @@ async def test_objects_with_unknown_keys_are_not_touched(storage: Storage):
     for after in (timedelta(), EXPIRED):
         assert await storage.reconcile(after=after) == ReconcileReport()
     assert sorted(await storage.keys()) == sorted(unknown)
+
+
+async def put_renditions(storage: Storage, image: Image) -> list[str]:
+    keys = [f"images/{image.owner_id}/{image.id}/{name}" for name in ("preview", "rendition-320.avif")]
+    for key in keys:
+        await storage.store.put(key, b"bytes", content_type="image/avif")
+    return keys
+
+
+async def test_renditions_are_kept_as_long_as_their_image(storage: Storage):
+    image = await storage.add()
+    renditions = await put_renditions(storage, image)
+    assert await storage.reconcile() == ReconcileReport(images=1, objects=7)
+    assert await storage.reconcile(after=EXPIRED) == ReconcileReport(images=1, objects=7)
+    await storage.store.delete(renditions)
+    assert await storage.reconcile(after=EXPIRED + DAY) == ReconcileReport(images=1, objects=5)
+
+
+async def test_renditions_of_an_image_without_a_record_are_deleted(storage: Storage):
+    image = await storage.put(make_image())
+    await put_renditions(storage, image)
+    assert (await storage.reconcile()).unreferenced == 7
+    assert (await storage.reconcile(after=EXPIRED)).unreferenced_deleted == 7
+    assert await storage.keys() == []
+
+
+async def test_a_rendition_that_is_stored_after_the_deletion_is_deleted(storage: Storage):
+    image = await storage.add()
+    await storage.images.remove(image.owner_id, image.id, deleted_at=await storage.store.now())
+    await storage.store.delete(image.object_keys)
+    await put_renditions(storage, image)
+    assert (await storage.reconcile()).deleted_finished == 2
+    assert await storage.keys() == []

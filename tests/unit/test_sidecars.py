@@ -12,7 +12,7 @@ import pytest
 
 from app.common.sidecars import MAX_BYTES, Sidecar, read_sidecar, rewrite_sidecar, write_sidecar
 from app.domain.ids import id_timestamp, new_id
-from app.domain.images import Image, Quota, Source
+from app.domain.images import FocalPoint, Image, Quota, Source
 from app.storage.disk.store import DiskObjectStore, open_disk
 from app.tables.sqlite import SqliteImageTable, open_sqlite
 
@@ -97,3 +97,9 @@ async def test_the_sidecar_of_an_image_that_was_deleted_is_deleted(storage: Stor
     image = make_image()
     await rewrite_sidecar(storage.store, storage.images, image)
     assert await storage.store.size(image.sidecar_key) is None
+
+
+async def test_a_sidecar_contains_the_focal_point(storage: Storage):
+    image = replace(make_image(), focal_point=FocalPoint(20, 80))
+    await write_sidecar(storage.store, image)
+    assert (await storage.sidecar(image)).focal_point == FocalPoint(20, 80)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from image_upload_client.errors import ImageServiceError
 from image_upload_client.exchange import Operation, Request, call, call_json
-from image_upload_client.models import ImagePage, Job, Limits
+from image_upload_client.models import FocalPoint, ImagePage, Job, Limits
 
 PAGE_SIZE = 100
 _MAX_IDS = 100
@@ -17,10 +17,11 @@ _WAIT_SECONDS = 20
 
 
 class ImageChanges(TypedDict, total=False):
-    """Omitted fields are not changed. A description of None removes the description."""
+    """Omitted fields are not changed. A description of None removes it, and a focal point of None is the center."""
 
     filename: str
     description: str | None
+    focal_point: FocalPoint | None
 
 
 def page_of_images(cursor: str | None) -> Operation[ImagePage]:
