@@ -31,6 +31,8 @@ from app.api.routes import (
     objects,
     renditions,
     sessions,
+    shared,
+    shares,
     tus,
     webhooks,
 )
@@ -38,6 +40,7 @@ from app.api.routing import RoutingMiddleware
 from app.api.schemas.accounts import LimitView
 from app.api.schemas.limits import DIRECT_UPLOAD_FROM, RESUMABLE_UPLOAD_FROM, LimitsView
 from app.api.services import Services
+from app.api.share_page import add_share_page
 from app.api.tracing import TracingMiddleware
 from app.api.upload_form import UploadForm
 from app.api.upload_slots import UploadSlots
@@ -109,6 +112,7 @@ def create_app(
     app.state.limits = _limits(settings, max_request_size=max_request_size)
     add_web_pages(app)
     add_problem_pages(app)
+    add_share_page(app)
     return app
 
 
@@ -197,6 +201,8 @@ def _add_routes(app: FastAPI, *, serve_objects: bool, public_url: str | None) ->
         tus.public_router,
         tus.router,
         images.router,
+        shares.router,
+        shared.router,
         jobs.router,
         *[objects.router] * serve_objects,
         renditions.router,

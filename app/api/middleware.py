@@ -27,8 +27,8 @@ from app.domain.ids import new_id
 MAX_BODY_BYTES = 64 * 1024
 """The limit for every request, unless its route raises it with `allow_body`."""
 
-_TOKEN_PATHS = f"{API_PREFIX}/renditions/"
-"""Paths whose last segment is a token, which must not be logged."""
+_TOKEN_IN_PATH = re.compile(r"(/renditions/[^/]*|/shared|^/s)/[^/]+")
+"""Tokens of renditions and shares, which must not be logged."""
 _FINISH_SECONDS = 20
 _ERRORS = 400
 """Statuses from this one on."""
@@ -241,4 +241,4 @@ class _RequestContext:
 
 
 def _without_token(path: str) -> str:
-    return path.rpartition("/")[0] if path.startswith(_TOKEN_PATHS) else path
+    return _TOKEN_IN_PATH.sub(r"\1", path)

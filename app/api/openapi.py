@@ -16,6 +16,8 @@ from app.api.schemas.accounts import RefreshBody
 TAGS = {
     "accounts": "Register, sign in, refresh tokens, and show, export or delete the account.",
     "images": "Upload, list, show, edit, download and delete images.",
+    "shares": "Make links that show images to people without an account.",
+    "shared images": "What the receivers of a link see.",
     "direct uploads": "Upload a large file straight to the object store.",
     "resumable uploads": "Upload a large file in several requests, with the protocol tus 1.0.0.",
     "administration": "Manage users and read the audit log, with a server key.",

@@ -22,6 +22,7 @@ from app.services.product_images import ProductImages
 from app.services.renditions import Renditions
 from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
+from app.services.shares import Shares
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
@@ -48,6 +49,7 @@ class Services:
     direct_uploads: DirectUploads
     resumable_uploads: ResumableUploads
     library: Library
+    shares: Shares
     thumbnails: Thumbnails
     product_images: ProductImages
     exports: Exports

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from app.auth.account_settings import LocalAccountSettings
 from app.auth.invitations import Invitations
 from app.auth.local import LocalAccounts, Registration
 from app.auth.password_reset import PasswordReset
-from app.auth.passwords import THREADS, Passwords
+from app.auth.passwords import Passwords, open_passwords
 from app.auth.sessions import Sessions
 from app.auth.sign_in import SignIn
 from app.common.rate_limit import RateLimiter
@@ -29,6 +28,7 @@ class LocalAuth:
     accounts: LocalAccounts
     settings: LocalAccountSettings
     password_reset: PasswordReset
+    passwords: Passwords
 
 
 @asynccontextmanager
@@ -46,8 +46,7 @@ async def open_local_auth(
     forbidden_words: Collection[str] = (),
 ) -> AsyncIterator[LocalAuth]:
     """`public_url` is needed only with `mailer`: the links of its messages lead there."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="passwords") as executor:
-        passwords = Passwords(executor, forbidden_words=forbidden_words)
+    with open_passwords(forbidden_words=forbidden_words) as passwords:
         sign_in = SignIn(table, passwords=passwords, limiter=limiter)
         accounts = LocalAccounts(
             table,
@@ -71,5 +70,5 @@ async def open_local_auth(
             clock=clock,
         )
         settings = LocalAccountSettings(table, passwords=passwords, sign_in=sign_in, clock=clock)
-        yield LocalAuth(accounts, settings, password_reset)
+        yield LocalAuth(accounts, settings, password_reset, passwords)
         await password_reset.finish()

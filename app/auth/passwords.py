@@ -110,6 +110,12 @@ class Passwords:
             return False
 
 
+@contextmanager
+def open_passwords(*, forbidden_words: Collection[str] = ()) -> Iterator[Passwords]:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="passwords") as executor:
+        yield Passwords(executor, forbidden_words=forbidden_words)
+
+
 @functools.cache
 def _common_passwords() -> frozenset[str]:
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415

@@ -11,6 +11,7 @@ from app.auth.invitations import Invitations
 from app.common.rate_limit import RateLimiter
 from app.container.backends import Tables
 from app.ports.auth import Accounts, AccountSettings, AppCheck
+from app.ports.password_hasher import PasswordHasher
 from app.settings import Settings, reveal
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _CALL_SECONDS = 5
 @dataclass(frozen=True, slots=True)
 class Auth:
     accounts: Accounts
+    passwords: PasswordHasher
     settings: AccountSettings | None = None
     """None if another provider keeps the accounts."""
     password_reset: PasswordReset | None = None
@@ -53,7 +55,7 @@ async def open_local_accounts(
         public_url=settings.public_url,
         forbidden_words=settings.password_forbidden_words,
     ) as local:
-        yield Auth(local.accounts, local.settings, local.password_reset)
+        yield Auth(local.accounts, local.passwords, local.settings, local.password_reset)
 
 
 def _make_mailer(settings: Settings) -> Mailer | None:
@@ -70,19 +72,21 @@ async def open_firebase_accounts(settings: Settings) -> AsyncIterator[Auth]:
     import httpx
 
     from app.auth import firebase
+    from app.auth.passwords import open_passwords
 
-    async with (
-        httpx.AsyncClient(timeout=_CALL_SECONDS) as client,
-        firebase.open_firebase_accounts(
-            client,
-            project_id=settings.google_cloud_project or "",
-            api_key=reveal(settings.firebase_api_key),
-            emulator_host=settings.firebase_auth_emulator_host,
-            checks_revoked=settings.firebase_check_revoked,
-        ) as accounts,
-        _open_app_check(settings) as app_check,
-    ):
-        yield Auth(accounts, app_check=app_check)
+    with open_passwords() as passwords:
+        async with (
+            httpx.AsyncClient(timeout=_CALL_SECONDS) as client,
+            firebase.open_firebase_accounts(
+                client,
+                project_id=settings.google_cloud_project or "",
+                api_key=reveal(settings.firebase_api_key),
+                emulator_host=settings.firebase_auth_emulator_host,
+                checks_revoked=settings.firebase_check_revoked,
+            ) as accounts,
+            _open_app_check(settings) as app_check,
+        ):
+            yield Auth(accounts, passwords, app_check=app_check)
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from app.ports.consistency_tables import ReconcileTable, StoreIdTable
 from app.ports.counter_table import CounterTable
 from app.ports.part_store import PartStore
 from app.ports.queue import JobQueue
+from app.ports.share_table import ShareTable
 from app.ports.storage import LocalObjects, ObjectStore
 from app.ports.tables import (
     AccountTable,
@@ -64,6 +65,7 @@ class Tables:
     audit: AuditTable
     events: EventTable
     webhook_endpoints: WebhookEndpointTable
+    shares: ShareTable
     reconcile: ReconcileTable
     store_id: StoreIdTable
 
@@ -148,6 +150,7 @@ async def open_sqlite_tables(data_dir: DataDir, *, is_only_process: bool) -> Asy
             audit=sqlite.SqliteAuditTable(database, clock=_local_time),
             events=sqlite.SqliteEventTable(database),
             webhook_endpoints=sqlite.SqliteWebhookEndpointTable(database),
+            shares=sqlite.SqliteShareTable(database),
             reconcile=sqlite.SqliteReconcileTable(database),
             store_id=sqlite.SqliteStoreIdTable(database),
         )
@@ -175,6 +178,7 @@ async def open_dynamodb_tables(settings: Settings) -> AsyncIterator[Tables]:
             audit=dynamodb.DynamoDBAuditTable(table, clock=aws.clock),
             events=dynamodb.DynamoDBEventTable(table),
             webhook_endpoints=dynamodb.DynamoDBWebhookEndpointTable(table),
+            shares=dynamodb.DynamoDBShareTable(table),
             reconcile=dynamodb.DynamoDBReconcileTable(table),
             store_id=dynamodb.DynamoDBStoreIdTable(table),
         )

@@ -20,6 +20,8 @@ from app.container.adapters import Adapters
 from app.container.health import health_checks
 from app.container.renditions import build_renditions
 from app.container.scanning import scan_specs
+from app.container.shares import build_shares
+from app.container.users import build_account_deletion, build_user_administration
 from app.container.webhooks import build_deliveries, build_webhooks
 from app.container.workers import build_maintenance, build_worker
 from app.domain.images import Quota
@@ -27,7 +29,6 @@ from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
 from app.jobs.service import JobService
 from app.jobs.worker import Worker
-from app.services.account_deletion import AccountDeletion
 from app.services.adoption import Adoption
 from app.services.audit import AuditLog
 from app.services.authentication import Authentication
@@ -41,7 +42,6 @@ from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
 from app.services.uploads import Uploads
-from app.services.user_administration import UserAdministration
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,10 +130,11 @@ def _build_services(
     authentication = Authentication(
         accounts=adapters.auth.accounts, owners=tables.owners, owner_index=tables.owner_index
     )
-    account_deletion = _build_account_deletion(adapters, authentication, audit, jobs)
+    account_deletion = build_account_deletion(adapters, authentication, audit, jobs)
     direct_uploads = _build_direct_uploads(settings, adapters, library, uploads, idempotency)
     resumable_uploads = _build_resumable_uploads(settings, adapters, library, direct_uploads)
     deliveries = build_deliveries(adapters, audit)
+    user_administration = build_user_administration(adapters, authentication, account_deletion)
     renditions = build_renditions(settings, adapters, secret=secret)
     job_cases = (product_images, thumbnails, exports, account_deletion, deliveries)
     return Services(
@@ -143,7 +144,7 @@ def _build_services(
         app_check=adapters.auth.app_check,
         authentication=authentication,
         account_deletion=account_deletion,
-        user_administration=_build_user_administration(adapters, authentication, account_deletion),
+        user_administration=user_administration,
         server_keys=ServerKeys(tables.server_keys, clock=clock),
         audit=audit,
         webhooks=build_webhooks(adapters, jobs),
@@ -151,6 +152,7 @@ def _build_services(
         direct_uploads=direct_uploads,
         resumable_uploads=resumable_uploads,
         library=library,
+        shares=build_shares(adapters, library, user_administration, secret=secret),
         thumbnails=thumbnails,
         product_images=product_images,
         exports=exports,
@@ -235,38 +237,6 @@ def _build_product_images(
         jobs=jobs,
         temp_files=adapters.temp_files,
         max_bytes=settings.max_file_size,
-    )
-
-
-def _build_account_deletion(
-    adapters: Adapters, authentication: Authentication, audit: AuditLog, jobs: JobService
-) -> AccountDeletion:
-    return AccountDeletion(
-        accounts=adapters.auth.accounts,
-        authentication=authentication,
-        owners=adapters.tables.owners,
-        store=adapters.storage.store,
-        images=adapters.tables.images,
-        owner_index=adapters.tables.owner_index,
-        audit=audit,
-        jobs=jobs,
-        clock=adapters.tables.clock,
-    )
-
-
-def _build_user_administration(
-    adapters: Adapters, authentication: Authentication, account_deletion: AccountDeletion
-) -> UserAdministration:
-    tables = adapters.tables
-    return UserAdministration(
-        owner_index=tables.owner_index,
-        accounts=tables.accounts,
-        images=tables.images,
-        owners=tables.owners,
-        account_deletion=account_deletion,
-        authentication=authentication,
-        has_local_accounts=adapters.auth.settings is not None,
-        clock=tables.clock,
     )
 
 

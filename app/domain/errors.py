@@ -461,6 +461,16 @@ class ImagePending(AppError):
     default_detail = "The image has not been scanned yet. Try again in some seconds."
 
 
+class ShareMissing(AppError):
+    code, status, title = "share_missing", 404, "No such share"
+    default_detail = "There is no share with this link or id. It may have been revoked, or it has expired."
+
+
+class SharePasswordRequired(AppError):
+    code, status, title = "share_password_required", 403, "Password required"
+    default_detail = "This share has a password, and the request has none or a wrong one."
+
+
 class ScanRejected(AppError):
     """The error of a job: the image was removed."""
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+BRIEF_SECONDS = 60
+"""How long the URLs are valid that must not outlive a permission that may be revoked."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:

@@ -80,6 +80,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def sign_url_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        """Return a URL like `sign_url`, but one that is valid for a minute only, and different in each second."""
+        ...
+
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost:

@@ -20,6 +20,7 @@ from app.jobs.service import JobService
 from app.ports.admin_tables import OwnerIndex
 from app.ports.auth import Accounts
 from app.ports.clock import Clock
+from app.ports.share_table import ShareTable
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable, OwnerTable
 from app.services.audit import AuditLog
@@ -47,6 +48,7 @@ class AccountDeletion:
         store: ObjectStore,
         images: ImageTable,
         owner_index: OwnerIndex,
+        shares: ShareTable,
         audit: AuditLog,
         jobs: JobService,
         clock: Clock,
@@ -57,6 +59,7 @@ class AccountDeletion:
         self._store = store
         self._images = images
         self._owner_index = owner_index
+        self._shares = shares
         self._audit = audit
         self._jobs = jobs
         self._clock = clock
@@ -94,6 +97,7 @@ class AccountDeletion:
         """Delete records and objects. What an earlier attempt deleted stays deleted."""
         owner_id = attempt.job.owner_id
         await self._owners.block_writes(owner_id, until=self._clock() + _BLOCK_RETENTION)
+        await self._shares.remove_shares(owner_id)
         await self._delete_images(attempt)
         for prefix in (IMAGES_PREFIX, INCOMING_PREFIX, EXPORTS_PREFIX):
             await self._delete_objects(f"{prefix}{owner_id}/")

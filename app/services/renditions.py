@@ -14,7 +14,7 @@ from app.common.leases import Leases
 from app.common.rendition_urls import RenditionClaims, RenditionUrls
 from app.common.temp_files import TempFiles
 from app.domain.errors import AppError, ImageMissing, ImagePending, Overloaded
-from app.domain.images import Image
+from app.domain.images import FocalPoint, Image
 from app.domain.object_keys import image_folder, is_rendition_key, preview_key, rendition_key
 from app.domain.objects import StoredObject
 from app.domain.renderings import Output
@@ -82,9 +82,13 @@ class Renditions:
         wait or another process does not finish this one in time, and what `Renderer.render` raises.
         """
         image = await self._images.get(claims.owner_id, claims.image_id)
+        return await self.ensure_of(image, request, focal_point=claims.focal_point)
+
+    async def ensure_of(self, image: Image, request: RenditionRequest, *, focal_point: FocalPoint) -> str:
+        """Like `ensure`, of an image that the caller may see."""
         if image.is_pending:
             raise ImagePending
-        output = plan(image, request, focal_point=claims.focal_point, sizes=self._sizes)
+        output = plan(image, request, focal_point=focal_point, sizes=self._sizes)
         key = rendition_key(image.owner_id, image.id, output)
         found = await self._store.find(key)
         if found is not None:

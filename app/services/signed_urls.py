@@ -59,6 +59,9 @@ class UrlSigner:
     async def sign_object(self, key: str) -> SignedUrl:
         return await self._store.sign_url(key)
 
+    async def sign_object_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        return await self._store.sign_url_briefly(key, filename=filename)
+
     async def sign_thumbnail(self, image: Image, thumbnail: Thumbnail) -> SignedThumbnail:
         if thumbnail.status is not ThumbnailStatus.READY:
             return SignedThumbnail(thumbnail, None)

@@ -157,6 +157,9 @@ async def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch,
 
 
 class NoSigner:
+    async def sign_briefly(self, key: str, *, seconds: int, disposition: str | None = None) -> SignedUrl:
+        raise NotImplementedError
+
     async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl:
         raise NotImplementedError
 

@@ -66,6 +66,7 @@ def make_deletion(storage: Storage, store: Any) -> AccountDeletion:
         store=store,
         images=storage.images,
         owner_index=storage.owner_index,
+        shares=nothing,
         audit=nothing,
         jobs=nothing,
         clock=lambda: NOW,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -13,7 +13,6 @@ from app.api.errors import problems
 from app.api.object_responses import object_response
 from app.api.router import ApiRouter
 from app.api.schemas.fields import EXAMPLE_ID, Id
-from app.api.services import Services
 from app.domain.errors import (
     FieldError,
     ImageCorrupt,
@@ -34,38 +33,27 @@ _Side = Annotated[int | None, Query(ge=1, le=MAX_REQUESTED_SIDE)]
 # The best one first.
 _NEGOTIATED: tuple[RenditionFormat, ...] = ("avif", "webp")
 
-
-@router.head("/{image_id}/{token}", include_in_schema=False, dependencies=[Depends(known_query)])
-@router.get(
-    "/{image_id}/{token}",
-    response_class=Response,
-    dependencies=[Depends(known_query)],
-    responses={
-        200: {
-            "description": "The rendition, if the service itself serves the objects.",
-            "content": {f"image/{name}": {} for name in ("avif", "jpeg", "webp")},
-        },
-        206: {"description": "The requested range."},
-        304: {"description": "The ETag in the request is current."},
-        307: {"description": "The rendition is at the URL in `Location`, in the object store or its CDN."},
-        **problems(
-            UrlInvalid,
-            UrlExpired,
-            ImageMissing,
-            ObjectMissing,
-            ImagePending,
-            ImageCorrupt,
-            ImageTooExpensive,
-            RangeUnsatisfiable,
-            RequestInvalid,
-        ),
+RENDITION_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The rendition, if the service itself serves the objects.",
+        "content": {f"image/{name}": {} for name in ("avif", "jpeg", "webp")},
     },
+    206: {"description": "The requested range."},
+    304: {"description": "The ETag in the request is current."},
+    307: {"description": "The rendition is at the URL in `Location`, in the object store or its CDN."},
+}
+RENDITION_ERRORS = (
+    ImageMissing,
+    ObjectMissing,
+    ImagePending,
+    ImageCorrupt,
+    ImageTooExpensive,
+    RangeUnsatisfiable,
+    RequestInvalid,
 )
-async def get_rendition(
-    request: Request,
-    services: ServicesDep,
-    image_id: Annotated[Id, Path(examples=[EXAMPLE_ID])],
-    token: str,
+
+
+async def _requested(
     *,
     w: Annotated[_Side, Query(description="The width in pixels, which is rounded up to one of a few sizes.")] = None,
     h: Annotated[_Side, Query(description="The height in pixels, which changes in proportion to the width.")] = None,
@@ -77,26 +65,45 @@ async def get_rendition(
         Literal["auto", "avif", "webp", "jpeg"], Query(description="`auto`: what the Accept header names.")
     ] = "auto",
     accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> RenditionRequest:
+    """Raises RequestInvalid."""
+    if w is None and h is None:
+        raise RequestInvalid(errors=[FieldError("query.w", "Either w or h is required, in pixels")])
+    return RenditionRequest(w, h, fit, _negotiated(accept) if format == "auto" else format)
+
+
+RequestedRendition = Annotated[RenditionRequest, Depends(_requested)]
+
+
+@router.head("/{image_id}/{token}", include_in_schema=False, dependencies=[Depends(known_query)])
+@router.get(
+    "/{image_id}/{token}",
+    response_class=Response,
+    dependencies=[Depends(known_query)],
+    responses={**RENDITION_RESPONSES, **problems(UrlInvalid, UrlExpired, *RENDITION_ERRORS)},
+)
+async def get_rendition(
+    request: Request,
+    services: ServicesDep,
+    image_id: Annotated[Id, Path(examples=[EXAMPLE_ID])],
+    token: str,
+    rendition: RequestedRendition,
 ) -> Response:
     """Read an image in any size and format, with a URL made from the template `rendition_url` of the image."""
     claims = services.renditions.urls.verify(image_id, token)
-    if w is None and h is None:
-        raise RequestInvalid(errors=[FieldError("query.w", "Either w or h is required, in pixels")])
-    chosen = _negotiated(accept) if format == "auto" else format
-    key = await services.renditions.ensure(claims, RenditionRequest(w, h, fit, chosen))
-    headers = {"Vary": "Accept"} if format == "auto" else {}
-    return await _response(request, services, key, expires_at=claims.expires_at, headers=headers)
-
-
-async def _response(
-    request: Request, services: Services, key: str, *, expires_at: datetime, headers: dict[str, str]
-) -> Response:
+    key = await services.renditions.ensure(claims, rendition)
     if services.local_objects is not None:
         found = await services.local_objects.open_local(key)
-        return object_response(request, found, headers={**headers, "Cache-Control": _cache_control(expires_at)})
+        headers = vary(request) | {"Cache-Control": _cache_control(claims.expires_at)}
+        return object_response(request, found, headers=headers)
     signed = await services.url_signer.sign_object(key)
-    headers["Cache-Control"] = _cache_control(min(expires_at, signed.expires_at))
+    headers = vary(request) | {"Cache-Control": _cache_control(min(claims.expires_at, signed.expires_at))}
     return RedirectResponse(signed.url, status_code=307, headers=headers)
+
+
+def vary(request: Request) -> dict[str, str]:
+    """Return the header Vary if the Accept header decides the format."""
+    return {"Vary": "Accept"} if request.query_params.get("format", "auto") == "auto" else {}
 
 
 def _cache_control(until: datetime) -> str:

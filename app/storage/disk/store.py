@@ -22,7 +22,7 @@ from app.common.signing import derive_key, sign, verify
 from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
 from app.domain.formats import UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
-from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
+from app.domain.objects import BRIEF_SECONDS, LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
 from app.storage.disk.deletion_pause import deleting
 from app.storage.disk.files import (
     copy_file,
@@ -134,6 +134,12 @@ class DiskObjectStore:
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         now = int(self._clock())
         expires = now - now % self._window_seconds + self._window_seconds + self._ttl_seconds
+        return self._sign_url(key, expires=expires, filename=filename)
+
+    async def sign_url_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        return self._sign_url(key, expires=int(self._clock()) + BRIEF_SECONDS, filename=filename)
+
+    def _sign_url(self, key: str, *, expires: int, filename: str | None) -> SignedUrl:
         signature = sign(self._url_key, message(check_key(key), expires, filename))
         url = f"{URL_PATH}{key}?expires={expires}&signature={signature}"
         if filename is not None:

@@ -109,6 +109,15 @@ class Presigner:
         """Return a URL that reads `key`. The headers given here replace the stored ones in the response."""
         now = self._clock()
         window = self._open_window(await self._credentials.get(now), int(now))
+        return self._sign(window, key, disposition=disposition, content_type=content_type)
+
+    async def sign_briefly(self, key: str, *, seconds: int, disposition: str | None = None) -> SignedUrl:
+        """Return a URL that reads `key` for so many seconds."""
+        now = self._clock()
+        window = self._make_window(await self._credentials.get(now), int(now), lifetime=seconds)
+        return self._sign(window, key, disposition=disposition, content_type=None)
+
+    def _sign(self, window: _Window, key: str, *, disposition: str | None, content_type: str | None) -> SignedUrl:
         path = f"{self._path}{quote(key, safe='/~')}"
         overrides = _encode_overrides(disposition, content_type)
         # The parameters of the canonical query are sorted: X precedes r.
@@ -163,12 +172,12 @@ class Presigner:
         instant = now - now % self._window_seconds
         window = self._window
         if window is None or window.instant != instant or window.credentials is not credentials:
-            window = self._window = self._make_window(credentials, instant)
+            window = self._window = self._make_window(credentials, instant, lifetime=self._lifetime)
         return window
 
-    def _make_window(self, credentials: SigningCredentials, instant: int) -> _Window:
+    def _make_window(self, credentials: SigningCredentials, instant: int, *, lifetime: int) -> _Window:
         scope = _open_scope(credentials, instant=instant, region=self._region)
-        expires_at = _limit(instant + self._lifetime, credentials)
+        expires_at = _limit(instant + lifetime, credentials)
         prefix, token = _query_parts(credentials, scope, seconds=expires_at - instant)
         return _Window(
             credentials=credentials,

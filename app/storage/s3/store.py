@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.common.content_disposition import attachment
 from app.domain.errors import DependencyUnavailable, ObjectMissing
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
-from app.domain.objects import PresignedPost, SignedUrl, StoredObject
+from app.domain.objects import BRIEF_SECONDS, PresignedPost, SignedUrl, StoredObject
 from app.storage.s3.calls import is_missing, response_within
 from app.storage.s3.files import FileSlice, save_to_file
 from app.storage.s3.multipart import MultipartUpload
@@ -49,6 +49,8 @@ class UrlSigner(Protocol):
 
 
 class Signer(UrlSigner, Protocol):
+    async def sign_briefly(self, key: str, *, seconds: int, disposition: str | None = None) -> SignedUrl: ...
+
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost: ...
@@ -240,6 +242,10 @@ class S3ObjectStore:
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         disposition = None if filename is None else attachment(filename)
         return await self._reading_signer.sign(check_key(key), disposition=disposition)
+
+    async def sign_url_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:
+        disposition = None if filename is None else attachment(filename)
+        return await self._signer.sign_briefly(check_key(key), seconds=BRIEF_SECONDS, disposition=disposition)
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime

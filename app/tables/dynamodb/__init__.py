@@ -10,6 +10,7 @@ from app.tables.dynamodb.idempotency import DynamoDBIdempotencyTable
 from app.tables.dynamodb.images import DynamoDBImageTable
 from app.tables.dynamodb.jobs import DynamoDBJobTable
 from app.tables.dynamodb.owners import DynamoDBOwnerTable
+from app.tables.dynamodb.shares import DynamoDBShareTable
 from app.tables.dynamodb.table import DynamoDBTable, make_config
 from app.tables.dynamodb.tombstones import DynamoDBTombstoneTable
 
@@ -26,6 +27,7 @@ __all__ = [
     "DynamoDBOwnerTable",
     "DynamoDBReconcileTable",
     "DynamoDBServerKeyTable",
+    "DynamoDBShareTable",
     "DynamoDBStoreIdTable",
     "DynamoDBTable",
     "DynamoDBTombstoneTable",

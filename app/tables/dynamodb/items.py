@@ -14,6 +14,7 @@ from app.domain.events import Event, WebhookEndpoint
 from app.domain.ids import id_timestamp
 from app.domain.images import Image, Tombstone
 from app.domain.jobs import Job
+from app.domain.shares import Share
 from app.domain.uploads import DirectUpload
 from app.tables.dynamodb import keys
 from app.tables.serializer import from_fields, time_to_text, to_fields
@@ -97,6 +98,11 @@ def job_from_item(fields: Fields) -> Job:
 
 def server_key_item(key: ServerKey) -> Fields:
     return {**keys.server_key_key(key.id), **to_fields(key)}
+
+
+def share_item(share: Share) -> Fields:
+    # TTL ignores the attribute `expires_at`, because it is text: an expired share stays until its owner deletes it.
+    return {**keys.share_key(share.owner_id, share.id), **to_fields(share)}
 
 
 def endpoint_item(endpoint: WebhookEndpoint) -> Fields:

@@ -12,6 +12,7 @@ IDEMPOTENCY_PREFIX = "ONCE#"
 JOB_PREFIX = "JOB#"
 SESSION_PREFIX = "SESSION#"
 TOMBSTONE_PREFIX = "DELETED#"
+SHARE_PREFIX = "SHARE#"
 _USER_PREFIX = "USER#"
 
 USAGE = "USAGE"
@@ -125,6 +126,15 @@ def server_key_key(key_id: str) -> Key:
 
 def endpoint_key(endpoint_id: str) -> Key:
     return {"pk": WEBHOOKS, "sk": endpoint_id}
+
+
+def share_key(owner_id: str, share_id: str) -> Key:
+    return {"pk": user_partition(owner_id), "sk": f"{SHARE_PREFIX}{share_id}"}
+
+
+def share_owner_key(share_id: str) -> Key:
+    """Return the key of the item that tells whose share it is, because a link does not contain the owner."""
+    return {"pk": f"{SHARE_PREFIX}{share_id}", "sk": "OWNER"}
 
 
 def event_key(event_id: str) -> Key:

@@ -11,6 +11,7 @@ from app.tables.sqlite.idempotency import SqliteIdempotencyTable
 from app.tables.sqlite.images import SqliteImageTable
 from app.tables.sqlite.jobs import SqliteJobTable
 from app.tables.sqlite.owners import SqliteOwnerTable
+from app.tables.sqlite.shares import SqliteShareTable
 from app.tables.sqlite.tombstones import SqliteTombstoneTable
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SqliteOwnerTable",
     "SqliteReconcileTable",
     "SqliteServerKeyTable",
+    "SqliteShareTable",
     "SqliteStoreIdTable",
     "SqliteTombstoneTable",
     "SqliteWebhookEndpointTable",

@@ -273,5 +273,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN event_id TEXT",
         "ALTER TABLE images ADD COLUMN status TEXT NOT NULL DEFAULT 'ready'",
     ),
+    (
+        """
+        CREATE TABLE shares (
+            id TEXT NOT NULL PRIMARY KEY,
+            owner_id TEXT NOT NULL,
+            image_ids TEXT NOT NULL,
+            title TEXT,
+            download TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            expires_at TEXT,
+            password_hash TEXT
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX shares_by_owner ON shares (owner_id, id)",
+    ),
     ("ALTER TABLE images ADD COLUMN focal_point TEXT",),
 )
