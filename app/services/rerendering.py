@@ -12,7 +12,7 @@ from app.ports.renderer import Renderer
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 from app.services.originals import fetch_original
-from app.services.uploads import put_thumbnails, ready_thumbnail
+from app.services.rendered_thumbnails import put_thumbnails, ready_thumbnail
 
 
 class Rerendering:

@@ -25,7 +25,8 @@ from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 from app.services.library import Library
 from app.services.originals import fetch_original
-from app.services.uploads import RENDER_JOB_KIND, put_thumbnails, ready_thumbnail
+from app.services.rendered_thumbnails import put_thumbnails, ready_thumbnail
+from app.services.uploads import RENDER_JOB_KIND
 
 _STUCK_AFTER = timedelta(minutes=15)
 _FETCHED, _RENDERED = 30, 80

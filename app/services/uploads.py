@@ -21,13 +21,14 @@ from app.domain.formats import UNKNOWN_TYPE, ImageFormat, require_format
 from app.domain.ids import id_timestamp, new_id
 from app.domain.images import Image, ImageStatus, Quota, Source, Thumbnail, ThumbnailStatus
 from app.domain.object_keys import original_key
-from app.domain.renderings import RenderedThumbnail, Rendering
+from app.domain.renderings import Rendering
 from app.domain.uploads import DirectUpload
 from app.jobs.service import JobService
 from app.ports.metrics import Metrics
 from app.ports.renderer import Renderer
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
+from app.services.rendered_thumbnails import put_thumbnails, ready_thumbnail
 
 RENDER_JOB_KIND = "render"
 SCAN_JOB_KIND = "scan"
@@ -262,25 +263,6 @@ def _is_shared(upload: DirectUpload | None) -> bool:
 
 def _reserved_by(upload: DirectUpload | None) -> int:
     return upload.size if upload and upload.is_open else 0
-
-
-async def put_thumbnails(store: ObjectStore, image: Image, rendering: Rendering) -> None:
-    """Store the rendered thumbnails under the keys of the image's thumbnails, all of which are ready."""
-    pairs = zip(image.thumbnails, rendering.thumbnails, strict=True)
-    puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in pairs}
-    await gather_all(*(store.put(key, r.data, content_type=r.content_type) for key, r in puts.items()))
-
-
-def ready_thumbnail(rendered: RenderedThumbnail, *, attempts: int = 1) -> Thumbnail:
-    return Thumbnail(
-        size=rendered.size,
-        status=ThumbnailStatus.READY,
-        content_type=rendered.content_type,
-        width=rendered.width,
-        height=rendered.height,
-        bytes=len(rendered.data),
-        attempts=attempts,
-    )
 
 
 def _new_image(user: User, image_id: str, received: ReceivedFile, rendering: Rendering, source: Source | None) -> Image:
