@@ -29,6 +29,7 @@ _PAGE = Template("""<!doctype html>
   <meta name="robots" content="noindex, nofollow">
   <title>$title</title>
   $head
+  <link rel="icon" href="${base}web/icon.svg">
   <link rel="stylesheet" href="${base}web/share/share.css">
 </head>
 <body>

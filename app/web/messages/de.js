@@ -134,7 +134,8 @@ export default {
   "viewer.next": "Nächstes",
   "viewer.details": "Einzelheiten",
   "viewer.copyLink": "Link kopieren",
-  "viewer.linkCopied": "Link kopiert. Wer ihn hat, kann das Bild bis {time} sehen.",
+  "viewer.linkCopied": "Link kopiert. Wer ihn hat, kann das Bild bis {date} sehen.",
+  "viewer.revokeLink": "Widerrufen",
   "viewer.download": "Herunterladen",
   "viewer.delete": "Löschen",
 

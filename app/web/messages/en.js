@@ -131,7 +131,8 @@ export default {
   "viewer.next": "Next",
   "viewer.details": "Details",
   "viewer.copyLink": "Copy link",
-  "viewer.linkCopied": "Link copied. Anyone with the link can view the picture until {time}.",
+  "viewer.linkCopied": "Link copied. Anyone with the link can view the picture until {date}.",
+  "viewer.revokeLink": "Revoke",
   "viewer.download": "Download",
   "viewer.delete": "Delete",
 

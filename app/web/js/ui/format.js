@@ -29,7 +29,7 @@ export function formatTimeLeft(seconds) {
 export const formatDateTime = (iso) =>
   new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "short" }).format(new Date(iso));
 
-export const formatTime = (iso) => new Intl.DateTimeFormat(locale, { timeStyle: "short" }).format(new Date(iso));
+export const formatDate = (iso) => new Intl.DateTimeFormat(locale, { dateStyle: "long" }).format(new Date(iso));
 
 export const formatPercent = (fraction) =>
   new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(fraction);

@@ -1,4 +1,12 @@
-/** Copies the link of an image and downloads its original. */
+/** Makes and copies links of images, and downloads originals. */
+
+const SHARED_DAYS = 30;
+
+/** Makes a link that shows the images, without their position and other metadata. Returns the share. */
+export function shareImages(api, ids) {
+  const expiresAt = new Date(Date.now() + SHARED_DAYS * 24 * 3600 * 1000);
+  return api.post("shares", { image_ids: ids, expires_at: expiresAt.toISOString() });
+}
 
 /** Copies `text` to the clipboard. `parent` is an element in which a temporary text area can have the focus. */
 export async function copyText(text, parent) {

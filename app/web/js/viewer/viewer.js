@@ -2,13 +2,13 @@
 
 import { describeProblem } from "../problems.js";
 import { el, moveFocusIfHidden } from "../ui/dom.js";
-import { formatTime } from "../ui/format.js";
+import { formatDate } from "../ui/format.js";
 import { icon } from "../ui/icons.js";
 import { translate } from "../ui/i18n.js";
 import { showToast } from "../ui/toasts.js";
 import { Details } from "./details.js";
 import { ImagePane } from "./image_pane.js";
-import { copyText, downloadOriginal } from "./sharing.js";
+import { copyText, downloadOriginal, shareImages } from "./sharing.js";
 import { onSwipe } from "./swipe.js";
 
 const WIDE_SCREEN = matchMedia("(min-width: 900px)");
@@ -160,11 +160,15 @@ export class Viewer {
   }
 
   async #copyLink() {
-    await this.library.refreshUrls([this.#view.id]).catch(() => {});
-    const { original_url: url, urls_expire_at: expiresAt } = this.#view;
-    if (!url) return; // The image has not been scanned yet.
-    await copyText(url, this.dialog);
-    showToast(translate("viewer.linkCopied", { time: formatTime(expiresAt) }));
+    try {
+      const share = await shareImages(this.api, [this.#view.id]);
+      await copyText(share.url, this.dialog);
+      const revoke = () => this.api.delete(`shares/${share.id}`);
+      const message = translate("viewer.linkCopied", { date: formatDate(share.expires_at) });
+      showToast(message, { action: { label: translate("viewer.revokeLink"), run: revoke } });
+    } catch (problem) {
+      showToast(describeProblem(problem), { kind: "error" });
+    }
   }
 
   #download() {
