@@ -90,6 +90,7 @@ class SettingsFields(BaseSettings):
     max_frames: Annotated[int, Field(ge=1, le=100_000)] = 500
     thumbnail_sizes: Annotated[tuple[int, ...], NoDecode] = (200, 500, 800)
     thumbnail_format: Literal["auto", "webp", "jpeg"] = "auto"
+    keep_location: bool = False
     render_processes: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
     decoder_sandbox: Literal["auto", "required"] = "auto"
 

@@ -15,7 +15,7 @@ from app.domain import filenames
 from app.domain.errors import FieldError, RequestInvalid, UploadTooLarge
 from app.domain.formats import UNKNOWN_TYPE, ImageFormat, canonical_content_type
 from app.domain.text import clean_text
-from app.services.uploads import ReceivedFile
+from app.services.new_images import ReceivedFile
 
 MAX_DESCRIPTION = 2000
 """Characters."""

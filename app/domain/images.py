@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.metadata import Metadata
 from app.domain.object_keys import original_key, sidecar_key, thumbnail_key
 
 
@@ -71,6 +72,8 @@ class Image:
     thumbnails: tuple[Thumbnail, ...]
     source: Source | None = None
     status: ImageStatus = ImageStatus.READY
+    metadata: Metadata | None = None
+    """None if the image was uploaded before the service read metadata."""
 
     @property
     def is_pending(self) -> bool:

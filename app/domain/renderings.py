@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from app.domain.metadata import Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +27,4 @@ class Rendering:
     placeholder: str | None
     """A thumbhash in base64; None if only the header was read."""
     thumbnails: tuple[RenderedThumbnail, ...]
+    metadata: Metadata = field(default_factory=Metadata)

@@ -29,3 +29,5 @@ class RenderOptions:
     """`auto` is WebP for images with transparency and JPEG for all others."""
     allowed_content_types: frozenset[str] = frozenset(FORMATS_BY_CONTENT_TYPE)
     limits: RenderLimits = RenderLimits()
+    keep_location: bool = False
+    """Whether the metadata contain the position."""

@@ -22,7 +22,8 @@ from app.domain.object_keys import IMAGES_PREFIX, sidecar_key
 from app.domain.objects import StoredObject
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable, OwnerTable, TombstoneTable
-from app.services.uploads import ReceivedFile, Uploads
+from app.services.new_images import ReceivedFile
+from app.services.uploads import Uploads
 
 _log = structlog.stdlib.get_logger(__name__)
 

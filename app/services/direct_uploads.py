@@ -43,8 +43,9 @@ from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
 from app.ports.upload_table import DirectUploadTable
 from app.services.library import Library
+from app.services.new_images import ReceivedFile
 from app.services.originals import fetch_original
-from app.services.uploads import ReceivedFile, Uploads
+from app.services.uploads import Uploads
 
 FORM_LIFETIME = timedelta(hours=1)
 _FILE_FAULT_STATUSES = (413, 415, 422)

@@ -11,8 +11,9 @@ from app.domain.images import Image
 from app.ports.renderer import Renderer
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
+from app.services.new_images import ready_thumbnail
 from app.services.originals import fetch_original
-from app.services.uploads import put_thumbnails, ready_thumbnail
+from app.services.uploads import put_thumbnails
 
 
 class Rerendering:

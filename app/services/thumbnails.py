@@ -24,8 +24,9 @@ from app.ports.renderer import Renderer
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 from app.services.library import Library
+from app.services.new_images import ready_thumbnail
 from app.services.originals import fetch_original
-from app.services.uploads import RENDER_JOB_KIND, put_thumbnails, ready_thumbnail
+from app.services.uploads import RENDER_JOB_KIND, put_thumbnails
 
 _STUCK_AFTER = timedelta(minutes=15)
 _FETCHED, _RENDERED = 30, 80

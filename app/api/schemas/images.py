@@ -54,6 +54,30 @@ class SourceView(BaseModel):
     attribution: str
 
 
+class PositionView(BaseModel):
+    latitude: float = Field(description="Degrees (WGS 84).", examples=[53.5511])
+    longitude: float = Field(examples=[9.9937])
+    altitude: float | None = Field(description="Meters above sea level.")
+
+
+class MetadataView(BaseModel):
+    """What the camera recorded. A field is null if the file does not have it."""
+
+    taken_at: str | None = Field(
+        description="The time on the clock of the camera, without an offset.", examples=["2026-07-14T18:03:22.000"]
+    )
+    taken_offset: str | None = Field(description="The offset of that clock from UTC.", examples=["+02:00"])
+    camera_make: str | None = Field(examples=["Canon"])
+    camera_model: str | None = Field(examples=["EOS R5"])
+    lens: str | None
+    exposure_seconds: float | None = Field(examples=[0.008])
+    f_number: float | None = Field(examples=[2.8])
+    iso: int | None = Field(examples=[100])
+    focal_length_mm: float | None = Field(examples=[50])
+    orientation: int | None = Field(description="The EXIF orientation, 1 to 8. `width` and `height` include it.")
+    position: PositionView | None = Field(description="Null unless the service keeps positions (`KEEP_LOCATION`).")
+
+
 class ImageView(BaseModel):
     id: str = Field(description="A UUIDv7: ids sort by upload time.", examples=[EXAMPLE_ID])
     filename: str = Field(examples=["beach.jpg"])
@@ -67,6 +91,9 @@ class ImageView(BaseModel):
     source: SourceView | None = Field(description="The source of an image that was fetched by EAN.")
     status: ImageStatus = Field(
         description="`pending` until the scanner of the service has accepted the image. Then all URLs are null."
+    )
+    metadata: MetadataView | None = Field(
+        description="Null for an image that was uploaded before the service read metadata."
     )
     original_url: str | None
     thumbnail_url: str | None = Field(description="The URL of the smallest thumbnail that is ready.")
@@ -92,6 +119,7 @@ class ImageView(BaseModel):
             uploaded_at=image.uploaded_at,
             source=SourceView.model_validate(image.source, from_attributes=True) if image.source else None,
             status=image.status,
+            metadata=MetadataView.model_validate(image.metadata, from_attributes=True) if image.metadata else None,
             original_url=urljoin(base_url, signed.original_url) if signed.original_url else None,
             thumbnail_url=urljoin(base_url, thumbnail_url) if thumbnail_url else None,
             urls_expire_at=signed.urls_expire_at,

@@ -273,4 +273,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN event_id TEXT",
         "ALTER TABLE images ADD COLUMN status TEXT NOT NULL DEFAULT 'ready'",
     ),
+    ("ALTER TABLE images ADD COLUMN metadata TEXT",),
 )

@@ -21,6 +21,7 @@ _JSON_COLUMNS = (
     "segments",
     "counts",
     "event_types",
+    "metadata",
 )
 
 

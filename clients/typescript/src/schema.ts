@@ -304,6 +304,8 @@ export interface components {
             source: components["schemas"]["SourceView"] | null;
             /** @description `pending` until the scanner of the service has accepted the image. Then all URLs are null. */
             status: components["schemas"]["ImageStatus"];
+            /** @description Null for an image that was uploaded before the service read metadata. */
+            metadata: components["schemas"]["MetadataView"] | null;
             /** Original Url */
             original_url: string | null;
             /**
@@ -595,6 +597,63 @@ export interface components {
             created_at: string | null;
             usage: components["schemas"]["UsageView"];
         };
+        /**
+         * MetadataView
+         * @description What the camera recorded. A field is null if the file does not have it.
+         */
+        MetadataView: {
+            /**
+             * Taken At
+             * @description The time on the clock of the camera, without an offset.
+             * @example 2026-07-14T18:03:22.000
+             */
+            taken_at: string | null;
+            /**
+             * Taken Offset
+             * @description The offset of that clock from UTC.
+             * @example +02:00
+             */
+            taken_offset: string | null;
+            /**
+             * Camera Make
+             * @example Canon
+             */
+            camera_make: string | null;
+            /**
+             * Camera Model
+             * @example EOS R5
+             */
+            camera_model: string | null;
+            /** Lens */
+            lens: string | null;
+            /**
+             * Exposure Seconds
+             * @example 0.008
+             */
+            exposure_seconds: number | null;
+            /**
+             * F Number
+             * @example 2.8
+             */
+            f_number: number | null;
+            /**
+             * Iso
+             * @example 100
+             */
+            iso: number | null;
+            /**
+             * Focal Length Mm
+             * @example 50
+             */
+            focal_length_mm: number | null;
+            /**
+             * Orientation
+             * @description The EXIF orientation, 1 to 8. `width` and `height` include it.
+             */
+            orientation: number | null;
+            /** @description Null unless the service keeps positions (`KEEP_LOCATION`). */
+            position: components["schemas"]["PositionView"] | null;
+        };
         /** PasswordResetBody */
         PasswordResetBody: {
             /**
@@ -616,6 +675,25 @@ export interface components {
              * @example correct horse battery
              */
             password: string;
+        };
+        /** PositionView */
+        PositionView: {
+            /**
+             * Latitude
+             * @description Degrees (WGS 84).
+             * @example 53.5511
+             */
+            latitude: number;
+            /**
+             * Longitude
+             * @example 9.9937
+             */
+            longitude: number;
+            /**
+             * Altitude
+             * @description Meters above sea level.
+             */
+            altitude: number | null;
         };
         /** RegisterBody */
         RegisterBody: {
