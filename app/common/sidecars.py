@@ -6,7 +6,7 @@ A lost record can be rebuilt from an original and its sidecar.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.domain.errors import ImageMissing
@@ -14,7 +14,7 @@ from app.domain.images import Image, Source
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 256 * 1024
 _CONTENT_TYPE = "application/json"
 _MAX_WRITES = 5
 """How often a sidecar is written again because the record was edited concurrently."""
@@ -25,6 +25,7 @@ class Sidecar:
     filename: str
     description: str | None
     source: Source | None
+    custom_metadata: dict[str, str] = field(default_factory=dict)
 
 
 async def write_sidecar(store: ObjectStore, image: Image) -> None:
@@ -55,11 +56,23 @@ def read_sidecar(data: bytes) -> Sidecar:
     try:
         fields: dict[str, Any] = json.loads(data)
         source = fields["source"]
-        return Sidecar(fields["filename"], fields["description"], Source(**source) if source else None)
+        return Sidecar(
+            filename=fields["filename"],
+            description=fields["description"],
+            source=Source(**source) if source else None,
+            # Sidecars of earlier versions have none.
+            custom_metadata=fields.get("custom_metadata", {}),
+        )
     except (KeyError, TypeError) as error:
         raise ValueError("not a sidecar") from error
 
 
 def _encode(image: Image) -> bytes:
     source = asdict(image.source) if image.source else None
-    return json.dumps({"filename": image.filename, "description": image.description, "source": source}).encode()
+    fields = {
+        "filename": image.filename,
+        "description": image.description,
+        "source": source,
+        "custom_metadata": image.custom_metadata,
+    }
+    return json.dumps(fields).encode()

@@ -13,7 +13,7 @@ from typing import Protocol
 from app.domain.accounts import Account, Session
 from app.domain.claims import Claim, IdempotencyRecord, JobClaim, RequestClaim
 from app.domain.events import Event
-from app.domain.images import Image, Quota, Tombstone, Usage
+from app.domain.images import Image, ImageChanges, Quota, Tombstone, Usage
 from app.domain.jobs import DueJob, Job, JobStatus
 from app.domain.uploads import DirectUpload
 
@@ -48,8 +48,8 @@ class ImageTable(Protocol):
         """Return at most `limit` images, newest first, starting after the id `before`. Costs one query."""
         ...
 
-    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, str | None]) -> Image:
-        """Set `filename`, `description`, `status` or several of them, and return the updated record.
+    async def edit(self, owner_id: str, image_id: str, *, changes: ImageChanges) -> Image:
+        """Set `filename`, `description`, `custom_metadata`, `status` or several of them, and return the updated record.
 
         Concurrent edits of different fields do not undo each other. Raises ImageMissing.
         """

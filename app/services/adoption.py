@@ -103,6 +103,7 @@ class Adoption:
                 format=self._uploads.detect_format(await run_blocking_io(os.pread, file.fileno(), SNIFF_BYTES, 0)),
                 filename=candidate.sidecar.filename,
                 description=candidate.sidecar.description,
+                custom_metadata=candidate.sidecar.custom_metadata,
             )
             image = await self._uploads.adopt(user, received, image_id=candidate.image_id, sidecar=candidate.sidecar)
         if await self._store.size(image.original_key) is None:

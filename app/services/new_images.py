@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from app.domain.accounts import User
@@ -22,6 +22,7 @@ class ReceivedFile:
     format: ImageFormat
     filename: str
     description: str | None
+    custom_metadata: dict[str, str] = field(default_factory=dict)
 
 
 def ready_thumbnail(rendered: RenderedThumbnail, *, attempts: int = 1) -> Thumbnail:
@@ -54,4 +55,5 @@ def new_image(user: User, image_id: str, received: ReceivedFile, rendering: Rend
         thumbnails=tuple(ready_thumbnail(rendered) for rendered in rendering.thumbnails),
         source=source,
         metadata=rendering.metadata,
+        custom_metadata=received.custom_metadata,
     )

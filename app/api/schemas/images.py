@@ -8,9 +8,10 @@ from urllib.parse import urljoin
 
 from pydantic import BaseModel, Field
 
+from app.api.custom_metadata import CustomMetadata
 from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor, RawFilename
-from app.domain.images import ImageStatus, ThumbnailStatus
+from app.domain.images import ImageChanges, ImageStatus, ThumbnailStatus
 from app.services.signed_urls import SignedImage, SignedThumbnail
 
 
@@ -95,6 +96,9 @@ class ImageView(BaseModel):
     metadata: MetadataView | None = Field(
         description="Null for an image that was uploaded before the service read metadata."
     )
+    custom_metadata: dict[str, str] = Field(
+        description="Pairs that the client has set.", examples=[{"album": "Summer"}]
+    )
     original_url: str | None
     thumbnail_url: str | None = Field(description="The URL of the smallest thumbnail that is ready.")
     urls_expire_at: datetime | None
@@ -120,6 +124,7 @@ class ImageView(BaseModel):
             source=SourceView.model_validate(image.source, from_attributes=True) if image.source else None,
             status=image.status,
             metadata=MetadataView.model_validate(image.metadata, from_attributes=True) if image.metadata else None,
+            custom_metadata=image.custom_metadata,
             original_url=urljoin(base_url, signed.original_url) if signed.original_url else None,
             thumbnail_url=urljoin(base_url, thumbnail_url) if thumbnail_url else None,
             urls_expire_at=signed.urls_expire_at,
@@ -134,14 +139,19 @@ class ImagePageView(BaseModel):
 
 
 class EditBody(JsonBody):
-    """Omitted fields are not changed. A null description removes the description."""
+    """Omitted fields are not changed. A null description removes the description.
+
+    `custom_metadata` replaces all pairs; null removes them.
+    """
 
     filename: RawFilename = Field(default_factory=str)
     description: Description | None = None
+    custom_metadata: CustomMetadata | None = None
 
-    def changes(self) -> dict[str, str | None]:
+    def changes(self) -> ImageChanges:
         """Return the fields that the request contains. An empty description counts as none, as in an upload."""
-        return {name: value or None for name, value in self.model_dump(exclude_unset=True).items()}
+        changes = {name: value or None for name, value in self.model_dump(exclude_unset=True).items()}
+        return changes | ({"custom_metadata": self.custom_metadata or {}} if "custom_metadata" in changes else {})
 
 
 class DeleteBody(JsonBody):

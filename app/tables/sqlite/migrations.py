@@ -273,5 +273,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN event_id TEXT",
         "ALTER TABLE images ADD COLUMN status TEXT NOT NULL DEFAULT 'ready'",
     ),
-    ("ALTER TABLE images ADD COLUMN metadata TEXT",),
+    (
+        "ALTER TABLE images ADD COLUMN metadata TEXT",
+        "ALTER TABLE images ADD COLUMN custom_metadata TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE direct_uploads ADD COLUMN custom_metadata TEXT NOT NULL DEFAULT '{}'",
+    ),
 )

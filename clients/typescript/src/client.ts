@@ -58,7 +58,10 @@ export class ImageClient {
     return this.#connection.json("GET", imagePath(id), { signal });
   }
 
-  /** Change the filename or the description. Omitted fields are not changed, and a null description is removed. */
+  /**
+   * Change the filename, the description or the custom metadata. Omitted fields are not changed, and null removes a
+   * description or all custom metadata.
+   */
   update(id: string, changes: ImageChanges, { signal }: Abortable = {}): Promise<Image> {
     return this.#connection.json("PATCH", imagePath(id), { body: changes, signal });
   }

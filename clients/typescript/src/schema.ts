@@ -159,6 +159,16 @@ export interface components {
             sha256?: string | null;
             /** Description */
             description?: string | null;
+            /**
+             * Custom Metadata
+             * @description At most 20 pairs, with keys of 1 to 64 and values of at most 512 characters. They are stored unchanged.
+             * @example {
+             *       "album": "Summer"
+             *     }
+             */
+            custom_metadata?: {
+                [key: string]: string;
+            };
         };
         /** DirectUploadStateView */
         DirectUploadStateView: {
@@ -208,12 +218,18 @@ export interface components {
         /**
          * EditBody
          * @description Omitted fields are not changed. A null description removes the description.
+         *
+         *     `custom_metadata` replaces all pairs; null removes them.
          */
         EditBody: {
             /** Filename */
             filename?: string;
             /** Description */
             description?: string | null;
+            /** Custom Metadata */
+            custom_metadata?: {
+                [key: string]: string;
+            } | null;
         };
         /**
          * EventType
@@ -306,6 +322,16 @@ export interface components {
             status: components["schemas"]["ImageStatus"];
             /** @description Null for an image that was uploaded before the service read metadata. */
             metadata: components["schemas"]["MetadataView"] | null;
+            /**
+             * Custom Metadata
+             * @description Pairs that the client has set.
+             * @example {
+             *       "album": "Summer"
+             *     }
+             */
+            custom_metadata: {
+                [key: string]: string;
+            };
             /** Original Url */
             original_url: string | null;
             /**

@@ -67,6 +67,7 @@ class Image(TypedDict):
     """Without a scanner, an image is always ready. A pending one has no URLs, because it was not scanned yet."""
     metadata: Metadata | None
     """None for an image that was uploaded before the service read metadata."""
+    custom_metadata: dict[str, str]
     original_url: str | None
     thumbnail_url: str | None
     urls_expire_at: str | None

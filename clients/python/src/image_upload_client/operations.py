@@ -17,10 +17,14 @@ _WAIT_SECONDS = 20
 
 
 class ImageChanges(TypedDict, total=False):
-    """Omitted fields are not changed. A description of None removes the description."""
+    """Omitted fields are not changed. A description of None removes the description.
+
+    `custom_metadata` replaces all pairs, and None removes them.
+    """
 
     filename: str
     description: str | None
+    custom_metadata: dict[str, str] | None
 
 
 def page_of_images(cursor: str | None) -> Operation[ImagePage]:
