@@ -101,6 +101,7 @@ class SettingsFields(BaseSettings):
     thumbnail_sizes: Annotated[tuple[int, ...], NoDecode] = (200, 500, 800)
     thumbnail_format: ThumbnailFormat = "auto"
     rendition_sizes: Annotated[tuple[int, ...], NoDecode] = _RENDITION_SIZES
+    keep_location: bool = False
     render_processes: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
     decoder_sandbox: Literal["auto", "required"] = "auto"
 

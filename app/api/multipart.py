@@ -24,11 +24,11 @@ from app.domain.errors import (
     file_too_large,
 )
 
-_FORM_OVERHEAD = 64 * 1024
+_FORM_OVERHEAD = 128 * 1024
 """Bytes allowed for boundaries, headers and the other fields, in addition to the file."""
 _LARGEST_CHUNK = 1024 * 1024
 _MAX_PARTS = 32
-_MAX_FIELD = 16 * 1024
+_MAX_FIELD = 64 * 1024
 _MAX_HEADER = 16 * 1024
 """Generous, because filenames are truncated rather than refused."""
 

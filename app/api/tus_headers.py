@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from app.api.custom_metadata import parse_custom_metadata
 from app.api.errors import TUS_VERSION
 from app.api.upload_form import MAX_DESCRIPTION
 from app.domain.errors import FieldError, OffsetStreamRequired, RequestInvalid, RequestMalformed, TusVersionUnsupported
@@ -25,6 +26,7 @@ class Metadata:
     filename: str
     description: str | None
     sha256: str | None
+    custom_metadata: dict[str, str]
 
 
 async def require_version(request: Request) -> None:
@@ -56,7 +58,8 @@ def parse_metadata(header: str | None) -> Metadata:
     description = clean_text(values.get("description", "")) or None
     if description and len(description) > MAX_DESCRIPTION:
         raise _invalid("description", f"Must have at most {MAX_DESCRIPTION} characters")
-    return Metadata(values.get("filename") or values.get("name", ""), description, sha256)
+    custom = parse_custom_metadata("header.Upload-Metadata", values.get("custom_metadata"))
+    return Metadata(values.get("filename") or values.get("name", ""), description, sha256, custom)
 
 
 def parse_checksum(header: str | None) -> bytes | None:

@@ -6,7 +6,7 @@ A lost record can be rebuilt from an original and its sidecar.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.domain.errors import ImageMissing
@@ -14,7 +14,7 @@ from app.domain.images import FocalPoint, Image, Source
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 256 * 1024
 _CONTENT_TYPE = "application/json"
 _MAX_WRITES = 5
 """How often a sidecar is written again because the record was edited concurrently."""
@@ -26,6 +26,7 @@ class Sidecar:
     description: str | None
     source: Source | None
     focal_point: FocalPoint | None = None
+    custom_metadata: dict[str, str] = field(default_factory=dict)
 
 
 async def write_sidecar(store: ObjectStore, image: Image) -> None:
@@ -58,10 +59,12 @@ def read_sidecar(data: bytes) -> Sidecar:
         source = fields["source"]
         focal_point = fields.get("focal_point")
         return Sidecar(
-            fields["filename"],
-            fields["description"],
-            Source(**source) if source else None,
-            FocalPoint(**focal_point) if focal_point else None,
+            filename=fields["filename"],
+            description=fields["description"],
+            source=Source(**source) if source else None,
+            focal_point=FocalPoint(**focal_point) if focal_point else None,
+            # Sidecars of earlier versions have none.
+            custom_metadata=fields.get("custom_metadata", {}),
         )
     except (KeyError, TypeError) as error:
         raise ValueError("not a sidecar") from error
@@ -69,7 +72,12 @@ def read_sidecar(data: bytes) -> Sidecar:
 
 def _encode(image: Image) -> bytes:
     source = asdict(image.source) if image.source else None
-    fields = {"filename": image.filename, "description": image.description, "source": source}
+    fields = {
+        "filename": image.filename,
+        "description": image.description,
+        "source": source,
+        "custom_metadata": image.custom_metadata,
+    }
     if image.focal_point:
         fields["focal_point"] = asdict(image.focal_point)
     return json.dumps(fields).encode()

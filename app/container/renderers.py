@@ -56,4 +56,5 @@ def _options(settings: Settings, *, sizes: tuple[int, ...]) -> RenderOptions:
         thumbnail_format=settings.thumbnail_format,
         allowed_content_types=settings.allowed_content_types,
         limits=RenderLimits(max_pixels=settings.max_pixels, max_frames=settings.max_frames),
+        keep_location=settings.keep_location,
     )

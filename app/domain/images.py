@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.metadata import Metadata
 from app.domain.object_keys import original_key, sidecar_key, thumbnail_key
+
+ImageChanges = Mapping[str, str | dict[str, str] | dict[str, int] | None]
+"""New values of the fields that users edit, by name."""
 
 
 class ThumbnailStatus(StrEnum):
@@ -81,6 +86,10 @@ class Image:
     status: ImageStatus = ImageStatus.READY
     focal_point: FocalPoint | None = None
     """None is the center."""
+    metadata: Metadata | None = None
+    """None if the image was uploaded before the service read metadata."""
+    custom_metadata: dict[str, str] = field(default_factory=dict)
+    """Pairs of text that the client sets."""
 
     @property
     def is_pending(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from app.domain.metadata import Metadata
 
 ThumbnailFormat = Literal["auto", "avif", "webp", "jpeg"]
 """`auto` is WebP for images with transparency and JPEG for all others."""
@@ -53,3 +55,4 @@ class Rendering:
     placeholder: str | None
     """A thumbhash in base64; None if only the header was read."""
     thumbnails: tuple[RenderedThumbnail, ...]
+    metadata: Metadata = field(default_factory=Metadata)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.object_keys import incoming_key
@@ -20,6 +20,7 @@ class UploadIntent:
     content_type: str
     size: int
     sha256: str | None
+    custom_metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class DirectUpload:
     """Changes with every write of `received` and `holder`, at least every few seconds while a request sends bytes."""
     refusal: Refusal | None = None
     """Why the latest file of a direct upload was refused. A later file may have been accepted."""
+    custom_metadata: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

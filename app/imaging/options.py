@@ -28,6 +28,8 @@ class RenderOptions:
     thumbnail_format: ThumbnailFormat = "auto"
     allowed_content_types: frozenset[str] = frozenset(FORMATS_BY_CONTENT_TYPE)
     limits: RenderLimits = RenderLimits()
+    keep_location: bool = False
+    """Whether the metadata contain the position."""
     quality: int = 80
     """Of JPEG and WebP, from 1 to 100."""
     crop: Crop | None = None

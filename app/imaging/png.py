@@ -11,6 +11,8 @@ _CHUNK_BYTES = 12
 _METADATA_CHUNKS = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
 _DECODED_CHUNKS = {b"tRNS", b"acTL", b"fcTL", b"fdAT"}
 """The ancillary chunks that affect pixels."""
+_XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+_MAX_XMP_BYTES = 1 << 20
 _MAX_PROFILE_BYTES = 8_000_000
 """Of an uncompressed ICC profile. libpng, which browsers use, has the same limit."""
 
@@ -39,6 +41,25 @@ def read_png(data: bytes) -> PngChunks:
             metadata.setdefault(kind, data[start + 8 : end - 4])
     exif = metadata.pop(b"eXIf", None)
     return PngChunks(metadata, exif, b"".join(parts))
+
+
+def read_png_metadata(data: bytes) -> tuple[bytes | None, bytes | None]:
+    """Return the EXIF data and the XMP packet, or None for each that is missing."""
+    exif = xmp = None
+    for kind, start, end in _chunks(data):
+        content = data[start + 8 : end - 4]
+        if kind == b"eXIf":
+            exif = exif or content
+        elif kind == b"iTXt" and content.startswith(_XMP_KEYWORD):
+            xmp = xmp or _international_text(content)
+    return exif, xmp
+
+
+def _international_text(content: bytes) -> bytes:
+    """Return the text of an iTXt chunk: keyword, compression flag and method, language, translated keyword, text."""
+    is_compressed = content[len(_XMP_KEYWORD)] == 1
+    text = content[len(_XMP_KEYWORD) + 2 :].split(b"\0", 2)[2]
+    return zlib.decompressobj().decompress(text, _MAX_XMP_BYTES) if is_compressed else text
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

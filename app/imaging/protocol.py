@@ -15,7 +15,9 @@ from typing import Any
 
 from app.domain.errors import AppError, FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge
 from app.domain.formats import AVIF, FORMATS_BY_CONTENT_TYPE, JPEG, WEBP, sniff
+from app.domain.metadata import Metadata
 from app.domain.renderings import Crop, Output, RenderedThumbnail, Rendering, ThumbnailFormat
+from app.imaging.metadata_fields import decode_metadata
 from app.imaging.options import RenderLimits, RenderOptions
 
 READY, START, CANCEL = b"r", b"s", b"c"
@@ -114,6 +116,7 @@ def encode_rendering(rendering: Rendering) -> bytes:
         "width": rendering.width,
         "height": rendering.height,
         "placeholder": rendering.placeholder,
+        "metadata": asdict(rendering.metadata),
         "thumbnails": [
             {"size": t.size, "width": t.width, "height": t.height, "content_type": t.content_type, "bytes": len(t.data)}
             for t in rendering.thumbnails
@@ -141,7 +144,7 @@ def decode_response(response: bytes, options: RenderOptions) -> Rendering:
             result: Rendering | AppError = _decode_error(metadata)
         else:
             result = _decode_rendering(metadata, response[metadata_end:], options)
-    except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ResponseInvalid(str(error)) from error
     if isinstance(result, AppError):
         raise result
@@ -164,7 +167,14 @@ def _decode_rendering(metadata: dict[str, Any], data: bytes, options: RenderOpti
     if len(placeholder or "") > _MAX_PLACEHOLDER_LENGTH:
         raise ValueError(f"the placeholder is longer than {_MAX_PLACEHOLDER_LENGTH} characters")
     width, height = (_require_positive(metadata[side], maximum=options.limits.max_side) for side in ("width", "height"))
-    return Rendering(content_type, width, height, placeholder, thumbnails)
+    return Rendering(content_type, width, height, placeholder, thumbnails, _decode_metadata(metadata, options))
+
+
+def _decode_metadata(response: dict[str, Any], options: RenderOptions) -> Metadata:
+    metadata = decode_metadata(response["metadata"])
+    if metadata.position is not None and not options.keep_location:
+        raise ValueError("the position must be left out")
+    return metadata
 
 
 def _decode_thumbnails(entries: list[dict[str, Any]], data: bytes) -> Iterator[RenderedThumbnail]:

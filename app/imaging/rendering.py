@@ -20,6 +20,7 @@ from app.domain.formats import AVIF, JPEG, SNIFF_BYTES, WEBP, ImageFormat, requi
 from app.domain.renderings import Crop, RenderedThumbnail, Rendering
 from app.imaging.color import is_grayscale, to_resizable_mode, to_srgb
 from app.imaging.jpeg import with_end_marker
+from app.imaging.metadata import read_metadata
 from app.imaging.opening import OpenedImage, check_size, open_image
 from app.imaging.options import RenderOptions
 from app.imaging.thumbhash import LONGEST_SIDE, thumbhash
@@ -66,9 +67,12 @@ def render(file: BinaryIO, options: RenderOptions) -> Rendering:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             opened = open_image(data, image_format, options.limits)
+            metadata = read_metadata(opened.image, data, image_format, keep_location=options.keep_location)
             if not options.sizes:
                 width, height = opened.upright(_displayed_size(opened))
-                return Rendering(image_format.content_type, width, height, placeholder=None, thumbnails=())
+                return Rendering(
+                    image_format.content_type, width, height, placeholder=None, thumbnails=(), metadata=metadata
+                )
             width, height, largest = _decode(opened, image_format, options)
     except AppError:
         raise
@@ -85,6 +89,7 @@ def render(file: BinaryIO, options: RenderOptions) -> Rendering:
         height=height,
         placeholder=_placeholder(min(images.values(), key=lambda image: image.size)),
         thumbnails=_thumbnails(images, (width, height), options),
+        metadata=metadata,
     )
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.domain.accounts import Account, Session
 from app.domain.claims import Claim, IdempotencyRecord, JobClaim, RequestClaim
 from app.domain.events import Event
-from app.domain.images import Image, Quota, Tombstone, Usage
+from app.domain.images import Image, ImageChanges, Quota, Tombstone, Usage
 from app.domain.jobs import DueJob, Job, JobStatus
 from app.domain.uploads import DirectUpload
 
@@ -48,8 +48,10 @@ class ImageTable(Protocol):
         """Return at most `limit` images, newest first, starting after the id `before`. Costs one query."""
         ...
 
-    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, Any]) -> Image:
-        """Set `filename`, `description`, `status`, `focal_point` or several of them, and return the updated record.
+    async def edit(self, owner_id: str, image_id: str, *, changes: ImageChanges) -> Image:
+        """Set `filename`, `description`, `focal_point`, `custom_metadata`, `status` or several of them.
+
+        Returns the updated record.
 
         Concurrent edits of different fields do not undo each other. A focal point is a dictionary of its fields. Raises
         ImageMissing.

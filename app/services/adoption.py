@@ -22,7 +22,8 @@ from app.domain.object_keys import IMAGES_PREFIX, sidecar_key
 from app.domain.objects import StoredObject
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable, OwnerTable, TombstoneTable
-from app.services.uploads import ReceivedFile, Uploads
+from app.services.new_images import ReceivedFile
+from app.services.uploads import Uploads
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -102,6 +103,7 @@ class Adoption:
                 format=self._uploads.detect_format(await run_blocking_io(os.pread, file.fileno(), SNIFF_BYTES, 0)),
                 filename=candidate.sidecar.filename,
                 description=candidate.sidecar.description,
+                custom_metadata=candidate.sidecar.custom_metadata,
             )
             image = await self._uploads.adopt(user, received, image_id=candidate.image_id, sidecar=candidate.sidecar)
         if await self._store.size(image.original_key) is None:

@@ -43,8 +43,9 @@ from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
 from app.ports.upload_table import DirectUploadTable
 from app.services.library import Library
+from app.services.new_images import ReceivedFile
 from app.services.originals import fetch_original
-from app.services.uploads import ReceivedFile, Uploads
+from app.services.uploads import Uploads
 
 FORM_LIFETIME = timedelta(hours=1)
 _FILE_FAULT_STATUSES = (413, 415, 422)
@@ -115,6 +116,7 @@ class DirectUploads:
             size=intent.size,
             sha256=intent.sha256,
             expires_at=self._clock() + FORM_LIFETIME,
+            custom_metadata=intent.custom_metadata,
             is_open=True,
         )
         await self._table.add_upload(upload, quota=self.quota, claim=claim)
@@ -259,6 +261,7 @@ class DirectUploads:
                 format=self._uploads.detect_format(head),
                 filename=upload.filename,
                 description=upload.description,
+                custom_metadata=upload.custom_metadata,
             )
             # The form stays valid after this call, so the incoming object may still change. The bytes that were
             # validated are stored under a key that no form was ever signed for.

@@ -221,4 +221,6 @@ def _metadata(image: Image, name: str) -> dict[str, Any]:
         "uploaded_at": image.uploaded_at.isoformat(),
         "source": asdict(image.source) if image.source else None,
         "focal_point": asdict(image.focal_point) if image.focal_point else None,
+        "metadata": asdict(image.metadata) if image.metadata else None,
+        "custom_metadata": image.custom_metadata,
     }

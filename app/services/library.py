@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
@@ -17,7 +16,7 @@ from app.domain import filenames
 from app.domain.accounts import User
 from app.domain.errors import AppError, ImageMissing, ImagePending, ThumbnailMissing
 from app.domain.ids import is_id
-from app.domain.images import Image, Quota, Thumbnail, Usage
+from app.domain.images import Image, ImageChanges, Quota, Thumbnail, Usage
 from app.domain.objects import SignedUrl
 from app.ports.clock import Clock
 from app.ports.storage import ObjectStore
@@ -86,15 +85,17 @@ class Library:
             raise ThumbnailMissing
         return image, found
 
-    async def edit(self, user: User, image_id: str, *, changes: dict[str, Any]) -> Image:
-        """Set `filename`, `description`, `focal_point` (`x` and `y`) or several of them, in the record and its sidecar.
+    async def edit(self, user: User, image_id: str, *, changes: ImageChanges) -> Image:
+        """Set `filename`, `description`, `focal_point` (`x` and `y`), `custom_metadata` or several of them.
+
+        They are set in the record and its sidecar.
 
         Raises ImageMissing. After DependencyUnavailable the record may have been changed; repeating the edit is safe.
         """
         if not is_id(image_id):
             raise ImageMissing
         if "filename" in changes:
-            changes = {**changes, "filename": filenames.clean_title(changes["filename"])}
+            changes = {**changes, "filename": filenames.clean_title(str(changes["filename"] or ""))}
         image = await self._images.edit(user.id, image_id, changes=changes)
         if changes:
             await rewrite_sidecar(self._store, self._images, image)

@@ -27,7 +27,8 @@ from app.jobs.registry import JobResult, JobSpec
 from app.jobs.service import JobService
 from app.ports.catalog import ProductCatalog
 from app.services.library import Library
-from app.services.uploads import ReceivedFile, Uploads
+from app.services.new_images import ReceivedFile
+from app.services.uploads import Uploads
 
 _FOUND, _DOWNLOADED = 25, 60
 """Percent done."""

@@ -65,7 +65,14 @@ class ResumableUploads:
         self._clock = clock
 
     async def create(
-        self, user: User, *, size: int, filename: str, description: str | None, sha256: str | None
+        self,
+        user: User,
+        *,
+        size: int,
+        filename: str,
+        description: str | None,
+        sha256: str | None,
+        custom_metadata: dict[str, str],
     ) -> DirectUpload:
         """Record an upload, and reserve its size in the quota until it is completed, is terminated, or expires.
 
@@ -84,6 +91,7 @@ class ResumableUploads:
             size=size,
             sha256=sha256,
             expires_at=self._clock() + LIFETIME,
+            custom_metadata=custom_metadata,
             is_open=True,
         )
         upload = replace(upload, parts_id=await self._parts.begin(upload.key))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import BinaryIO
+from dataclasses import replace
 
 import structlog
 
@@ -18,17 +17,17 @@ from app.domain.claims import Claim, ClaimLost
 from app.domain.errors import AppError, FormatUnsupported, ImageMissing, Overloaded, OwnerClosed, QuotaExceeded
 from app.domain.events import Event, EventType
 from app.domain.formats import UNKNOWN_TYPE, ImageFormat, require_format
-from app.domain.ids import id_timestamp, new_id
+from app.domain.ids import new_id
 from app.domain.images import Image, ImageStatus, Quota, Source, Thumbnail, ThumbnailStatus
 from app.domain.object_keys import original_key
-from app.domain.renderings import Rendering
 from app.domain.uploads import DirectUpload
 from app.jobs.service import JobService
 from app.ports.metrics import Metrics
 from app.ports.renderer import Renderer
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
-from app.services.rendered_thumbnails import put_thumbnails, ready_thumbnail
+from app.services.new_images import ReceivedFile, new_image
+from app.services.rendered_thumbnails import put_thumbnails
 
 RENDER_JOB_KIND = "render"
 SCAN_JOB_KIND = "scan"
@@ -36,18 +35,6 @@ _STORE_SECONDS = 40
 """How long storing objects may take. Rendering does not count: the pool limits its time, and how many wait for it."""
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedFile:
-    """A completely received file. `format` was detected from its first bytes."""
-
-    file: BinaryIO
-    size: int
-    sha256: str
-    format: ImageFormat
-    filename: str
-    description: str | None
 
 
 class Uploads:
@@ -121,7 +108,7 @@ class Uploads:
             _, rendering = await gather_or_cancel(
                 self._put_original(original, received), self._renderer.render(received.file, owner_id=user.id)
             )
-            image = _new_image(user, image_id, received, rendering, source)
+            image = new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
             async with asyncio.timeout(_STORE_SECONDS):
                 await gather_all(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
@@ -201,7 +188,7 @@ class Uploads:
         header = await self._inspector.render(received.file, owner_id=user.id)
         pending = tuple(Thumbnail(size, ThumbnailStatus.PENDING, attempts=0) for size in self._sizes)
         status = ImageStatus.PENDING if self._scans else ImageStatus.READY
-        return replace(_new_image(user, image_id, received, header, source), thumbnails=pending, status=status)
+        return replace(new_image(user, image_id, received, header, source), thumbnails=pending, status=status)
 
     async def _put_original(self, key: str, received: ReceivedFile) -> None:
         content_type = received.format.content_type
@@ -263,21 +250,3 @@ def _is_shared(upload: DirectUpload | None) -> bool:
 
 def _reserved_by(upload: DirectUpload | None) -> int:
     return upload.size if upload and upload.is_open else 0
-
-
-def _new_image(user: User, image_id: str, received: ReceivedFile, rendering: Rendering, source: Source | None) -> Image:
-    return Image(
-        id=image_id,
-        owner_id=user.id,
-        filename=received.filename,
-        description=received.description,
-        content_type=received.format.content_type,
-        size=received.size,
-        sha256=received.sha256,
-        width=rendering.width,
-        height=rendering.height,
-        uploaded_at=id_timestamp(image_id),
-        placeholder=rendering.placeholder,
-        thumbnails=tuple(ready_thumbnail(rendered) for rendered in rendering.thumbnails),
-        source=source,
-    )

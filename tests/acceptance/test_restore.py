@@ -33,14 +33,19 @@ def images(running: Running, headers: dict[str, str]) -> dict[str, dict[str, Any
 
 def known(view: dict[str, Any]) -> tuple[Any, ...]:
     """Return what the API returns for an image."""
-    return tuple(view[name] for name in ("filename", "description", "size", "sha256", "width", "height", "source"))
+    edited = ("filename", "description", "custom_metadata")
+    return tuple(view[name] for name in (*edited, "size", "sha256", "width", "height", "metadata", "source"))
 
 
 def upload_some(running: Running, headers: dict[str, str], *, seeds: range) -> list[dict[str, Any]]:
     with httpx.Client(base_url=running.url, timeout=300) as client:
         views = [upload(client, headers, jpeg(seed=seed), description=f"Photo {seed}").json() for seed in seeds]
         for number, view in enumerate(views):
-            changes = {"filename": f"renamed {number}.jpg", "description": f"Edited {number} 🏖"}
+            changes = {
+                "filename": f"renamed {number}.jpg",
+                "description": f"Edited {number} 🏖",
+                "custom_metadata": {"number": str(number)},
+            }
             edited = client.patch(f"/api/v1/images/{view['id']}", json=changes, headers=headers)
             assert edited.status_code == 200, edited.text
             views[number] = edited.json()

@@ -14,12 +14,20 @@ from app.domain.emails import normalize
 from app.domain.ids import new_id
 from app.domain.images import Image, Source, Thumbnail, ThumbnailStatus
 from app.domain.jobs import Job
+from app.domain.metadata import Metadata, Position
 from app.tables.dynamodb import DynamoDBTable, make_config
 from tests.aws_emulators import AwsEmulator
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
 
 READY = Thumbnail(200, ThumbnailStatus.READY, "image/jpeg", width=200, height=150, bytes=6120)
+METADATA = Metadata(
+    taken_at="2026-07-14T18:03:22.000",
+    iso=400,
+    f_number=2.0,
+    exposure_seconds=1.25e-05,
+    position=Position(latitude=-33.856784, longitude=151.215297),
+)
 FAILED = Thumbnail(500, ThumbnailStatus.FAILED, reason="It took too long.", attempts=3)
 PENDING = Thumbnail(800, ThumbnailStatus.PENDING)
 
@@ -47,6 +55,7 @@ def make_image(owner_id: str, **changes: object) -> Image:
         uploaded_at=NOON,
         placeholder="3OcRJYB4d3h/iIeHeEh3eIhw+j3A",
         thumbnails=(READY,),
+        metadata=METADATA,
     )
     return replace(image, **cast(dict[str, Any], changes))
 

@@ -22,7 +22,7 @@ from image_upload_client import AsyncImageClient, ImageClient, ImageServiceError
 from pydantic import BaseModel
 
 from app.api.schemas.accounts import MeView, UsageView
-from app.api.schemas.images import ImagePageView, ImageView, SourceView, ThumbnailView
+from app.api.schemas.images import ImagePageView, ImageView, MetadataView, PositionView, SourceView, ThumbnailView
 from app.api.schemas.jobs import JobResultView, JobView
 from app.api.schemas.limits import LimitsView
 from tests.acceptance.conftest import PASSWORD, ROOT, Running
@@ -79,6 +79,13 @@ def test_an_idempotency_key_returns_the_same_image(client: ImageClient):
     assert client.delete_many([image["id"], "unknown"]) == {image["id"]: "deleted", "unknown": "image_missing"}
     client.delete(image["id"])  # does nothing
     assert list(client.list()) == []
+
+
+@pytest.mark.parametrize("size", [len(jpeg()), len(LARGE)])
+def test_custom_metadata_are_sent_and_changed(client: ImageClient, size: int):
+    image = client.upload(LARGE[:size], custom_metadata={"album": "Sommer ☀"})
+    assert image["custom_metadata"] == {"album": "Sommer ☀"}
+    assert client.update(image["id"], custom_metadata=None)["custom_metadata"] == {}
 
 
 @pytest.mark.parametrize("size", [len(jpeg()), len(LARGE)])
@@ -218,6 +225,8 @@ def run_sample(service: Running, folder: Path, *command: str) -> str:
         (models.Image, ImageView),
         (models.Thumbnail, ThumbnailView),
         (models.Source, SourceView),
+        (models.Metadata, MetadataView),
+        (models.Position, PositionView),
         (models.ImagePage, ImagePageView),
         (models.Job, JobView),
         (models.JobResult, JobResultView),

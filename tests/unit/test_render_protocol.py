@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import AppError, FormatUnsupported, ImageTooLarge, Internal
+from app.domain.metadata import Metadata
 from app.domain.renderings import RenderedThumbnail, Rendering
 from app.imaging.options import RenderLimits, RenderOptions
 from app.imaging.protocol import ResponseInvalid, WorkerConfig, decode_response, encode_error, encode_rendering
@@ -26,6 +27,7 @@ RENDERING = Rendering(
         RenderedThumbnail(200, 20, 10, "image/jpeg", SMALL),
         RenderedThumbnail(500, 50, 25, "image/webp", LARGE),
     ),
+    metadata=Metadata(taken_at="2026-07-14T18:03:22.000", f_number=2.8, iso=400),
 )
 
 
@@ -91,6 +93,9 @@ def first_thumbnail(metadata: dict[str, Any]) -> dict[str, Any]:
         modified(lambda metadata: metadata.update(content_type="image/gif")),
         modified(lambda metadata: metadata.update(placeholder="x" * 65)),
         modified(lambda metadata: metadata.update(placeholder=None)),
+        modified(lambda metadata: metadata.update(metadata=None)),
+        modified(lambda metadata: metadata["metadata"].update(iso=-1)),
+        modified(lambda metadata: metadata["metadata"].update(position={"latitude": 1.0, "longitude": 2.0})),
         modified(lambda metadata: metadata["thumbnails"].pop()),
         modified(lambda metadata: metadata["thumbnails"].reverse()),
         modified(lambda metadata: first_thumbnail(metadata).update(size=100)),

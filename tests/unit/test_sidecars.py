@@ -65,11 +65,23 @@ async def test_a_sidecar_is_read_as_it_was_written(storage: Storage):
         licence="CC BY-SA 3.0",
         attribution="Open Food Facts contributors",
     )
-    image = replace(make_image(), source=source)
+    image = replace(make_image(), source=source, custom_metadata={"album": "Sommer 🌞"})
     await write_sidecar(storage.store, image)
-    assert await storage.sidecar(image) == Sidecar("a.jpg", "At the sea", source)
-    await write_sidecar(storage.store, replace(image, source=None, description=None))
+    assert await storage.sidecar(image) == Sidecar("a.jpg", "At the sea", source, custom_metadata={"album": "Sommer 🌞"})
+    await write_sidecar(storage.store, replace(image, source=None, description=None, custom_metadata={}))
     assert await storage.sidecar(image) == Sidecar("a.jpg", None, None)
+
+
+def test_sidecar_of_an_earlier_version_has_no_custom_metadata():
+    data = b'{"filename": "a.jpg", "description": null, "source": null}'
+    assert read_sidecar(data) == Sidecar("a.jpg", None, None)
+
+
+async def test_the_largest_sidecar_can_be_read(storage: Storage):
+    pairs = {f"{n:02}" + "🌞" * 62: "🌞" * 512 for n in range(20)}
+    image = replace(make_image(), filename="🌞" * 255, description="🌞" * 2000, custom_metadata=pairs)
+    await write_sidecar(storage.store, image)
+    assert (await storage.sidecar(image)).custom_metadata == pairs
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ async def initiate_upload(
         upload = await services.idempotency.run(
             user.id,
             f"key {key}",
-            fingerprint=f"announce {hashlib.sha256(body.model_dump_json().encode()).hexdigest()}",
+            fingerprint=f"announce {_digest(body)}",
             find=partial(uploads.find, user),
             create=lambda claim: uploads.initiate(user, intent, claim=claim),
         )
@@ -75,6 +75,12 @@ async def initiate_upload(
         put_url=urljoin(str(request.base_url), put.url),
         expires_at=min(form.expires_at, put.expires_at),
     )
+
+
+def _digest(body: DirectUploadBody) -> str:
+    # The digest without custom metadata is that of earlier versions, so that a retry after an upgrade is accepted.
+    text = body.model_dump_json(exclude=set() if body.custom_metadata else {"custom_metadata"})
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @router.get("/{upload_id}", responses=problems(*TOKEN_ERRORS, UploadMissing))

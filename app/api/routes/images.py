@@ -1,4 +1,4 @@
-"""Images: upload, list, show, rename, download, delete."""
+"""Images: upload, show, edit, download, delete."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urljoin
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -18,7 +18,6 @@ from app.api.dependencies import (
     ServicesDep,
     UploadFormDep,
     UserOrServerRoute,
-    known_query,
 )
 from app.api.errors import IDEMPOTENCY_ERRORS, TOKEN_ERRORS, problems
 from app.api.events import EventStreamDep, event_stream_of
@@ -29,19 +28,17 @@ from app.api.schemas.images import (
     DeleteBody,
     DeletedView,
     EditBody,
-    ImagePageView,
     ImageView,
     ThumbnailsView,
     ThumbnailView,
 )
 from app.api.services import Services
-from app.api.upload_form import MAX_DESCRIPTION
+from app.api.upload_form import CUSTOM_METADATA, MAX_DESCRIPTION
 from app.api.upload_slots import LimitedUpload
 from app.api.views import image_view
 from app.domain.accounts import User
 from app.domain.ean import looks_like_ean, normalize
 from app.domain.errors import (
-    CursorInvalid,
     EanInvalid,
     FileEmpty,
     FileMissing,
@@ -81,6 +78,7 @@ _UPLOAD_BODY: dict[str, Any] = {
                     "properties": {
                         "file": _BINARY,
                         "description": {"type": "string", "maxLength": MAX_DESCRIPTION},
+                        "custom_metadata": {"type": "string", "description": CUSTOM_METADATA},
                     },
                 }
             },
@@ -99,6 +97,12 @@ _UPLOAD_BODY: dict[str, Any] = {
             "in": "query",
             "description": "If the body is the file: its description.",
             "schema": {"type": "string", "maxLength": MAX_DESCRIPTION},
+        },
+        {
+            "name": "custom_metadata",
+            "in": "query",
+            "description": f"If the body is the file: {CUSTOM_METADATA}",
+            "schema": {"type": "string"},
         },
     ],
 }
@@ -171,20 +175,6 @@ def _upload_strategies(uploads: Uploads) -> dict[RespondAsync, Callable[..., Awa
     }
 
 
-@router.get("", responses=problems(*TOKEN_ERRORS, CursorInvalid), dependencies=[Depends(known_query)])
-async def list_images(
-    request: Request,
-    user: CurrentUser,
-    services: ServicesDep,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.")] = None,
-) -> ImagePageView:
-    """List your images, newest first."""
-    page = await services.library.page(user, cursor=cursor, limit=limit)
-    items = [await image_view(request, services, image) for image in page.items]
-    return ImagePageView(items=items, next_cursor=page.next_cursor)
-
-
 @router.post("/delete", responses=problems(*TOKEN_ERRORS, JsonInvalid))
 async def delete_images(request: Request, body: DeleteBody, user: CurrentUser, services: ServicesDep) -> DeletedView:
     """Delete up to 100 images. Returns one result per id."""
@@ -213,7 +203,7 @@ async def _get_by_id_or_ean(user: User, services: Services, image_id: Id) -> Ima
 async def update_image(
     request: Request, image_id: Id, body: EditBody, user: CurrentUser, services: ServicesDep
 ) -> ImageView:
-    """Change the filename, the description or the focal point of an image."""
+    """Change the filename, the description, the focal point or the custom metadata of an image."""
     image = await services.library.edit(user, image_id, changes=body.changes())
     return await image_view(request, services, image)
 

@@ -117,7 +117,10 @@ async def create_resumable_upload(
     length: Annotated[int, Header(alias="Upload-Length", ge=0, description="The size of the file in bytes.")],
     metadata: Annotated[
         str | None,
-        Header(alias="Upload-Metadata", description="`filename`, `description` and `sha256`, each with its base64."),
+        Header(
+            alias="Upload-Metadata",
+            description="`filename`, `description`, `sha256` and `custom_metadata` (JSON), each with its base64.",
+        ),
     ] = None,
     checksum: Checksum = None,
 ) -> Response:
@@ -134,6 +137,7 @@ async def create_resumable_upload(
         filename=described.filename,
         description=described.description,
         sha256=described.sha256,
+        custom_metadata=described.custom_metadata,
     )
     progress = Progress(upload)
     if has_bytes:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from app.api.custom_metadata import CustomMetadata
 from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import Description, RawFilename
 from app.api.schemas.images import ImageView
@@ -24,6 +25,7 @@ class DirectUploadBody(JsonBody):
     size: Annotated[int, Field(ge=1, description="The exact size in bytes.", examples=[41943040])]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$", to_lower=True)] | None = None
     description: Description | None = None
+    custom_metadata: CustomMetadata = Field(default_factory=dict)
 
 
 class DirectUploadView(BaseModel):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import urljoin
 
 from pydantic import BaseModel, Field
 
+from app.api.custom_metadata import CustomMetadata
 from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor, RawFilename
-from app.domain.images import ImageStatus, ThumbnailStatus
+from app.domain.images import ImageChanges, ImageStatus, ThumbnailStatus
 from app.services.signed_urls import SignedImage, SignedThumbnail
 
 
@@ -61,6 +62,30 @@ class FocalPoint(JsonBody):
     y: Annotated[int, Field(ge=0, le=100, examples=[30])]
 
 
+class PositionView(BaseModel):
+    latitude: float = Field(description="Degrees (WGS 84).", examples=[53.5511])
+    longitude: float = Field(examples=[9.9937])
+    altitude: float | None = Field(description="Meters above sea level.")
+
+
+class MetadataView(BaseModel):
+    """What the camera recorded. A field is null if the file does not have it."""
+
+    taken_at: str | None = Field(
+        description="The time on the clock of the camera, without an offset.", examples=["2026-07-14T18:03:22.000"]
+    )
+    taken_offset: str | None = Field(description="The offset of that clock from UTC.", examples=["+02:00"])
+    camera_make: str | None = Field(examples=["Canon"])
+    camera_model: str | None = Field(examples=["EOS R5"])
+    lens: str | None
+    exposure_seconds: float | None = Field(examples=[0.008])
+    f_number: float | None = Field(examples=[2.8])
+    iso: int | None = Field(examples=[100])
+    focal_length_mm: float | None = Field(examples=[50])
+    orientation: int | None = Field(description="The EXIF orientation, 1 to 8. `width` and `height` include it.")
+    position: PositionView | None = Field(description="Null unless the service keeps positions (`KEEP_LOCATION`).")
+
+
 class ImageView(BaseModel):
     id: str = Field(description="A UUIDv7: ids sort by upload time.", examples=[EXAMPLE_ID])
     filename: str = Field(examples=["beach.jpg"])
@@ -74,6 +99,12 @@ class ImageView(BaseModel):
     source: SourceView | None = Field(description="The source of an image that was fetched by EAN.")
     status: ImageStatus = Field(
         description="`pending` until the scanner of the service has accepted the image. Then all URLs are null."
+    )
+    metadata: MetadataView | None = Field(
+        description="Null for an image that was uploaded before the service read metadata."
+    )
+    custom_metadata: dict[str, str] = Field(
+        description="Pairs that the client has set.", examples=[{"album": "Summer"}]
     )
     original_url: str | None
     thumbnail_url: str | None = Field(description="The URL of the smallest thumbnail that is ready.")
@@ -103,6 +134,8 @@ class ImageView(BaseModel):
             uploaded_at=image.uploaded_at,
             source=SourceView.model_validate(image.source, from_attributes=True) if image.source else None,
             status=image.status,
+            metadata=MetadataView.model_validate(image.metadata, from_attributes=True) if image.metadata else None,
+            custom_metadata=image.custom_metadata,
             original_url=urljoin(base_url, signed.original_url) if signed.original_url else None,
             thumbnail_url=urljoin(base_url, thumbnail_url) if thumbnail_url else None,
             rendition_url=urljoin(base_url, signed.rendition_url) if signed.rendition_url else None,
@@ -121,15 +154,20 @@ class ImagePageView(BaseModel):
 
 
 class EditBody(JsonBody):
-    """Omitted fields are not changed. A null description removes it, and a null focal point is the center."""
+    """Omitted fields are not changed. A null description removes it, and a null focal point is the center.
+
+    `custom_metadata` replaces all pairs; null removes them.
+    """
 
     filename: RawFilename = Field(default_factory=str)
     description: Description | None = None
     focal_point: FocalPoint | None = None
+    custom_metadata: CustomMetadata | None = None
 
-    def changes(self) -> dict[str, Any]:
+    def changes(self) -> ImageChanges:
         """Return the fields that the request contains. An empty description counts as none, as in an upload."""
-        return {name: value or None for name, value in self.model_dump(exclude_unset=True).items()}
+        changes = {name: value or None for name, value in self.model_dump(exclude_unset=True).items()}
+        return changes | ({"custom_metadata": self.custom_metadata or {}} if "custom_metadata" in changes else {})
 
 
 class DeleteBody(JsonBody):

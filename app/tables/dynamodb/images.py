@@ -11,7 +11,7 @@ from typing import Any
 from app.domain.claims import Claim, ClaimLost, JobClaim
 from app.domain.errors import AppError, DependencyUnavailable, ImageMissing, OwnerClosed, QuotaExceeded
 from app.domain.events import Event
-from app.domain.images import Image, Quota, Tombstone, Usage
+from app.domain.images import Image, ImageChanges, Quota, Tombstone, Usage
 from app.domain.uploads import DirectUpload
 from app.tables.dynamodb import keys
 from app.tables.dynamodb.claims import require_claim
@@ -83,7 +83,7 @@ class DynamoDBImageTable:
                 break
         return images[:limit]
 
-    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, Any]) -> Image:
+    async def edit(self, owner_id: str, image_id: str, *, changes: ImageChanges) -> Image:
         if not changes:
             return await self.get(owner_id, image_id)
         return await self._update(owner_id, image_id, changes)

@@ -147,7 +147,7 @@ def time_to_ttl(time: datetime) -> int:
 
 
 def to_attributes(fields: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
-    """Encode text, booleans, integers, lists and dictionaries; leave out what is None. Times become text."""
+    """Encode text, booleans, numbers, lists and dictionaries; leave out what is None. Times become text."""
     return {name: to_attribute(value) for name, value in fields.items() if value is not None}
 
 
@@ -157,7 +157,7 @@ def to_attribute(value: object) -> AttributeValueTypeDef:
             return {"S": value}
         case bool():
             return {"BOOL": value}
-        case int():
+        case int() | float():
             return {"N": str(value)}
         case datetime():
             return {"S": time_to_text(value)}
@@ -180,7 +180,7 @@ def _from_attribute(attribute: AttributeValueTypeDef) -> object:
         case {"BOOL": flag}:
             return flag
         case {"N": digits}:
-            return int(digits)
+            return int(digits) if digits.lstrip("-").isdigit() else float(digits)
         case {"L": values}:
             return [_from_attribute(each) for each in values]
         case {"M": fields}:

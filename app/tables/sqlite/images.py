@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from app.domain.claims import Claim, JobClaim
 from app.domain.errors import ImageMissing, OwnerClosed, QuotaExceeded
 from app.domain.events import Event
-from app.domain.images import Image, Quota, Tombstone, Usage
+from app.domain.images import Image, ImageChanges, Quota, Tombstone, Usage
 from app.domain.uploads import DirectUpload
 from app.tables.sqlite.claims import require_claim
 from app.tables.sqlite.database import SqliteDatabase
@@ -38,7 +38,7 @@ _COUNT = """
     ON CONFLICT (owner_id) DO UPDATE SET images = images + 1, bytes = bytes + excluded.bytes
 """
 _UNCOUNT = "UPDATE usage SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?"
-_EDITABLE = ("filename", "description", "status", "focal_point")
+_EDITABLE = ("filename", "description", "status", "focal_point", "custom_metadata")
 _UPDATE_THUMBNAILS = """
     UPDATE images SET thumbnails = :thumbnails, placeholder = :placeholder, width = :width, height = :height
     WHERE owner_id = :owner_id AND id = :id RETURNING *
@@ -70,7 +70,7 @@ class SqliteImageTable:
         rows = await self._database.read(_PAGE, owner_id, _AFTER_EVERY_ID if before is None else before, limit)
         return [from_row(Image, row) for row in rows]
 
-    async def edit(self, owner_id: str, image_id: str, *, changes: Mapping[str, Any]) -> Image:
+    async def edit(self, owner_id: str, image_id: str, *, changes: ImageChanges) -> Image:
         if not changes:
             return await self.get(owner_id, image_id)
         columns = ", ".join(f"{column} = ?" for column in _EDITABLE if column in changes)

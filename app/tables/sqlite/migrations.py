@@ -287,6 +287,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID
         """,
         "CREATE INDEX shares_by_owner ON shares (owner_id, id)",
+        "ALTER TABLE images ADD COLUMN focal_point TEXT",
+        "ALTER TABLE images ADD COLUMN metadata TEXT",
+        "ALTER TABLE images ADD COLUMN custom_metadata TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE direct_uploads ADD COLUMN custom_metadata TEXT NOT NULL DEFAULT '{}'",
     ),
-    ("ALTER TABLE images ADD COLUMN focal_point TEXT",),
 )

@@ -23,6 +23,8 @@ _JSON_COLUMNS = (
     "event_types",
     "image_ids",
     "focal_point",
+    "metadata",
+    "custom_metadata",
 )
 
 
@@ -39,7 +41,7 @@ def to_values(record: object) -> dict[str, Any]:
     return {name: to_value(value) for name, value in to_fields(record).items()}
 
 
-def to_value(value: object) -> object:
+def to_value(value: object) -> Any:  # noqa: ANN401 - one of the types of SQLite
     return json.dumps(value, default=time_to_text) if isinstance(value, dict | list | tuple) else value
 
 

@@ -58,7 +58,10 @@ export class ImageClient {
     return this.#connection.json("GET", imagePath(id), { signal });
   }
 
-  /** Change the filename, the description or the focal point. Omitted fields are not changed; null removes a field. */
+  /**
+   * Change the filename, the description, the focal point or the custom metadata. Omitted fields are not changed, and null
+   * removes a field.
+   */
   update(id: string, changes: ImageChanges, { signal }: Abortable = {}): Promise<Image> {
     return this.#connection.json("PATCH", imagePath(id), { body: changes, signal });
   }

@@ -159,6 +159,16 @@ export interface components {
             sha256?: string | null;
             /** Description */
             description?: string | null;
+            /**
+             * Custom Metadata
+             * @description At most 20 pairs, with keys of 1 to 64 and values of at most 512 characters. They are stored unchanged.
+             * @example {
+             *       "album": "Summer"
+             *     }
+             */
+            custom_metadata?: {
+                [key: string]: string;
+            };
         };
         /** DirectUploadStateView */
         DirectUploadStateView: {
@@ -207,14 +217,19 @@ export interface components {
         };
         /**
          * EditBody
-         * @description Omitted fields are not changed. A null description removes it, and a null focal point is the center.
+         * @description Omitted fields are not changed. A null description removes the description.
+         *
+         *     `custom_metadata` replaces all pairs; null removes them.
          */
         EditBody: {
             /** Filename */
             filename?: string;
             /** Description */
             description?: string | null;
-            focal_point?: components["schemas"]["FocalPoint"] | null;
+            /** Custom Metadata */
+            custom_metadata?: {
+                [key: string]: string;
+            } | null;
         };
         /**
          * EventType
@@ -231,22 +246,6 @@ export interface components {
             ean_code: string;
             /** Description */
             description?: string | null;
-        };
-        /**
-         * FocalPoint
-         * @description In percent of the width from the left, and of the height from the top, as in the CSS property object-position.
-         */
-        FocalPoint: {
-            /**
-             * X
-             * @example 50
-             */
-            x: number;
-            /**
-             * Y
-             * @example 30
-             */
-            y: number;
         };
         /** HealthView */
         HealthView: {
@@ -321,6 +320,18 @@ export interface components {
             source: components["schemas"]["SourceView"] | null;
             /** @description `pending` until the scanner of the service has accepted the image. Then all URLs are null. */
             status: components["schemas"]["ImageStatus"];
+            /** @description Null for an image that was uploaded before the service read metadata. */
+            metadata: components["schemas"]["MetadataView"] | null;
+            /**
+             * Custom Metadata
+             * @description Pairs that the client has set.
+             * @example {
+             *       "album": "Summer"
+             *     }
+             */
+            custom_metadata: {
+                [key: string]: string;
+            };
             /** Original Url */
             original_url: string | null;
             /**
@@ -328,11 +339,6 @@ export interface components {
              * @description The URL of the smallest thumbnail that is ready.
              */
             thumbnail_url: string | null;
-            /**
-             * Rendition Url
-             * @description A URI template (RFC 6570) of URLs that show the image in other sizes and formats.
-             */
-            rendition_url: string | null;
             /** Urls Expire At */
             urls_expire_at: string | null;
             /**
@@ -342,8 +348,6 @@ export interface components {
             placeholder: string | null;
             /** Thumbnails */
             thumbnails: components["schemas"]["ThumbnailView"][];
-            /** @description The point around which `fit=cover` crops; null is the center. */
-            focal_point: components["schemas"]["FocalPoint"] | null;
         };
         /** JobErrorView */
         JobErrorView: {
@@ -619,6 +623,63 @@ export interface components {
             created_at: string | null;
             usage: components["schemas"]["UsageView"];
         };
+        /**
+         * MetadataView
+         * @description What the camera recorded. A field is null if the file does not have it.
+         */
+        MetadataView: {
+            /**
+             * Taken At
+             * @description The time on the clock of the camera, without an offset.
+             * @example 2026-07-14T18:03:22.000
+             */
+            taken_at: string | null;
+            /**
+             * Taken Offset
+             * @description The offset of that clock from UTC.
+             * @example +02:00
+             */
+            taken_offset: string | null;
+            /**
+             * Camera Make
+             * @example Canon
+             */
+            camera_make: string | null;
+            /**
+             * Camera Model
+             * @example EOS R5
+             */
+            camera_model: string | null;
+            /** Lens */
+            lens: string | null;
+            /**
+             * Exposure Seconds
+             * @example 0.008
+             */
+            exposure_seconds: number | null;
+            /**
+             * F Number
+             * @example 2.8
+             */
+            f_number: number | null;
+            /**
+             * Iso
+             * @example 100
+             */
+            iso: number | null;
+            /**
+             * Focal Length Mm
+             * @example 50
+             */
+            focal_length_mm: number | null;
+            /**
+             * Orientation
+             * @description The EXIF orientation, 1 to 8. `width` and `height` include it.
+             */
+            orientation: number | null;
+            /** @description Null unless the service keeps positions (`KEEP_LOCATION`). */
+            position: components["schemas"]["PositionView"] | null;
+        };
         /** PasswordResetBody */
         PasswordResetBody: {
             /**
@@ -640,6 +701,25 @@ export interface components {
              * @example correct horse battery
              */
             password: string;
+        };
+        /** PositionView */
+        PositionView: {
+            /**
+             * Latitude
+             * @description Degrees (WGS 84).
+             * @example 53.5511
+             */
+            latitude: number;
+            /**
+             * Longitude
+             * @example 9.9937
+             */
+            longitude: number;
+            /**
+             * Altitude
+             * @description Meters above sea level.
+             */
+            altitude: number | null;
         };
         /** RegisterBody */
         RegisterBody: {
@@ -725,151 +805,6 @@ export interface components {
              * Format: date-time
              */
             expires_at: string;
-        };
-        /** ShareBody */
-        ShareBody: {
-            /**
-             * Image Ids
-             * @description In the order in which they are shown.
-             * @example [
-             *       "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"
-             *     ]
-             */
-            image_ids: string[];
-            /** Title */
-            title?: string | null;
-            /**
-             * Expires At
-             * @description With a time zone. Null: until it is revoked.
-             */
-            expires_at?: string | null;
-            /**
-             * Password
-             * @description The receiver has to enter it.
-             */
-            password?: string | null;
-            /**
-             * @description What the receiver may download.
-             * @default none
-             */
-            download: components["schemas"]["ShareDownload"];
-        };
-        /**
-         * ShareChanges
-         * @description Omitted fields are not changed. Null removes the title, the expiry or the password.
-         */
-        ShareChanges: {
-            /**
-             * Image Ids
-             * @description In the order in which they are shown.
-             * @example [
-             *       "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"
-             *     ]
-             */
-            image_ids?: string[];
-            /** Title */
-            title?: string | null;
-            /** Expires At */
-            expires_at?: string | null;
-            /** Password */
-            password?: string | null;
-            /** @default none */
-            download: components["schemas"]["ShareDownload"];
-        };
-        /**
-         * ShareDownload
-         * @description What the receiver of a link may download.
-         * @enum {string}
-         */
-        ShareDownload: "none" | "rendition";
-        /** SharePageView */
-        SharePageView: {
-            /**
-             * Items
-             * @description Newest first.
-             */
-            items: components["schemas"]["ShareView"][];
-            /**
-             * Next Cursor
-             * @description The `cursor` of the next page; null on the last page.
-             */
-            next_cursor: string | null;
-        };
-        /** SharePassword */
-        SharePassword: {
-            /** Password */
-            password: string;
-        };
-        /** ShareView */
-        ShareView: {
-            /**
-             * Id
-             * @example 0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10
-             */
-            id: string;
-            /**
-             * Url
-             * @description The page that shows the images. It needs no account.
-             */
-            url: string;
-            /** Image Ids */
-            image_ids: string[];
-            /** Title */
-            title: string | null;
-            download: components["schemas"]["ShareDownload"];
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-            /** Expires At */
-            expires_at: string | null;
-            /** Has Password */
-            has_password: boolean;
-        };
-        /** SharedImageView */
-        SharedImageView: {
-            /**
-             * Id
-             * @example 0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10
-             */
-            id: string;
-            /** Width */
-            width: number;
-            /** Height */
-            height: number;
-            /** Description */
-            description: string | null;
-            /**
-             * Placeholder
-             * @description A ThumbHash in base64, to be shown while the image loads.
-             */
-            placeholder: string | null;
-            /**
-             * Rendition Url
-             * @description A URI template (RFC 6570), as `rendition_url` of an image.
-             */
-            rendition_url: string;
-            /**
-             * Download Url
-             * @description Null unless the receiver may download the images.
-             */
-            download_url: string | null;
-        };
-        /** SharedPageView */
-        SharedPageView: {
-            /** Title */
-            title: string | null;
-            download: components["schemas"]["ShareDownload"];
-            /** Expires At */
-            expires_at: string | null;
-            /** Images */
-            images: components["schemas"]["SharedImageView"][];
-            /**
-             * Next Page
-             * @description The `page` that follows; null on the last page.
-             */
-            next_page: number | null;
         };
         /**
          * SourceView
@@ -1262,8 +1197,6 @@ export type ServiceErrorCode =
   | "server_key_invalid"
   | "server_key_refused"
   | "session_not_found"
-  | "share_missing"
-  | "share_password_required"
   | "sign_in_again"
   | "thumbnail_missing"
   | "token_expired"

@@ -98,7 +98,7 @@ class AsyncImageClient:
         return image
 
     async def update(self, image_id: str, **changes: Unpack[ImageChanges]) -> Image:
-        """Change the filename, the description or the focal point."""
+        """Change the filename, the description, the focal point or the custom metadata."""
         image: Image = await self.request("PATCH", image_path(image_id), json=changes)
         return image
 

@@ -98,7 +98,7 @@ class ImageClient:
         return image
 
     def update(self, image_id: str, **changes: Unpack[ImageChanges]) -> Image:
-        """Change the filename, the description or the focal point."""
+        """Change the filename, the description, the focal point or the custom metadata."""
         image: Image = self.request("PATCH", image_path(image_id), json=changes)
         return image
 

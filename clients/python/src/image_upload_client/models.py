@@ -34,6 +34,31 @@ class FocalPoint(TypedDict):
     y: int
 
 
+class Position(TypedDict):
+    """In degrees (WGS 84), and meters above sea level."""
+
+    latitude: float
+    longitude: float
+    altitude: float | None
+
+
+class Metadata(TypedDict):
+    """What the camera recorded. A field is None if the file does not have it."""
+
+    taken_at: str | None
+    """The time on the clock of the camera, without an offset."""
+    taken_offset: str | None
+    camera_make: str | None
+    camera_model: str | None
+    lens: str | None
+    exposure_seconds: float | None
+    f_number: float | None
+    iso: int | None
+    focal_length_mm: float | None
+    orientation: int | None
+    position: Position | None
+
+
 class Image(TypedDict):
     id: str
     filename: str
@@ -47,6 +72,9 @@ class Image(TypedDict):
     source: Source | None
     status: Literal["pending", "ready"]
     """Without a scanner, an image is always ready. A pending one has no URLs, because it was not scanned yet."""
+    metadata: Metadata | None
+    """None for an image that was uploaded before the service read metadata."""
+    custom_metadata: dict[str, str]
     original_url: str | None
     thumbnail_url: str | None
     rendition_url: str | None

@@ -17,11 +17,15 @@ _WAIT_SECONDS = 20
 
 
 class ImageChanges(TypedDict, total=False):
-    """Omitted fields are not changed. A description of None removes it, and a focal point of None is the center."""
+    """Omitted fields are not changed. A description of None removes it, and a focal point of None is the center.
+
+    `custom_metadata` replaces all pairs, and None removes them.
+    """
 
     filename: str
     description: str | None
     focal_point: FocalPoint | None
+    custom_metadata: dict[str, str] | None
 
 
 def page_of_images(cursor: str | None) -> Operation[ImagePage]:

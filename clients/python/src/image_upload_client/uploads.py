@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ class UploadOptions(TypedDict, total=False):
     """By default the name of the file."""
     description: str
     """At most 2,000 characters."""
+    custom_metadata: dict[str, str]
+    """At most 20 pairs, with keys of 1 to 64 and values of at most 512 characters."""
     sha256: str
     """In hex. If it is given, the service refuses a file with another one."""
     idempotency_key: str
@@ -76,6 +79,8 @@ def _upload_at_once(source: _Source) -> Operation[Image]:
     query = {"filename": source.filename}
     if description := options.get("description"):
         query["description"] = description
+    if custom_metadata := options.get("custom_metadata"):
+        query["custom_metadata"] = json.dumps(custom_metadata)
     request = Request(method="POST", path="/images/upload", headers=headers, query=query, file=source.part)
     response = yield from call(request, delays=PATIENT_DELAYS)
     image: Image = response.json()
@@ -107,6 +112,8 @@ def _create(source: _Source) -> Operation[str]:
     metadata = {"filename": source.filename}
     if description := options.get("description"):
         metadata["description"] = description
+    if custom_metadata := options.get("custom_metadata"):
+        metadata["custom_metadata"] = json.dumps(custom_metadata)
     if sha256 := options.get("sha256"):
         metadata["sha256"] = sha256
     headers = {
