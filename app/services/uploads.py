@@ -123,6 +123,7 @@ class Uploads:
             image = _new_image(user, image_id, received, rendering, source)
             keys.update(image.object_keys)
             await gather_all(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
+            await self._store.make_durable(image.object_keys)
             events = await self._events.of_image(image, EventType.IMAGE_CREATED, EventType.IMAGE_READY)
         await self._add_record(image, claim, upload, events=events)
         self._metrics.count_image(image.size)
@@ -148,6 +149,7 @@ class Uploads:
         image = await self._inspect(user, received, image_id=image_id or new_id(), source=source)
         async with self._deleted_on_failure(() if _is_shared(upload) else image.object_keys):
             await gather_or_cancel(self._put_original(image.original_key, received), write_sidecar(self._store, image))
+            await self._store.make_durable(image.object_keys)
             events = await self._events.of_image(image, EventType.IMAGE_CREATED)
             # The job is added before the record: a record whose thumbnails nobody renders must never exist.
             job = await self._jobs.add(user, self._deferred_kind, image_id=image.id)
@@ -198,12 +200,9 @@ class Uploads:
         return replace(_new_image(user, image_id, received, header, source), thumbnails=pending, status=status)
 
     async def _put_original(self, key: str, received: ReceivedFile) -> None:
+        content_type = received.format.content_type
         await self._store.put_file(
-            key,
-            received.file,
-            size=received.size,
-            sha256=received.sha256,
-            content_type=received.format.content_type,
+            key, received.file, size=received.size, sha256=received.sha256, content_type=content_type, durable=False
         )
 
     async def _add_record(
@@ -263,10 +262,10 @@ def _reserved_by(upload: DirectUpload | None) -> int:
 
 
 async def put_thumbnails(store: ObjectStore, image: Image, rendering: Rendering) -> None:
-    """Store the rendered thumbnails under the keys of the image's thumbnails, all of which are ready."""
+    """Store the thumbnails under the keys of those of the image. `ObjectStore.make_durable` has to follow."""
     pairs = zip(image.thumbnails, rendering.thumbnails, strict=True)
     puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in pairs}
-    await gather_all(*(store.put(key, r.data, content_type=r.content_type) for key, r in puts.items()))
+    await gather_all(*(store.put(key, r.data, content_type=r.content_type, durable=False) for key, r in puts.items()))
 
 
 def ready_thumbnail(rendered: RenderedThumbnail, *, attempts: int = 1) -> Thumbnail:

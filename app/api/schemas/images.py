@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Self
-from urllib.parse import urljoin
 
 from pydantic import BaseModel, Field
 
 from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor, RawFilename
+from app.common.urls import absolute_url
 from app.domain.images import ImageStatus, ThumbnailStatus
 from app.services.signed_urls import SignedImage, SignedThumbnail
 
@@ -33,7 +33,7 @@ class ThumbnailView(BaseModel):
             width=thumbnail.width,
             height=thumbnail.height,
             bytes=thumbnail.bytes,
-            url=urljoin(base_url, signed.url) if signed.url else None,
+            url=absolute_url(base_url, signed.url) if signed.url else None,
             reason=thumbnail.reason,
             attempts=thumbnail.attempts,
         )
@@ -92,8 +92,8 @@ class ImageView(BaseModel):
             uploaded_at=image.uploaded_at,
             source=SourceView.model_validate(image.source, from_attributes=True) if image.source else None,
             status=image.status,
-            original_url=urljoin(base_url, signed.original_url) if signed.original_url else None,
-            thumbnail_url=urljoin(base_url, thumbnail_url) if thumbnail_url else None,
+            original_url=absolute_url(base_url, signed.original_url) if signed.original_url else None,
+            thumbnail_url=absolute_url(base_url, thumbnail_url) if thumbnail_url else None,
             urls_expire_at=signed.urls_expire_at,
             placeholder=image.placeholder,
             thumbnails=[ThumbnailView.of(thumbnail, base_url=base_url) for thumbnail in signed.thumbnails],

@@ -18,20 +18,21 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
-from app.common.durability import sync_folder
 from app.common.signing import derive_key, sign, verify
 from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
-from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
+from app.domain.formats import UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
 from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
 from app.storage.disk.deletion_pause import deleting
 from app.storage.disk.files import (
+    content_type_of,
     copy_file,
+    link_or_copy,
     lock_drafts,
     move,
-    read_chunks,
     read_range,
     remove_empty_folders,
+    sync_parents,
     walk_folder,
     write_durably,
 )
@@ -44,7 +45,6 @@ URL_PATH = "api/v1/objects/"
 FORM_URL = "api/v1/objects"
 WALK_BATCH = 500
 _THREADS = 8
-_OTHER_CONTENT_TYPES = {"json": "application/json", "zip": "application/zip"}
 
 # The folder of incomplete files. It is in the same file system as the objects, so that a file is moved by a rename. No
 # key contains `~`.
@@ -95,11 +95,26 @@ class DiskObjectStore:
 
     # The content type is not stored: when a file is served, it follows from the extension of the key.
 
-    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:  # noqa: ARG002
-        await self._in_thread(self._write, check_key(key), read_chunks(file.fileno(), size=size, sha256=sha256))
+    async def put_file(
+        self,
+        key: str,
+        file: BinaryIO,
+        *,
+        size: int,
+        sha256: str,
+        content_type: str,  # noqa: ARG002
+        durable: bool = True,
+    ) -> None:
+        create = partial(link_or_copy, file.fileno(), size=size, sha256=sha256)
+        await self._in_thread(self._write, check_key(key), create, durable=durable)
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002
-        await self._in_thread(self._write, check_key(key), (data,))
+    async def put(self, key: str, data: bytes, *, content_type: str, durable: bool = True) -> None:  # noqa: ARG002
+        create = partial(write_durably, chunks=(data,))
+        await self._in_thread(self._write, check_key(key), create, durable=durable)
+
+    async def make_durable(self, keys: Collection[str]) -> None:
+        paths = [self._folder / check_key(key) for key in keys]
+        await self._in_thread(sync_parents, paths, top=self._folder)
 
     async def delete(self, keys: Collection[str]) -> None:
         await self._in_thread(self._remove, [check_key(key) for key in keys])
@@ -145,7 +160,7 @@ class DiskObjectStore:
         return LocalObject(
             path=self._folder / key,
             size=status.st_size,
-            content_type=_content_type(key),
+            content_type=content_type_of(key),
             etag=f'"{self._etag(status)}"',
         )
 
@@ -192,30 +207,22 @@ class DiskObjectStore:
                 waiter.exception()  # Otherwise asyncio logs that the exception was never retrieved.
             raise
 
-    def _write(self, key: str, chunks: Iterable[bytes]) -> None:
+    def _write(self, key: str, create: Callable[[Path], None], *, durable: bool) -> None:
         path = self._locate(key)
         draft = self._folder / _DRAFTS / secrets.token_hex(16)
         try:
-            write_durably(draft, chunks)
+            create(draft)
             move(draft, path)
         finally:
             draft.unlink(missing_ok=True)
-        self._sync_folders(path)
+        if durable:
+            sync_parents([path], top=self._folder)
 
     def _locate(self, key: str) -> Path:
         path = self._folder / key
         if path.parent.resolve() != path.parent:
             raise ValueError(f"the path of {key!r} contains a symbolic link")
         return path
-
-    def _sync_folders(self, path: Path) -> None:
-        # Every parent is synced: an existing folder may have been created by another thread that has not synced its
-        # parent yet.
-        for folder in path.parents:
-            with suppress(FileNotFoundError):  # The object and its folder were deleted in the meantime.
-                sync_folder(folder)
-            if folder == self._folder:
-                return
 
     def _require_folder(self) -> None:
         """Raise OSError if the folder is missing, for example because its disk is not mounted.
@@ -277,12 +284,6 @@ def _translate_errors(function: Callable[[], T]) -> T:
         return function()
     except OSError as error:
         raise DependencyUnavailable("store") from error
-
-
-def _content_type(key: str) -> str:
-    extension = key.rpartition(".")[2]
-    known = FORMATS_BY_EXTENSION.get(extension)
-    return known.content_type if known else _OTHER_CONTENT_TYPES.get(extension, UNKNOWN_TYPE)
 
 
 def _message(key: str, expires: int, filename: str | None) -> bytes:
