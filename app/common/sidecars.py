@@ -30,8 +30,8 @@ class Sidecar:
 
 
 async def write_sidecar(store: ObjectStore, image: Image) -> None:
-    """Store the sidecar of `image`."""
-    await store.put(image.sidecar_key, _encode(image), content_type=_CONTENT_TYPE)
+    """Store the sidecar of `image`. `ObjectStore.make_durable` has to follow."""
+    await store.put(image.sidecar_key, _encode(image), content_type=_CONTENT_TYPE, durable=False)
 
 
 async def rewrite_sidecar(store: ObjectStore, images: ImageTable, image: Image) -> None:
@@ -42,6 +42,7 @@ async def rewrite_sidecar(store: ObjectStore, images: ImageTable, image: Image) 
     """
     for _ in range(_MAX_WRITES):
         await write_sidecar(store, image)
+        await store.make_durable([image.sidecar_key])
         try:
             current = await images.get(image.owner_id, image.id)
         except ImageMissing:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -11,6 +13,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from app.domain.errors import DependencyUnavailable
+
+_NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
+"""How file systems and kernels without O_TMPFILE refuse it."""
 
 
 class TempFiles:
@@ -34,6 +39,18 @@ class TempFiles:
 
     def _open(self) -> BinaryIO:
         try:
-            return cast("BinaryIO", tempfile.TemporaryFile(dir=self._folder, buffering=0))
+            return _open_without_name(self._folder)
         except OSError as error:
             raise DependencyUnavailable("disk") from error
+
+
+def _open_without_name(folder: Path) -> BinaryIO:
+    """Open a file that can be given a name later (linkat), if the operating and the file system support that."""
+    try:
+        # tempfile.TemporaryFile adds O_EXCL, which forbids a name.
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NOT_SUPPORTED:
+            raise
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=folder, buffering=0))
+    return cast("BinaryIO", os.fdopen(descriptor, "r+b", buffering=0))

@@ -16,16 +16,26 @@ class ObjectStore(Protocol):
     keys, so that a key cannot name something outside the store.
     """
 
-    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
-        """Store the first `size` bytes of the open `file`. The object is durable when this returns.
+    async def put_file(
+        self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str, durable: bool = True
+    ) -> None:
+        """Store the first `size` bytes of the open `file`.
 
-        Uses positioned reads only, so that the file may be read elsewhere at the same time. `sha256` (hex) is the
-        digest of the content; a store that can verify it does.
+        The object is durable when this returns. If not `durable`, it may be lost in a power failure until
+        `make_durable` has returned. It is always complete or absent.
+
+        Uses positioned reads only, so that the file may be read elsewhere at the same time. Its content must not be
+        changed afterwards, because a store may keep the file itself. `sha256` (hex) is the digest of the content; a
+        store that copies the file verifies it.
         """
         ...
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
-        """Store `data`. The object is durable when this returns."""
+    async def put(self, key: str, data: bytes, *, content_type: str, durable: bool = True) -> None:
+        """Store `data`. The object is durable when this returns, or as for `put_file` if not `durable`."""
+        ...
+
+    async def make_durable(self, keys: Collection[str]) -> None:
+        """Return when the objects that were put without `durable` are. It costs less than to store each durably."""
         ...
 
     async def delete(self, keys: Collection[str]) -> None:

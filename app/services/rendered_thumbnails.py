@@ -9,10 +9,10 @@ from app.ports.storage import ObjectStore
 
 
 async def put_thumbnails(store: ObjectStore, image: Image, rendering: Rendering) -> None:
-    """Store the rendered thumbnails under the keys of the image's thumbnails, all of which are ready."""
+    """Store the thumbnails under the keys of those of the image. `ObjectStore.make_durable` has to follow."""
     pairs = zip(image.thumbnails, rendering.thumbnails, strict=True)
     puts = {image.thumbnail_key(thumbnail): rendered for thumbnail, rendered in pairs}
-    await gather_all(*(store.put(key, r.data, content_type=r.content_type) for key, r in puts.items()))
+    await gather_all(*(store.put(key, r.data, content_type=r.content_type, durable=False) for key, r in puts.items()))
 
 
 def ready_thumbnail(rendered: RenderedThumbnail, *, attempts: int = 1) -> Thumbnail:

@@ -53,7 +53,9 @@ class Rerendering:
             await fetch_original(self._store, image.original_key, file, max_bytes=image.size)
             rendering = await self._renderer.render(file)
         rendered = tuple(map(ready_thumbnail, rendering.thumbnails))
-        await put_thumbnails(self._store, dataclasses.replace(image, thumbnails=rendered), rendering)
+        stored = dataclasses.replace(image, thumbnails=rendered)
+        await put_thumbnails(self._store, stored, rendering)
+        await self._store.make_durable(stored.object_keys)
         kept = tuple(thumbnail for thumbnail in image.thumbnails if thumbnail.size not in self._sizes)
         changed = dataclasses.replace(image, thumbnails=kept + rendered)
         try:

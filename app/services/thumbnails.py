@@ -119,6 +119,7 @@ class Thumbnails:
 
     async def _store_thumbnails(self, image: Image, rendering: Rendering, *, claim: JobClaim) -> None:
         await put_thumbnails(self._store, image, rendering)
+        await self._store.make_durable(image.object_keys)
         try:
             events = await self._events.of_image(image, EventType.IMAGE_READY)
             await self._images.update_thumbnails(image, claim=claim, events=events)

@@ -112,6 +112,7 @@ class Uploads:
             keys.update(image.object_keys)
             async with asyncio.timeout(_STORE_SECONDS):
                 await gather_all(put_thumbnails(self._store, image, rendering), write_sidecar(self._store, image))
+                await self._store.make_durable(image.object_keys)
                 events = await self._events.of_image(image, EventType.IMAGE_CREATED, EventType.IMAGE_READY)
         await self._add_record(image, claim, upload, events=events)
         self._metrics.count_image(image.size)
@@ -140,6 +141,7 @@ class Uploads:
             asyncio.timeout(_STORE_SECONDS),
         ):
             await gather_or_cancel(self._put_original(image.original_key, received), write_sidecar(self._store, image))
+            await self._store.make_durable(image.object_keys)
             events = await self._events.of_image(image, EventType.IMAGE_CREATED)
             # The job is added before the record: a record whose thumbnails nobody renders must never exist.
             job = await self._jobs.add(user, self._deferred_kind, image_id=image.id)
@@ -194,7 +196,7 @@ class Uploads:
         content_type = received.format.content_type
         async with asyncio.timeout(_STORE_SECONDS):
             await self._store.put_file(
-                key, received.file, size=received.size, sha256=received.sha256, content_type=content_type
+                key, received.file, size=received.size, sha256=received.sha256, content_type=content_type, durable=False
             )
 
     async def _add_record(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import pytest
 
+from app.common.temp_files import TempFiles
 from app.container.data_dir import DataDir
 from app.domain.images import Quota
 from app.storage.disk.store import open_disk
@@ -17,48 +19,17 @@ from app.tables.sqlite.migrations import MIGRATIONS
 from app.tables.sqlite.schema import migrate
 from tests.contracts.object_stores import file_of
 from tests.contracts.tables import make_image
+from tests.fsyncs import Event, assert_durable, record_events
 
-Event = tuple[str, Path]
+SHA256 = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
 
 
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
-    """Each fsync with its path, and each new name with the path before it (`from`) and the path itself (`to`)."""
-    recorded: list[Event] = []
-    fsync = os.fsync
-
-    def record_fsync(file: Any) -> None:
-        fd = file if isinstance(file, int) else file.fileno()
-        recorded.append(("fsync", Path(f"/proc/self/fd/{fd}").readlink()))
-        fsync(file)
-
-    def recording(function: Any) -> Any:
-        def record(source: Any, target: Any, **options: Any) -> None:
-            recorded.extend([("from", Path(source)), ("to", Path(target))])
-            function(source, target, **options)
-
-        return record
-
-    monkeypatch.setattr(os, "fsync", record_fsync)
-    for name in ("replace", "rename", "link"):
-        monkeypatch.setattr(os, name, recording(getattr(os, name)))
-    return recorded
+    return record_events(monkeypatch)
 
 
-def assert_durable(events: list[Event], path: Path, *, up_to: Path) -> None:
-    """The content is synced before the file gets its name, and afterwards each folder up to `up_to`."""
-    named = events.index(("to", path))
-    (_, draft) = events[named - 1]
-    assert ("fsync", draft) in events[:named]
-    folder = path.parent
-    while True:
-        assert ("fsync", folder) in events[named:], folder
-        if folder == up_to:
-            return
-        folder = folder.parent
-
-
-@pytest.mark.parametrize("method", ["put", "put_file"])
+@pytest.mark.parametrize("method", ["put", "put_file", "put_file without copying"])
 async def test_original_is_on_disk_before_it_is_acknowledged(tmp_path: Path, events: list[Event], method: str) -> None:
     folder = tmp_path / "data" / "objects"
     async with open_disk(folder, url_key=b"k" * 32, ttl_seconds=60, window_seconds=60) as store:
@@ -68,15 +39,40 @@ async def test_original_is_on_disk_before_it_is_acknowledged(tmp_path: Path, eve
             if method == "put":
                 await store.put(key, b"content", content_type="image/jpeg")
             else:
-                sha256 = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
-                with file_of(b"content") as file:
-                    await store.put_file(key, file, size=7, sha256=sha256, content_type="image/jpeg")
+                async with _file_for(method, folder) as file:
+                    await store.put_file(key, file, size=7, sha256=SHA256, content_type="image/jpeg")
+            assert (folder / key).read_bytes() == b"content"
             assert_durable(events, folder / key, up_to=folder)
+
+
+@asynccontextmanager
+async def _file_for(method: str, folder: Path) -> AsyncIterator[BinaryIO]:
+    if method == "put_file":
+        with file_of(b"content") as file:
+            yield file
+    else:
+        async with TempFiles(folder).file() as file:
+            file.write(b"content")
+            yield file
+
+
+async def test_folders_of_several_objects_are_synced_once(tmp_path: Path, events: list[Event]) -> None:
+    folder = tmp_path / "data" / "objects"
+    keys = [f"images/ada/first/{name}.jpg" for name in ("original", "200", "500")]
+    async with open_disk(folder, url_key=b"k" * 32, ttl_seconds=60, window_seconds=60) as store:
+        events.clear()
+        for key in keys:
+            await store.put(key, b"content", content_type="image/jpeg", durable=False)
+        await store.make_durable(keys)
+    for key in keys:
+        assert_durable(events, folder / key, up_to=folder)
+    folders = [path for kind, path in events if kind == "fsync" and isinstance(path, Path) and path.is_dir()]
+    assert len(folders) == len(set(folders)) == 4
 
 
 def test_new_folders_are_on_disk_before_their_content(tmp_path: Path, events: list[Event]) -> None:
     DataDir(tmp_path / "a" / "data")
-    assert {path for _, path in events} == {tmp_path, tmp_path / "a", tmp_path / "a" / "data"}
+    assert {path for kind, path in events if kind == "fsync"} == {tmp_path, tmp_path / "a", tmp_path / "a" / "data"}
     events.clear()
     DataDir(tmp_path / "a" / "data")
     assert events == []

@@ -13,13 +13,15 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
         "tests/contracts/test_durability.py tests/contracts/test_object_store.py",
         [
             ("os.fsync(file.fileno())", "pass"),
+            ("os.fsync(source)", "pass"),
+            ("sync_folder(folder)", "pass"),
             ('raise OSError("the file does not have the expected size and checksum")', "pass"),
         ],
     ),
     "app/storage/disk/store.py": (
         "tests/contracts/test_durability.py tests/contracts/test_disk_store.py tests/unit/test_disk_urls.py",
         [
-            ("self._sync_folders(path)", "pass"),
+            ("sync_parents([path], top=self._folder)", "pass"),
             ("draft.unlink(missing_ok=True)", "pass"),
             ("if path.parent.resolve() != path.parent:", "if False:"),
             ("if now.timestamp() >= expires:", "if now.timestamp() > expires + 60:"),

@@ -79,8 +79,11 @@ class SyntheticStore:
     async def now(self) -> datetime:
         return datetime.now(UTC) + self._after
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+    async def put(self, key: str, data: bytes, *, content_type: str, durable: bool = True) -> None:
         (self._others / key.replace("/", "~")).write_bytes(data)
+
+    async def make_durable(self, keys: Collection[str]) -> None:
+        pass
 
     async def size(self, key: str) -> int | None:
         if key.startswith(IMAGES_PREFIX):

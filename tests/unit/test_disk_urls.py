@@ -14,7 +14,8 @@ import pytest
 from app.common.signing import derive_key, sign
 from app.domain.errors import FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
 from app.domain.objects import PresignedPost, PresignedPostClaims
-from app.storage.disk.store import FORM_URL, URL_PATH, DiskObjectStore, open_disk
+from app.storage.disk.store import DiskObjectStore, open_disk
+from app.storage.disk.urls import FORM_URL, URL_PATH
 from tests.unit.clock import NOON
 
 KEY = "images/u/i/original.jpg"

@@ -67,7 +67,9 @@ async def test_a_sidecar_is_read_as_it_was_written(storage: Storage):
     )
     image = replace(make_image(), source=source, custom_metadata={"album": "Sommer 🌞"})
     await write_sidecar(storage.store, image)
-    assert await storage.sidecar(image) == Sidecar("a.jpg", "At the sea", source, custom_metadata={"album": "Sommer 🌞"})
+    assert await storage.sidecar(image) == Sidecar(
+        "a.jpg", "At the sea", source, custom_metadata={"album": "Sommer 🌞"}
+    )
     await write_sidecar(storage.store, replace(image, source=None, description=None, custom_metadata={}))
     assert await storage.sidecar(image) == Sidecar("a.jpg", None, None)
 

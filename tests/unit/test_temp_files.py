@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -18,6 +19,28 @@ async def test_a_file_is_empty_has_no_name_and_is_closed_at_the_end(tmp_path: Pa
         file.seek(0)
         assert file.read() == b"data"
         assert os.listdir(tmp_path) == []  # noqa: PTH208 - pathlib blocks, too
+    assert file.closed
+
+
+async def test_a_file_can_be_given_a_name(tmp_path: Path):
+    async with TempFiles(tmp_path).file() as file:
+        file.write(b"data")
+        os.link(f"/proc/self/fd/{file.fileno()}", tmp_path / "a", src_dir_fd=file.fileno(), follow_symlinks=True)
+    assert (tmp_path / "a").read_bytes() == b"data"
+
+
+async def test_a_file_system_without_linkable_files_is_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    open_file = os.open
+
+    def refuse(path: str, flags: int, *args: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return open_file(path, flags, *args)
+
+    monkeypatch.setattr(os, "open", refuse)
+    async with TempFiles(tmp_path).file() as file:
+        file.write(b"data")
+        assert os.listdir(tmp_path) == []  # noqa: PTH208
     assert file.closed
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Self
-from urllib.parse import urljoin
 
 from pydantic import BaseModel, Field
 
 from app.api.custom_metadata import CustomMetadata
 from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor, RawFilename
+from app.common.urls import absolute_url
 from app.domain.images import ImageChanges, ImageStatus, ThumbnailStatus
 from app.services.signed_urls import SignedImage, SignedThumbnail
 
@@ -34,7 +34,7 @@ class ThumbnailView(BaseModel):
             width=thumbnail.width,
             height=thumbnail.height,
             bytes=thumbnail.bytes,
-            url=urljoin(base_url, signed.url) if signed.url else None,
+            url=absolute_url(base_url, signed.url) if signed.url else None,
             reason=thumbnail.reason,
             attempts=thumbnail.attempts,
         )
@@ -136,9 +136,9 @@ class ImageView(BaseModel):
             status=image.status,
             metadata=MetadataView.model_validate(image.metadata, from_attributes=True) if image.metadata else None,
             custom_metadata=image.custom_metadata,
-            original_url=urljoin(base_url, signed.original_url) if signed.original_url else None,
-            thumbnail_url=urljoin(base_url, thumbnail_url) if thumbnail_url else None,
-            rendition_url=urljoin(base_url, signed.rendition_url) if signed.rendition_url else None,
+            original_url=absolute_url(base_url, signed.original_url) if signed.original_url else None,
+            thumbnail_url=absolute_url(base_url, thumbnail_url) if thumbnail_url else None,
+            rendition_url=absolute_url(base_url, signed.rendition_url) if signed.rendition_url else None,
             urls_expire_at=signed.urls_expire_at,
             placeholder=image.placeholder,
             thumbnails=[ThumbnailView.of(thumbnail, base_url=base_url) for thumbnail in signed.thumbnails],

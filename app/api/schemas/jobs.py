@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Self
-from urllib.parse import urljoin
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from app.api.schemas.bodies import JsonBody
 from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor
+from app.common.urls import absolute_url
 from app.domain.jobs import Job, JobStatus
 from app.jobs.registry import JobResult
 
@@ -45,7 +45,7 @@ class JobResultView(BaseModel):
         download = result.download
         return cls(
             image_id=result.image_id,
-            url=urljoin(base_url, download.url) if download else None,
+            url=absolute_url(base_url, download.url) if download else None,
             note=result.note,
             expires_at=download.expires_at if download else None,
         )

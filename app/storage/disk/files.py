@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.common.durability import make_folder
+from app.common.durability import make_folder, sync_folder
 from app.common.hashing_writer import HashingWriter
 from app.domain.errors import file_too_large
 from app.domain.objects import StoredObject
@@ -71,6 +71,41 @@ def write_durably(path: Path, chunks: Iterable[bytes]) -> None:
             while remaining:
                 remaining = remaining[file.write(remaining) :]
         os.fsync(file.fileno())
+
+
+def link_or_copy(source: int, draft: Path, *, size: int, sha256: str) -> None:
+    """Make the content of the open file a file with the name `draft`, and sync it to the disk.
+
+    If possible, that is the same file: it is neither copied nor hashed again. Raises OSError if the size of a copy or
+    its checksum differ.
+    """
+    if _link(source, draft, size=size):
+        os.fsync(source)
+    else:
+        write_durably(draft, read_chunks(source, size=size, sha256=sha256))
+
+
+def _link(source: int, draft: Path, *, size: int) -> bool:
+    """Give the open file a name. Return False unless it has none and is of that size, in the same file system."""
+    status = os.fstat(source)
+    if status.st_nlink or status.st_size != size:
+        return False
+    try:
+        # With `src_dir_fd`, which is not used for an absolute path, Python calls linkat, which follows the link.
+        os.link(f"/proc/self/fd/{source}", draft, src_dir_fd=source, follow_symlinks=True)
+    except OSError:
+        return False
+    return True
+
+
+def sync_parents(paths: Iterable[Path], *, top: Path) -> None:
+    """Make the names of the paths durable: sync each folder that contains one of them, up to `top`, once.
+
+    Folders that existed before are synced too: another thread may have created one and not synced its parent yet.
+    """
+    for folder in {folder for path in paths for folder in path.parents if folder.is_relative_to(top)}:
+        with suppress(FileNotFoundError):  # The object and its folder were deleted in the meantime.
+            sync_folder(folder)
 
 
 def move(draft: Path, path: Path) -> None:

@@ -6,15 +6,14 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
-from app.common.durability import sync_folder
 from app.domain.errors import DependencyUnavailable, UploadMissing
 from app.domain.formats import UNKNOWN_TYPE
 from app.domain.object_keys import check_key
-from app.storage.disk.files import move
+from app.storage.disk.files import move, sync_parents
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,7 +85,7 @@ class DiskPartStore:
         finally:
             os.close(target)
         if is_new:
-            self._sync_folders(path)
+            sync_parents([path], top=self._folder)
 
     def _read_tail(self, key: str, target: int, *, end: int) -> None:
         size = end % _PART_BYTES
@@ -108,18 +107,11 @@ class DiskPartStore:
         if not part.exists() or part.stat().st_size != size:
             raise UploadMissing
         move(part, path)
-        self._sync_folders(path)
+        sync_parents([path], top=self._folder)
 
     def _discard(self, key: str) -> None:
         for path in (self._path(key), self._folder / key):
             path.unlink(missing_ok=True)
-
-    def _sync_folders(self, path: Path) -> None:
-        for folder in path.parents:
-            with suppress(FileNotFoundError):
-                sync_folder(folder)
-            if folder == self._folder:
-                return
 
 
 def _copy(source: int, target: int, *, start: int, size: int, at: int) -> None:

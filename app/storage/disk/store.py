@@ -15,33 +15,28 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
-from urllib.parse import quote, urlencode
 
-from app.common.durability import sync_folder
-from app.common.signing import derive_key, sign, verify
-from app.domain.errors import DependencyUnavailable, FormExpired, FormInvalid, ObjectMissing, UrlExpired, UrlInvalid
-from app.domain.formats import UNKNOWN_TYPE
-from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
-from app.domain.objects import BRIEF_SECONDS, LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
+from app.common.signing import sign
+from app.domain.errors import DependencyUnavailable, ObjectMissing
+from app.domain.object_keys import check_key, check_prefix
+from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
 from app.storage.disk.deletion_pause import deleting
 from app.storage.disk.files import (
     copy_file,
+    link_or_copy,
     lock_drafts,
     move,
-    read_chunks,
     read_range,
     remove_empty_folders,
+    sync_parents,
     walk_folder,
     write_durably,
 )
-from app.storage.disk.urls import content_type_of, form_message, message
+from app.storage.disk.urls import DiskUrls, content_type_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Relative, because the service may be behind a path prefix, which is known only when a request is handled.
-URL_PATH = "api/v1/objects/"
-FORM_URL = "api/v1/objects"
 WALK_BATCH = 500
 _THREADS = 8
 
@@ -85,20 +80,31 @@ class DiskObjectStore:
     ) -> None:
         self._folder = folder
         self._executor = executor
-        self._url_key = url_key
-        # A separate key, so that a signature for reading is not valid for writing.
-        self._form_key = derive_key(url_key.hex(), "object-form")
-        self._ttl_seconds = ttl_seconds
-        self._window_seconds = window_seconds
-        self._clock = clock
+        self._urls = DiskUrls(url_key, ttl_seconds=ttl_seconds, window_seconds=window_seconds, clock=clock)
+        self._etag_key = url_key
 
     # The content type is not stored: when a file is served, it follows from the extension of the key.
 
-    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:  # noqa: ARG002
-        await self._in_thread(self._write, check_key(key), read_chunks(file.fileno(), size=size, sha256=sha256))
+    async def put_file(
+        self,
+        key: str,
+        file: BinaryIO,
+        *,
+        size: int,
+        sha256: str,
+        content_type: str,  # noqa: ARG002
+        durable: bool = True,
+    ) -> None:
+        create = partial(link_or_copy, file.fileno(), size=size, sha256=sha256)
+        await self._in_thread(self._write, check_key(key), create, durable=durable)
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002
-        await self._in_thread(self._write, check_key(key), (data,))
+    async def put(self, key: str, data: bytes, *, content_type: str, durable: bool = True) -> None:  # noqa: ARG002
+        create = partial(write_durably, chunks=(data,))
+        await self._in_thread(self._write, check_key(key), create, durable=durable)
+
+    async def make_durable(self, keys: Collection[str]) -> None:
+        paths = [self._folder / check_key(key) for key in keys]
+        await self._in_thread(sync_parents, paths, top=self._folder)
 
     async def delete(self, keys: Collection[str]) -> None:
         await self._in_thread(self._remove, [check_key(key) for key in keys])
@@ -132,27 +138,15 @@ class DiskObjectStore:
         return await self._in_thread(self._time)
 
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
-        now = int(self._clock())
-        expires = now - now % self._window_seconds + self._window_seconds + self._ttl_seconds
-        return self._sign_url(key, expires=expires, filename=filename)
+        return self._urls.sign(check_key(key), filename=filename)
 
     async def sign_url_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:
-        return self._sign_url(key, expires=int(self._clock()) + BRIEF_SECONDS, filename=filename)
-
-    def _sign_url(self, key: str, *, expires: int, filename: str | None) -> SignedUrl:
-        signature = sign(self._url_key, message(check_key(key), expires, filename))
-        url = f"{URL_PATH}{key}?expires={expires}&signature={signature}"
-        if filename is not None:
-            url += f"&filename={quote(filename, safe='')}"
-        return SignedUrl(url, datetime.fromtimestamp(expires, UTC))
+        return self._urls.sign_briefly(check_key(key), filename=filename)
 
     async def open_signed(
         self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime
     ) -> LocalObject:
-        if not verify(self._url_key, message(key, expires, filename), signature):
-            raise UrlInvalid
-        if now.timestamp() >= expires:
-            raise UrlExpired
+        self._urls.verify(key, expires=expires, filename=filename, signature=signature, now=now)
         return await self.open_local(key)
 
     async def open_local(self, key: str) -> LocalObject:
@@ -169,30 +163,20 @@ class DiskObjectStore:
     def _etag(self, status: os.stat_result) -> str:
         # Every put creates a new file, so two contents of a key differ in these values. They are signed so that clients
         # do not see inode numbers.
-        return sign(self._url_key, f"etag {status.st_ino} {status.st_mtime_ns} {status.st_size}".encode())
+        return sign(self._etag_key, f"etag {status.st_ino} {status.st_mtime_ns} {status.st_size}".encode())
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
     ) -> PresignedPost:
-        if not check_key(key).startswith(INCOMING_PREFIX):
-            raise ValueError(f"a form must not write to {key!r}")
-        expires = int(expires_at.timestamp())
-        fields = {"key": key, "Content-Type": content_type, "size": str(size), "expires": str(expires)}
-        if sha256 is not None:
-            fields["sha256"] = sha256
-        fields["signature"] = sign(self._form_key, form_message(fields))
-        return PresignedPost(FORM_URL, fields, datetime.fromtimestamp(expires, UTC))
+        return self._urls.presign_post(
+            check_key(key), content_type=content_type, size=size, sha256=sha256, expires_at=expires_at
+        )
 
     async def presign_put(self, key: str, *, size: int, expires_at: datetime) -> SignedUrl:
-        form = await self.presign_post(key, content_type=UNKNOWN_TYPE, size=size, sha256=None, expires_at=expires_at)
-        return SignedUrl(f"{form.url}?{urlencode(form.fields)}", form.expires_at)
+        return self._urls.presign_put(check_key(key), size=size, expires_at=expires_at)
 
     def verify_post(self, fields: Mapping[str, str], *, now: datetime) -> PresignedPostClaims:
-        if not verify(self._form_key, form_message(fields), fields.get("signature", "")):
-            raise FormInvalid
-        if now.timestamp() >= int(fields["expires"]):
-            raise FormExpired
-        return PresignedPostClaims(fields["key"], fields["Content-Type"], int(fields["size"]), fields.get("sha256"))
+        return self._urls.verify_post(fields, now=now)
 
     async def check(self) -> None:
         await self._in_thread(self._probe)
@@ -209,30 +193,22 @@ class DiskObjectStore:
                 waiter.exception()  # Otherwise asyncio logs that the exception was never retrieved.
             raise
 
-    def _write(self, key: str, chunks: Iterable[bytes]) -> None:
+    def _write(self, key: str, create: Callable[[Path], None], *, durable: bool) -> None:
         path = self._locate(key)
         draft = self._folder / _DRAFTS / secrets.token_hex(16)
         try:
-            write_durably(draft, chunks)
+            create(draft)
             move(draft, path)
         finally:
             draft.unlink(missing_ok=True)
-        self._sync_folders(path)
+        if durable:
+            sync_parents([path], top=self._folder)
 
     def _locate(self, key: str) -> Path:
         path = self._folder / key
         if path.parent.resolve() != path.parent:
             raise ValueError(f"the path of {key!r} contains a symbolic link")
         return path
-
-    def _sync_folders(self, path: Path) -> None:
-        # Every parent is synced: an existing folder may have been created by another thread that has not synced its
-        # parent yet.
-        for folder in path.parents:
-            with suppress(FileNotFoundError):  # The object and its folder were deleted in the meantime.
-                sync_folder(folder)
-            if folder == self._folder:
-                return
 
     def _require_folder(self) -> None:
         """Raise OSError if the folder is missing, for example because its disk is not mounted.

@@ -66,7 +66,8 @@ class _Window:
     query: str
     signed_query: str
     string_to_sign: str
-    key: bytes
+    signature: hmac.HMAC
+    """With the signing key. Each URL continues a copy, because OpenSSL takes long to start one."""
 
 
 class Presigner:
@@ -123,9 +124,10 @@ class Presigner:
         # The parameters of the canonical query are sorted: X precedes r.
         canonical = f"GET\n{path}\n{window.signed_query}{'&' if overrides else ''}{overrides}{self._canonical_end}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        signature = hmac.digest(window.key, f"{window.string_to_sign}{digest}".encode(), hashlib.sha256).hex()
+        signature = window.signature.copy()
+        signature.update(f"{window.string_to_sign}{digest}".encode())
         query = f"{overrides}{'&' if overrides else ''}{window.query}"
-        return SignedUrl(f"{self._origin}{path}?{query}&X-Amz-Signature={signature}", window.expires_at)
+        return SignedUrl(f"{self._origin}{path}?{query}&X-Amz-Signature={signature.hexdigest()}", window.expires_at)
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime
@@ -186,7 +188,7 @@ class Presigner:
             query=f"{prefix}&X-Amz-SignedHeaders=host{token}",
             signed_query=f"{prefix}{token}&X-Amz-SignedHeaders=host",
             string_to_sign=f"{_ALGORITHM}\n{scope.timestamp}\n{scope.name}\n",
-            key=scope.key,
+            signature=hmac.new(scope.key, digestmod=hashlib.sha256),
         )
 
 

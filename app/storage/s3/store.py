@@ -81,7 +81,16 @@ class S3ObjectStore:
         self._body_slots = asyncio.Semaphore(MAX_FILE_BODIES)
         self._aborts: set[asyncio.Task[None]] = set()
 
-    async def put_file(self, key: str, file: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
+    async def put_file(
+        self,
+        key: str,
+        file: BinaryIO,
+        *,
+        size: int,
+        sha256: str,
+        content_type: str,
+        durable: bool = True,  # noqa: ARG002 - S3 stores nothing that is not durable
+    ) -> None:
         check_key(key)
         if size <= MAX_SINGLE_PUT_BYTES:
             body = FileSlice(file.fileno(), start=0, size=size)
@@ -90,8 +99,11 @@ class S3ObjectStore:
         else:
             await self._put_in_parts(key, file.fileno(), size=size, content_type=content_type)
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+    async def put(self, key: str, data: bytes, *, content_type: str, durable: bool = True) -> None:  # noqa: ARG002
         await self._put(check_key(key), data, sha256=hashlib.sha256(data).digest(), content_type=content_type)
+
+    async def make_durable(self, keys: Collection[str]) -> None:
+        """Do nothing: objects are durable once they are stored."""
 
     async def _put(self, key: str, body: FileSlice | bytes, *, sha256: bytes, content_type: str) -> None:
         async with response_within(_TRANSFER_SECONDS):
