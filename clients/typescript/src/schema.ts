@@ -217,7 +217,7 @@ export interface components {
         };
         /**
          * EditBody
-         * @description Omitted fields are not changed. A null description removes the description.
+         * @description Omitted fields are not changed. A null description removes it, and a null focal point is the center.
          *
          *     `custom_metadata` replaces all pairs; null removes them.
          */
@@ -226,6 +226,7 @@ export interface components {
             filename?: string;
             /** Description */
             description?: string | null;
+            focal_point?: components["schemas"]["FocalPoint"] | null;
             /** Custom Metadata */
             custom_metadata?: {
                 [key: string]: string;
@@ -246,6 +247,22 @@ export interface components {
             ean_code: string;
             /** Description */
             description?: string | null;
+        };
+        /**
+         * FocalPoint
+         * @description In percent of the width from the left, and of the height from the top, as in the CSS property object-position.
+         */
+        FocalPoint: {
+            /**
+             * X
+             * @example 50
+             */
+            x: number;
+            /**
+             * Y
+             * @example 30
+             */
+            y: number;
         };
         /** HealthView */
         HealthView: {
@@ -339,6 +356,11 @@ export interface components {
              * @description The URL of the smallest thumbnail that is ready.
              */
             thumbnail_url: string | null;
+            /**
+             * Rendition Url
+             * @description A URI template (RFC 6570) of URLs that show the image in other sizes and formats.
+             */
+            rendition_url: string | null;
             /** Urls Expire At */
             urls_expire_at: string | null;
             /**
@@ -348,6 +370,8 @@ export interface components {
             placeholder: string | null;
             /** Thumbnails */
             thumbnails: components["schemas"]["ThumbnailView"][];
+            /** @description The point around which `fit=cover` crops; null is the center. */
+            focal_point: components["schemas"]["FocalPoint"] | null;
         };
         /** JobErrorView */
         JobErrorView: {
@@ -806,6 +830,151 @@ export interface components {
              */
             expires_at: string;
         };
+        /** ShareBody */
+        ShareBody: {
+            /**
+             * Image Ids
+             * @description In the order in which they are shown.
+             * @example [
+             *       "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"
+             *     ]
+             */
+            image_ids: string[];
+            /** Title */
+            title?: string | null;
+            /**
+             * Expires At
+             * @description With a time zone. Null: until it is revoked.
+             */
+            expires_at?: string | null;
+            /**
+             * Password
+             * @description The receiver has to enter it.
+             */
+            password?: string | null;
+            /**
+             * @description What the receiver may download.
+             * @default none
+             */
+            download: components["schemas"]["ShareDownload"];
+        };
+        /**
+         * ShareChanges
+         * @description Omitted fields are not changed. Null removes the title, the expiry or the password.
+         */
+        ShareChanges: {
+            /**
+             * Image Ids
+             * @description In the order in which they are shown.
+             * @example [
+             *       "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"
+             *     ]
+             */
+            image_ids?: string[];
+            /** Title */
+            title?: string | null;
+            /** Expires At */
+            expires_at?: string | null;
+            /** Password */
+            password?: string | null;
+            /** @default none */
+            download: components["schemas"]["ShareDownload"];
+        };
+        /**
+         * ShareDownload
+         * @description What the receiver of a link may download.
+         * @enum {string}
+         */
+        ShareDownload: "none" | "rendition";
+        /** SharePageView */
+        SharePageView: {
+            /**
+             * Items
+             * @description Newest first.
+             */
+            items: components["schemas"]["ShareView"][];
+            /**
+             * Next Cursor
+             * @description The `cursor` of the next page; null on the last page.
+             */
+            next_cursor: string | null;
+        };
+        /** SharePassword */
+        SharePassword: {
+            /** Password */
+            password: string;
+        };
+        /** ShareView */
+        ShareView: {
+            /**
+             * Id
+             * @example 0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10
+             */
+            id: string;
+            /**
+             * Url
+             * @description The page that shows the images. It needs no account.
+             */
+            url: string;
+            /** Image Ids */
+            image_ids: string[];
+            /** Title */
+            title: string | null;
+            download: components["schemas"]["ShareDownload"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Has Password */
+            has_password: boolean;
+        };
+        /** SharedImageView */
+        SharedImageView: {
+            /**
+             * Id
+             * @example 0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10
+             */
+            id: string;
+            /** Width */
+            width: number;
+            /** Height */
+            height: number;
+            /** Description */
+            description: string | null;
+            /**
+             * Placeholder
+             * @description A ThumbHash in base64, to be shown while the image loads.
+             */
+            placeholder: string | null;
+            /**
+             * Rendition Url
+             * @description A URI template (RFC 6570), as `rendition_url` of an image.
+             */
+            rendition_url: string;
+            /**
+             * Download Url
+             * @description Null unless the receiver may download the images.
+             */
+            download_url: string | null;
+        };
+        /** SharedPageView */
+        SharedPageView: {
+            /** Title */
+            title: string | null;
+            download: components["schemas"]["ShareDownload"];
+            /** Expires At */
+            expires_at: string | null;
+            /** Images */
+            images: components["schemas"]["SharedImageView"][];
+            /**
+             * Next Page
+             * @description The `page` that follows; null on the last page.
+             */
+            next_page: number | null;
+        };
         /**
          * SourceView
          * @description The source of an image. The license requires that it is shown with the image.
@@ -1197,6 +1366,8 @@ export type ServiceErrorCode =
   | "server_key_invalid"
   | "server_key_refused"
   | "session_not_found"
+  | "share_missing"
+  | "share_password_required"
   | "sign_in_again"
   | "thumbnail_missing"
   | "token_expired"
