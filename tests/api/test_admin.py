@@ -22,6 +22,7 @@ NOT_AUDITED = {
     "initiate_upload",
     "retry_thumbnails",
     "terminate_resumable_upload",
+    "open_shared_images",
 }
 """Routes that change nothing that the audit log is about. Signed URLs of objects have no user."""
 

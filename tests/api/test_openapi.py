@@ -19,6 +19,7 @@ PUBLIC = {
     "getLimits",
     *("register", "signIn", "refreshTokens", "requestPasswordReset", "confirmPasswordReset"),
     *("getObject", "putObject", "postObject", "getRendition"),  # their URLs are signed
+    *("getSharedImages", "openSharedImages", "getSharedRendition", "downloadSharedImage"),  # their links are signed
     *("getLiveness", "getReadiness", "getMetrics"),
 }
 ADMIN = {
@@ -31,6 +32,7 @@ PRIVATE = {
     *("signOut", "listSessions", "endSession", "endOtherSessions"),
     *("uploadImage", "listImages", "getImage", "updateImage", "deleteImage", "deleteImages", "downloadImage"),
     *("listThumbnails", "getThumbnail", "retryThumbnails", "watchImage"),
+    *("createShare", "listShares", "getShare", "changeShare", "revokeShare"),
     *("initiateUpload", "getUpload", "completeUpload"),
     *("createResumableUpload", "getResumableUpload", "sendResumableUpload", "terminateResumableUpload"),
     *("fetchImage", "listJobs", "getJob", "watchJob"),

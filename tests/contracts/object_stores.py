@@ -21,7 +21,7 @@ from app.domain.errors import FormInvalid
 from app.domain.objects import PresignedPost, StoredObject
 from app.ports.storage import ObjectStore
 from app.settings_fields import AwsService
-from app.storage.disk.store import DiskObjectStore
+from app.storage.disk.store import DiskObjectStore, open_disk
 from app.storage.disk.urls import URL_PATH
 from app.storage.s3.client import disable_expect, make_config
 from app.storage.s3.credentials import SharedCredentials

@@ -52,6 +52,7 @@ async def list_shares(
 
 @router.get("/{share_id}", responses=problems(*TOKEN_ERRORS, ShareMissing))
 async def get_share(request: Request, share_id: Id, user: CurrentUser, services: ServicesDep) -> ShareView:
+    """Show a share."""
     return _view(request, services, await services.shares.get(user, share_id))
 
 
