@@ -195,11 +195,15 @@ vendor: tests/openapi/node_modules/.package-lock.json
 	sed 's,https://cdn.redoc.ly/redoc/logo-mini.svg,data:\,,' tests/openapi/node_modules/redoc/bundles/redoc.standalone.js \
 	  >$(VENDOR)/redoc/redoc.standalone.js
 
+# Writes its results to docs/performance.md. It takes about an hour, and needs a machine on which nothing else runs.
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
-	$(BIN)/python -m bench.presigning
-	$(BIN)/python -m bench.rendering
-	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.uploads && $(BIN)/python -m bench.listing && \
-	  $(BIN)/python -m bench.account_deletion && $(BIN)/python -m bench.memory && $(BIN)/python -m bench.startup'
+	command -v strace >/dev/null || { apt-get update && apt-get install -y --no-install-recommends strace; }
+	for name in presigning rendering startup; do \
+	  $(BIN)/python -m bench.report $$name $(BIN)/python -m bench.$$name || exit; done
+	$(BIN)/python -m bench.fsyncs
+	$(BIN)/python -m bench.reconcile
+	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.throughput && $(BIN)/python -m bench.pages && \
+	  for name in memory account_deletion; do $(BIN)/python -m bench.report $$name $(BIN)/python -m bench.$$name || exit; done'
 
 # What one deployment and one owner can write before DynamoDB refuses, by a model. It takes some minutes.
 bench-scale: $(VENV)/.dev
