@@ -71,7 +71,7 @@ async def _share_page(request: Request) -> HTMLResponse:
     except SharePasswordRequired as error:
         is_wrong = request.method == "POST"
         message = "This password is wrong. Try again." if is_wrong else "These images are protected by a password."
-        action = f"{request.base_url}s/{escape(token)}"
+        action = escape(f"{request.base_url}s/{token}")
         form = Template(_PASSWORD_FORM).substitute(message=message, action=action)
         return _html(request, services, "Shared images", form, status=error.status)
     except AppError as error:
@@ -137,7 +137,7 @@ def _html(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> HTMLResponse:
-    page = _PAGE.substitute(title=escape(title), head=head, base=request.base_url, content=content)
+    page = _PAGE.substitute(title=escape(title), head=head, base=escape(str(request.base_url)), content=content)
     store = " ".join(services.store_origins)
     policy = (
         f"default-src 'none'; style-src 'self'; img-src 'self' {store}; form-action 'self'; base-uri 'none'; "
