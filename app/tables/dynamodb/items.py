@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from app.domain.accounts import Account, Session
@@ -158,7 +159,8 @@ def to_attribute(value: object) -> AttributeValueTypeDef:
         case bool():
             return {"BOOL": value}
         case int() | float():
-            return {"N": str(value)}
+            # A float without an exponent and zeros at the end, as DynamoDB returns it.
+            return {"N": str(value) if isinstance(value, int) else format(Decimal(str(value)).normalize(), "f")}
         case datetime():
             return {"S": time_to_text(value)}
         case list() | tuple():
