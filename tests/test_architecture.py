@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation.mutations import MUTATIONS
+
 ROOT = Path(__file__).parent.parent
 MODULES = sorted([ROOT / "main.py", *(ROOT / "app").rglob("*.py")])
 MAX_FILE_LINES = 300
@@ -233,3 +235,10 @@ asyncio.run(start())
     assert loaded.isdisjoint(
         {"aiobotocore", "botocore", "firebase_admin", "google", "aiohttp", "httpx", "zxcvbn", "PIL", *TRACING}
     )
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_mutations_change_lines_that_exist(name: str):
+    lines = {line.strip() for line in (ROOT / name).read_text().splitlines()}
+    _, changes = MUTATIONS[name]
+    assert {old for old, _ in changes} <= lines
