@@ -34,10 +34,8 @@ _Side = Annotated[int | None, Query(ge=1, le=MAX_REQUESTED_SIDE)]
 _NEGOTIATED: tuple[RenditionFormat, ...] = ("avif", "webp")
 
 RENDITION_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The rendition, if the service itself serves the objects.",
-        "content": {f"image/{name}": {} for name in ("avif", "jpeg", "webp")},
-    },
+    # Without a content type, because some generators of clients refuse a response that has several.
+    200: {"description": "The rendition, as AVIF, WebP or JPEG, if the service itself serves the objects."},
     206: {"description": "The requested range."},
     304: {"description": "The ETag in the request is current."},
     307: {"description": "The rendition is at the URL in `Location`, in the object store or its CDN."},
