@@ -110,7 +110,8 @@ def compare(name: str, roots: list[Path], aws: AwsEmulator | None, *, imports: b
             for field in ("cpu", "cpu_of_all", "rss", "pss")
         )
         more = f", with child processes {of_all:.2f} s, RSS {rss:.0f} MiB, PSS {pss:.0f} MiB" if rss else ""
-        print(f"{name}, {root.name}: processor time {cpu:.2f} s{more}", flush=True)
+        revision = "working tree" if root == ROOT else root.name
+        print(f"{name}, {revision}: processor time {cpu:.2f} s{more}", flush=True)
     if len(roots) > 1:
         pairs = zip(*(costs[root] for root in roots), strict=True)
         print(f"{name}: ratio {statistics.median(new.cpu / old.cpu for new, old in pairs):.2f}", flush=True)
