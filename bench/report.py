@@ -49,8 +49,8 @@ def describe_machine() -> str:
     machine = f"{_processor()}, {os.cpu_count()} cores"
     system = f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}: {machine}, {system}. The load average at the end, which includes the "
-        f"measured programs, was {load:.1f}."
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}: {machine}, {system}. The load average at the end, which includes "
+        f"the measured programs, was {load:.1f}."
     )
 
 
