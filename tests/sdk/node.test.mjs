@@ -71,6 +71,13 @@ describe("the client in Node", { timeout: 600_000 }, () => {
     await assert.rejects(client.get(image.id), { name: "ImageServiceError", code: "image_missing", status: 404 });
   });
 
+  for (const method of ["request", "direct", "resumable"])
+    test(`custom metadata arrives with an upload by the method ${method}`, async () => {
+      const customMetadata = { album: "Sommer ☀", order: "17" };
+      const { id } = await client.upload(PHOTO, { filename: "a.jpg", customMetadata, method });
+      assert.deepEqual((await client.get(id)).custom_metadata, customMetadata);
+    });
+
   test("a list has all pages, and many images are deleted at once", async () => {
     const ids = [];
     for (let i = 0; i < 3; i++) ids.unshift((await client.upload(PHOTO, { filename: `${i}.jpg` })).id);
