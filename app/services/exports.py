@@ -167,7 +167,9 @@ class Exports:
             progress = min(_WRITTEN, _WRITTEN * writer.images // images)
             if progress > attempt.job.progress:
                 await attempt.report(progress=progress)
-        await attempt.report(description=_note(writer.left_out))
+        note = _note(writer.left_out)
+        if note != (attempt.job.description or ""):  # That of an earlier attempt
+            await attempt.report(description=note)
 
     async def _exists(self, image: Image) -> bool:
         try:
@@ -199,7 +201,7 @@ class Exports:
 
 def _note(left_out: int) -> str:
     if not left_out:
-        return ""  # It replaces the note of an earlier attempt.
+        return ""
     images = "1 image was" if left_out == 1 else f"{left_out} images were"
     return (
         f"{images} left out, because the file is missing or was not scanned yet. The list left_out in metadata.json "

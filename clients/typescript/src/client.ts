@@ -1,10 +1,10 @@
 import { type CallOptions, Connection, type ConnectionOptions } from "./connection.js";
-import { ImageServiceError } from "./errors.js";
 import { follow } from "./events.js";
 import type { UploadableFile } from "./files.js";
 import { Jobs } from "./jobs.js";
 import { pages } from "./pages.js";
 import { PendingUploads } from "./pending.js";
+import { Shares } from "./shares.js";
 import { defaultStorage, type KeyValueStorage } from "./storage.js";
 import type { Account, Deleted, Image, ImageChanges, Limits } from "./types.js";
 import { type UploadOptions, upload } from "./upload.js";
@@ -28,6 +28,7 @@ const MAX_IDS = 100;
  */
 export class ImageClient {
   readonly jobs: Jobs;
+  readonly shares: Shares;
   readonly #connection: Connection;
   readonly #pending: PendingUploads;
   #limits: { value: Promise<Limits>; readAt: number } | null = null;
@@ -37,6 +38,7 @@ export class ImageClient {
     const storage = options.storage ?? defaultStorage();
     this.#pending = new PendingUploads(storage, `image-upload-service.uploads ${options.baseUrl}`);
     this.jobs = new Jobs(this.#connection);
+    this.shares = new Shares(this.#connection);
   }
 
   /**
@@ -67,12 +69,8 @@ export class ImageClient {
   }
 
   /** Delete an image with its original and thumbnails. If there is no such image, this does nothing. */
-  async delete(id: string, { signal }: Abortable = {}): Promise<void> {
-    try {
-      await this.#connection.json("DELETE", imagePath(id), { signal });
-    } catch (error) {
-      if (!(error instanceof ImageServiceError && error.code === "image_missing")) throw error;
-    }
+  delete(id: string, { signal }: Abortable = {}): Promise<void> {
+    return this.#connection.remove(imagePath(id), { missing: "image_missing", signal });
   }
 
   /** Delete images. Returns for each id `deleted`, or an error code such as `image_missing`. */

@@ -90,6 +90,23 @@ class ImagePage(TypedDict):
     next_cursor: str | None
 
 
+class Share(TypedDict):
+    id: str
+    url: str
+    """The page that shows the images. It needs no account."""
+    image_ids: list[str]
+    title: str | None
+    download: Literal["none", "rendition"]
+    created_at: str
+    expires_at: str | None
+    has_password: bool
+
+
+class SharePage(TypedDict):
+    items: list[Share]
+    next_cursor: str | None
+
+
 class JobError(TypedDict):
     code: str
     detail: str
