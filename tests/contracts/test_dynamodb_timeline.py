@@ -155,6 +155,7 @@ async def test_a_record_that_an_earlier_version_removed_is_skipped_until_its_ent
         await remove_as_before(images, image)
     await timeline.remove_stale()
     assert await timeline.months(owner) == []
+    assert await images._table.find(keys.month_key(owner, "2024-05")) is None
 
 
 async def test_a_record_that_an_earlier_version_removed_is_counted_once_if_it_is_added_again(
@@ -169,6 +170,20 @@ async def test_a_record_that_an_earlier_version_removed_is_counted_once_if_it_is
     assert await timeline.months(owner) == []
     with pytest.raises(ImageMissing):
         await images.get(owner, image.id)
+
+
+async def test_a_record_that_is_added_again_with_another_time_is_listed_once(
+    images: DynamoDBImageTable, timeline: DynamoDBTimelineTable, owner: str
+) -> None:
+    image = make_image(owner, metadata=None)
+    again = replace(image, metadata=replace(METADATA, taken_at=MAY))
+    await images.add(image, quota=Quota())
+    await remove_as_before(images, image)
+    await images.add(again, quota=Quota())
+    assert await listed(timeline, owner) == [again]
+    await timeline.remove_stale()
+    assert await timeline.months(owner) == [MonthCount("2024-05", 1)]
+    assert await listed(timeline, owner) == [again]
 
 
 async def test_keys_that_a_throttled_table_did_not_process_are_requested_again(
