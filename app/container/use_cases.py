@@ -41,6 +41,7 @@ from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
+from app.services.timeline import Timeline
 from app.services.uploads import Uploads
 from app.settings import Settings
 
@@ -96,6 +97,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     rerendering = Rerendering(
         store=store,
         images=tables.images,
+        timeline=tables.timeline,
         renderer=adapters.renderer,
         temp_files=adapters.temp_files,
         sizes=settings.thumbnail_sizes,
@@ -152,6 +154,7 @@ def _build_services(
         direct_uploads=direct_uploads,
         resumable_uploads=resumable_uploads,
         library=library,
+        timeline=Timeline(table=tables.timeline, cursors=Cursors(derive_key(secret, "timeline-cursor"))),
         shares=build_shares(adapters, library, user_administration, secret=secret),
         thumbnails=thumbnails,
         product_images=product_images,

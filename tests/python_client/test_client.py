@@ -92,6 +92,21 @@ def test_an_idempotency_key_returns_the_same_image(client: ImageClient):
     assert list(client.list()) == []
 
 
+async def test_images_are_listed_and_counted_by_the_time_taken(service: Running, email: str):
+    async with AsyncImageClient(service.url) as client:
+        await client.register(email, PASSWORD)
+        image = await client.upload(jpeg())
+        assert [found["id"] async for found in client.list(sort="taken_at", taken_after="2000-01-01")] == [image["id"]]
+        assert [found async for found in client.list(taken_before="2000-01-01T12:00")] == []
+        timeline = await client.timeline()
+    with ImageClient(service.url) as client:
+        client.sign_in(email, PASSWORD)
+        assert (
+            client.timeline() == timeline == {"months": [{"month": image["uploaded_at"][:7], "images": 1}], "images": 1}
+        )
+        assert [found["id"] for found in client.list(sort="uploaded_at")] == [image["id"]]
+
+
 @pytest.mark.parametrize("size", [len(jpeg()), len(LARGE)])
 def test_custom_metadata_are_sent_and_changed(client: ImageClient, size: int):
     image = client.upload(LARGE[:size], custom_metadata={"album": "Sommer ☀"})

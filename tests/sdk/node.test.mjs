@@ -115,6 +115,14 @@ describe("the client in Node", { timeout: 600_000 }, () => {
     const listed = [];
     for await (const { id } of client.list({ pageSize: 2 })) listed.push(id);
     assert.deepEqual(listed, ids);
+    const taken = [];
+    const order = { pageSize: 2, sort: "taken_at", takenAfter: "2000-01-01", takenBefore: "2100-01-01" };
+    for await (const { id } of client.list(order)) taken.push(id);
+    assert.deepEqual(taken, ids);
+    for await (const { id } of client.list({ takenBefore: "2000-01-01T12:00" })) assert.fail(id);
+    const { months, images } = await client.timeline();
+    assert.equal(images, 3);
+    assert.match(months[0].month, /^\d{4}-\d{2}$/);
     const unknown = "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10";
     const results = await client.deleteMany([...ids, unknown]);
     assert.deepEqual(results, { ...Object.fromEntries(ids.map((id) => [id, "deleted"])), [unknown]: "image_missing" });

@@ -6,7 +6,7 @@ import { pages } from "./pages.js";
 import { PendingUploads } from "./pending.js";
 import { Shares } from "./shares.js";
 import { defaultStorage, type KeyValueStorage } from "./storage.js";
-import type { Account, Deleted, Image, ImageChanges, Limits } from "./types.js";
+import type { Account, Deleted, Image, ImageChanges, Limits, Timeline } from "./types.js";
 import { type UploadOptions, upload } from "./upload.js";
 
 export interface ImageClientOptions extends ConnectionOptions {
@@ -16,6 +16,16 @@ export interface ImageClientOptions extends ConnectionOptions {
 
 export interface Abortable {
   signal?: AbortSignal;
+}
+
+export interface ImageListOptions extends Abortable {
+  pageSize?: number;
+  /** The order, newest first: by upload, or by the time at which the image was taken, which is the default of a period. */
+  sort?: "uploaded_at" | "taken_at";
+  /** Only images taken at this time or later: a date or a time without an offset, such as `2024-05-01`. */
+  takenAfter?: string;
+  /** Only images taken before this time. */
+  takenBefore?: string;
 }
 
 const LIMITS_VALID_MS = 5 * 60 * 1000;
@@ -52,8 +62,15 @@ export class ImageClient {
   }
 
   /** Yield all images, newest first. Pages are requested when they are needed. */
-  list({ pageSize = 50, signal }: Abortable & { pageSize?: number } = {}): AsyncGenerator<Image, void, undefined> {
-    return pages<Image>(this.#connection, "/images", { query: { limit: pageSize }, signal });
+  list({ pageSize = 50, signal, ...order }: ImageListOptions = {}): AsyncGenerator<Image, void, undefined> {
+    const { sort, takenAfter: taken_after, takenBefore: taken_before } = order;
+    const query = { limit: pageSize, sort, taken_after, taken_before };
+    return pages<Image>(this.#connection, "/images", { query, signal });
+  }
+
+  /** Count the images by the month in which they were taken, newest first. */
+  timeline({ signal }: Abortable = {}): Promise<Timeline> {
+    return this.#connection.json("GET", "/images/timeline", { signal });
   }
 
   get(id: string, { signal }: Abortable = {}): Promise<Image> {

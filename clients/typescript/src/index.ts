@@ -1,4 +1,4 @@
-export { ImageClient, type ImageClientOptions } from "./client.js";
+export { ImageClient, type ImageClientOptions, type ImageListOptions } from "./client.js";
 export type { CallOptions, GetToken } from "./connection.js";
 export { type ClientErrorCode, type ErrorCode, ImageServiceError } from "./errors.js";
 export type { ReactNativeFile, UploadableFile } from "./files.js";

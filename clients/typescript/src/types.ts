@@ -7,6 +7,7 @@ type Schemas = components["schemas"];
 export type Image = Schemas["ImageView"];
 export type ImagePage = Schemas["ImagePageView"];
 export type ImageChanges = Schemas["EditBody"];
+export type Timeline = Schemas["TimelineView"];
 export type Thumbnail = Schemas["ThumbnailView"];
 export type Job = Schemas["JobView"];
 export type JobPage = Schemas["JobPageView"];

@@ -3,8 +3,8 @@
 from image_upload_client.aio import AsyncImageClient
 from image_upload_client.client import ImageClient
 from image_upload_client.errors import ImageServiceError
-from image_upload_client.models import Account, Image, Job, Limits, Share
-from image_upload_client.operations import ImageChanges, ShareOptions
+from image_upload_client.models import Account, Image, Job, Limits, Share, Timeline
+from image_upload_client.operations import ImageChanges, ListOptions, ShareOptions
 from image_upload_client.renditions import rendition_srcset, rendition_url
 from image_upload_client.tokens import Tokens, TokenStore
 from image_upload_client.uploads import UploadOptions
@@ -18,8 +18,10 @@ __all__ = [
     "ImageServiceError",
     "Job",
     "Limits",
+    "ListOptions",
     "Share",
     "ShareOptions",
+    "Timeline",
     "TokenStore",
     "Tokens",
     "UploadOptions",

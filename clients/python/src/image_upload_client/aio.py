@@ -12,8 +12,8 @@ import httpx
 from image_upload_client import downloads, operations, tokens
 from image_upload_client.errors import ImageServiceError
 from image_upload_client.exchange import FilePart, Operation, Request, Response, call_json, check_chunk
-from image_upload_client.models import Account, Image, Job, Limits, Share
-from image_upload_client.operations import ImageChanges, ShareOptions, image_path, share_path
+from image_upload_client.models import Account, Image, Job, Limits, Share, Timeline
+from image_upload_client.operations import ImageChanges, ListOptions, ShareOptions, image_path, share_path
 from image_upload_client.tokens import TokenStore
 from image_upload_client.transport import (
     TIMEOUT,
@@ -81,16 +81,21 @@ class AsyncImageClient:
         content = Path(file) if isinstance(file, str) else file
         return await self._run(upload(content, options, self._limits))
 
-    async def list(self) -> AsyncIterator[Image]:
+    async def list(self, **options: Unpack[ListOptions]) -> AsyncIterator[Image]:
         """Yield all images, newest first. Pages are requested when they are needed."""
         cursor: str | None = None
         while True:
-            page = await self._run(operations.page_of_images(cursor))
+            page = await self._run(operations.page_of_images(cursor, options))
             for image in page["items"]:
                 yield image
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+    async def timeline(self) -> Timeline:
+        """Count the images by the month in which they were taken, newest first."""
+        timeline: Timeline = await self.request("GET", "/images/timeline")
+        return timeline
 
     async def get(self, image_id: str) -> Image:
         """Return an image by its id, or the newest one that was fetched for an EAN."""

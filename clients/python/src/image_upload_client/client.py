@@ -13,8 +13,8 @@ import httpx
 from image_upload_client import downloads, operations, tokens
 from image_upload_client.errors import ImageServiceError
 from image_upload_client.exchange import FilePart, Operation, Request, Response, call_json, check_chunk
-from image_upload_client.models import Account, Image, Job, Limits, Share
-from image_upload_client.operations import ImageChanges, ShareOptions, image_path, share_path
+from image_upload_client.models import Account, Image, Job, Limits, Share, Timeline
+from image_upload_client.operations import ImageChanges, ListOptions, ShareOptions, image_path, share_path
 from image_upload_client.tokens import TokenStore
 from image_upload_client.transport import (
     TIMEOUT,
@@ -82,15 +82,20 @@ class ImageClient:
         content = Path(file) if isinstance(file, str) else file
         return self._run(upload(content, options, self._limits))
 
-    def list(self) -> Iterator[Image]:
+    def list(self, **options: Unpack[ListOptions]) -> Iterator[Image]:
         """Yield all images, newest first. Pages are requested when they are needed."""
         cursor: str | None = None
         while True:
-            page = self._run(operations.page_of_images(cursor))
+            page = self._run(operations.page_of_images(cursor, options))
             yield from page["items"]
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+    def timeline(self) -> Timeline:
+        """Count the images by the month in which they were taken, newest first."""
+        timeline: Timeline = self.request("GET", "/images/timeline")
+        return timeline
 
     def get(self, image_id: str) -> Image:
         """Return an image by its id, or the newest one that was fetched for an EAN."""

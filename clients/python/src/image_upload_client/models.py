@@ -107,6 +107,18 @@ class SharePage(TypedDict):
     next_cursor: str | None
 
 
+class MonthCount(TypedDict):
+    month: str
+    """As in `2024-05`."""
+    images: int
+
+
+class Timeline(TypedDict):
+    months: list[MonthCount]
+    """The months with images, newest first."""
+    images: int
+
+
 class JobError(TypedDict):
     code: str
     detail: str

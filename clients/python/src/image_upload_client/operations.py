@@ -28,6 +28,17 @@ class ImageChanges(TypedDict, total=False):
     custom_metadata: dict[str, str] | None
 
 
+class ListOptions(TypedDict, total=False):
+    """The order, newest first, and the period of a list of images."""
+
+    sort: Literal["uploaded_at", "taken_at"]
+    """By upload, or by the time at which the image was taken, which is the default of a period."""
+    taken_after: str
+    """Only images taken at this time or later: a date or a time without an offset, such as `2024-05-01`."""
+    taken_before: str
+    """Only images taken before this time."""
+
+
 class ShareOptions(TypedDict, total=False):
     """What is omitted when a share is changed stays. None removes the title, the expiry or the password."""
 
@@ -40,8 +51,8 @@ class ShareOptions(TypedDict, total=False):
     """What the receiver may download. By default nothing."""
 
 
-def page_of_images(cursor: str | None) -> Operation[ImagePage]:
-    query: dict[str, str | int] = {"limit": PAGE_SIZE, **({"cursor": cursor} if cursor else {})}
+def page_of_images(cursor: str | None, options: ListOptions) -> Operation[ImagePage]:
+    query: dict[str, Any] = {"limit": PAGE_SIZE, **options, **({"cursor": cursor} if cursor else {})}
     page: ImagePage = yield from call_json("GET", "/images", query=query)
     return page
 
