@@ -26,6 +26,7 @@ from app.services.server_keys import ServerKeys
 from app.services.shares import Shares
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
+from app.services.timeline import Timeline
 from app.services.uploads import Uploads
 from app.services.user_administration import UserAdministration
 from app.services.webhooks import Webhooks
@@ -50,6 +51,7 @@ class Services:
     direct_uploads: DirectUploads
     resumable_uploads: ResumableUploads
     library: Library
+    timeline: Timeline
     shares: Shares
     thumbnails: Thumbnails
     product_images: ProductImages

@@ -30,6 +30,7 @@ from app.ports.tables import (
     OwnerTable,
     TombstoneTable,
 )
+from app.ports.timeline_table import TimelineTable
 from app.ports.upload_table import DirectUploadTable
 from app.ports.webhook_tables import EventTable, WebhookEndpointTable
 from app.settings import Settings
@@ -66,6 +67,7 @@ class Tables:
     events: EventTable
     webhook_endpoints: WebhookEndpointTable
     shares: ShareTable
+    timeline: TimelineTable
     reconcile: ReconcileTable
     store_id: StoreIdTable
 
@@ -151,6 +153,7 @@ async def open_sqlite_tables(data_dir: DataDir, *, is_only_process: bool) -> Asy
             events=sqlite.SqliteEventTable(database),
             webhook_endpoints=sqlite.SqliteWebhookEndpointTable(database),
             shares=sqlite.SqliteShareTable(database),
+            timeline=sqlite.SqliteTimelineTable(database),
             reconcile=sqlite.SqliteReconcileTable(database),
             store_id=sqlite.SqliteStoreIdTable(database),
         )
@@ -179,6 +182,7 @@ async def open_dynamodb_tables(settings: Settings) -> AsyncIterator[Tables]:
             events=dynamodb.DynamoDBEventTable(table),
             webhook_endpoints=dynamodb.DynamoDBWebhookEndpointTable(table),
             shares=dynamodb.DynamoDBShareTable(table),
+            timeline=dynamodb.DynamoDBTimelineTable(table),
             reconcile=dynamodb.DynamoDBReconcileTable(table),
             store_id=dynamodb.DynamoDBStoreIdTable(table),
         )

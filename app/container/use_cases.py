@@ -42,6 +42,7 @@ from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
 from app.services.thumbnails import Thumbnails
+from app.services.timeline import Timeline
 from app.services.uploads import Uploads
 from app.settings import Settings
 
@@ -154,6 +155,7 @@ def _build_services(
         direct_uploads=direct_uploads,
         resumable_uploads=resumable_uploads,
         library=library,
+        timeline=Timeline(table=tables.timeline, cursors=Cursors(derive_key(secret, "timeline-cursor"))),
         shares=build_shares(adapters, library, user_administration, secret=secret),
         thumbnails=thumbnails,
         product_images=product_images,

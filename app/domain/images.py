@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from app.domain.metadata import Metadata
+from app.domain.metadata import Metadata, sorting_time
 from app.domain.object_keys import original_key, sidecar_key, thumbnail_key
 
 ImageChanges = Mapping[str, str | dict[str, str] | dict[str, int] | None]
@@ -94,6 +94,11 @@ class Image:
     @property
     def is_pending(self) -> bool:
         return self.status is ImageStatus.PENDING
+
+    @property
+    def sorting_time(self) -> str:
+        """The time of the camera's clock, or of the upload (UTC). It never changes, because its fields never do."""
+        return sorting_time(self.metadata, self.uploaded_at)
 
     @property
     def original_key(self) -> str:

@@ -37,9 +37,11 @@ class Metadata:
     """Only with KEEP_LOCATION."""
 
 
-def sorting_time(metadata: Metadata, uploaded_at: datetime) -> str:
+def sorting_time(metadata: Metadata | None, uploaded_at: datetime) -> str:
     """Return the text that orders images by the time at which they were taken.
 
     An image without that time is ordered by the time of its upload, in UTC.
     """
-    return metadata.taken_at or uploaded_at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    if metadata is not None and metadata.taken_at is not None:
+        return metadata.taken_at
+    return uploaded_at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")

@@ -30,7 +30,16 @@ ADMIN = {
 PRIVATE = {
     *("getAccount", "changeAccount", "exportAccount", "deleteAccount"),
     *("signOut", "listSessions", "endSession", "endOtherSessions"),
-    *("uploadImage", "listImages", "getImage", "updateImage", "deleteImage", "deleteImages", "downloadImage"),
+    *(
+        "uploadImage",
+        "listImages",
+        "getTimeline",
+        "getImage",
+        "updateImage",
+        "deleteImage",
+        "deleteImages",
+        "downloadImage",
+    ),
     *("listThumbnails", "getThumbnail", "retryThumbnails", "watchImage"),
     *("createShare", "listShares", "getShare", "changeShare", "revokeShare"),
     *("initiateUpload", "getUpload", "completeUpload"),

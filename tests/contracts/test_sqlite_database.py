@@ -16,6 +16,7 @@ import pytest
 from app.domain.errors import DependencyUnavailable, ImageMissing
 from app.domain.ids import new_id
 from app.domain.images import Quota, Usage
+from app.domain.timeline import MonthCount, Period, Position
 from app.tables.sqlite import (
     SqliteAccountTable,
     SqliteCounterTable,
@@ -23,6 +24,7 @@ from app.tables.sqlite import (
     SqliteDirectUploadTable,
     SqliteImageTable,
     SqliteStoreIdTable,
+    SqliteTimelineTable,
     open_sqlite,
 )
 from app.tables.sqlite.database import DatabaseDamaged
@@ -160,6 +162,23 @@ async def test_file_of_version_3_is_migrated_and_accepts_new_records(path: Path)
         assert [tuple(row) for row in await database.read("PRAGMA integrity_check")] == [("ok",)]
 
 
+async def test_images_of_version_11_are_in_the_timeline(path: Path) -> None:
+    taken, uploaded = make_image("ada"), make_image("ada", metadata=None)
+    path.parent.mkdir()
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, migrations=MIGRATIONS[:11])
+    for image in (taken, uploaded):
+        values = to_values(image)
+        columns, parameters = ", ".join(values), ", ".join(f":{name}" for name in values)
+        connection.execute(f"INSERT INTO images ({columns}) VALUES ({parameters})", values)  # noqa: S608 - own names
+    connection.close()
+    async with open_sqlite(path) as database:
+        timeline = SqliteTimelineTable(database)
+        page = await timeline.page_by_time("ada", period=Period(), before=None, limit=10)
+        assert page.images == [uploaded, taken]
+        assert await timeline.months("ada") == [MonthCount("2026-11", 1), MonthCount("2026-07", 1)]
+
+
 async def test_file_of_a_newer_version_is_rejected_and_unchanged(path: Path) -> None:
     path.parent.mkdir()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -243,6 +262,20 @@ async def test_page_and_newest_product_image_read_one_range_of_one_index(path: P
         ["SEARCH images USING PRIMARY KEY (owner_id=? AND id<?)"],
         ["SEARCH images USING INDEX images_by_ean (owner_id=? AND ean=?)"],
     ]
+
+
+async def test_timeline_reads_one_range_of_one_index(path: Path) -> None:
+    async with open_sqlite(path) as database:
+        timeline, statements = SqliteTimelineTable(database), list[str]()
+        database._reader.set_trace_callback(statements.append)
+        await timeline.page_by_time("ada", period=Period(), before=None, limit=50)
+        await timeline.page_by_time("ada", period=Period(start="2024"), before=Position("2025", "0199"), limit=50)
+        await timeline.months("ada")
+        database._reader.set_trace_callback(None)
+        plans = [await database.read(f"EXPLAIN QUERY PLAN {statement}") for statement in statements]
+    by_time = "SEARCH images USING INDEX images_by_time (owner_id=? AND sorting_time>? AND (sorting_time,id)<(?,?))"
+    by_month = "SEARCH months USING PRIMARY KEY (owner_id=?)"
+    assert [[row["detail"] for row in plan] for plan in plans] == [[by_time], [by_time], [by_month]]
 
 
 async def test_locked_file_is_unavailable_to_writers_only(path: Path) -> None:

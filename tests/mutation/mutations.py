@@ -82,7 +82,7 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
         ),
         [
             ("if len(images) >= limit:", "if images:"),
-            ("is_counted = is_counted and not refusal.failed[0]", "pass"),
+            ("is_counted = is_counted and not refusal.failed[2]", "pass"),
             ('values["room"] = quota.bytes - image.size + reserved', 'values["room"] = quota.bytes'),
             ('"ConditionExpression": "attribute_exists(#images)",', '"ConditionExpression": "attribute_exists(#pk)",'),
         ],

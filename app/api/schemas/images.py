@@ -153,6 +153,16 @@ class ImagePageView(BaseModel):
     next_cursor: NextCursor
 
 
+class MonthView(BaseModel):
+    month: str = Field(examples=["2024-05"])
+    images: int = Field(examples=[123])
+
+
+class TimelineView(BaseModel):
+    months: list[MonthView] = Field(description="The months with images, newest first.")
+    images: int = Field(description="The number of images in all months.", examples=[123])
+
+
 class EditBody(JsonBody):
     """Omitted fields are not changed. A null description removes it, and a null focal point is the center.
 

@@ -12,6 +12,7 @@ from app.tables.dynamodb.jobs import DynamoDBJobTable
 from app.tables.dynamodb.owners import DynamoDBOwnerTable
 from app.tables.dynamodb.shares import DynamoDBShareTable
 from app.tables.dynamodb.table import DynamoDBTable, make_config
+from app.tables.dynamodb.timeline import DynamoDBTimelineTable
 from app.tables.dynamodb.tombstones import DynamoDBTombstoneTable
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "DynamoDBShareTable",
     "DynamoDBStoreIdTable",
     "DynamoDBTable",
+    "DynamoDBTimelineTable",
     "DynamoDBTombstoneTable",
     "DynamoDBWebhookEndpointTable",
     "make_config",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from app.domain.claims import Claim, ClaimLost, JobClaim
@@ -19,6 +20,7 @@ from app.tables.dynamodb.events import put_events
 from app.tables.dynamodb.items import image_item, tombstone_item, update_of
 from app.tables.dynamodb.reservations import close_open
 from app.tables.dynamodb.table import Action, ConditionFailed, DynamoDBTable
+from app.tables.dynamodb.timeline import add_entry, entry_key, remove_entry
 from app.tables.serializer import from_fields, to_fields
 
 _MAX_REMOVE_TRIES = 20
@@ -41,23 +43,41 @@ class DynamoDBImageTable:
         events: Sequence[Event] = (),
     ) -> None:
         upload = upload if upload and upload.is_open else None
+        await self._add(image, quota=quota, claim=claim, upload=upload, events=events, is_listed=False)
+
+    async def _add(
+        self,
+        image: Image,
+        *,
+        quota: Quota,
+        claim: Claim | None,
+        upload: DirectUpload | None,
+        events: Sequence[Event],
+        is_listed: bool,
+    ) -> None:
         put = {"Item": image_item(image), "ConditionExpression": "attribute_not_exists(#pk)"}
+        entry, *count_of_month = add_entry(image, is_listed=is_listed)
         actions: list[Action] = [
             ("Put", put),
             _require_no_tombstone(image),
             ("Update", _count(image, quota=quota, upload=upload)),
+            entry,
         ]
         actions += [close_open(upload)] if upload else []
         actions += [require_claim(image.owner_id, claim)] if claim else []
         try:
-            await self._table.transact(*actions, *_put_ean(image), *put_events(events))
+            await self._table.transact(*actions, *count_of_month, *_put_ean(image), *put_events(events))
         except ConditionFailed as refusal:
-            exists, is_deleted, is_refused, *others = refusal.failed
+            exists, is_deleted, is_refused, is_entry_refused, *others = refusal.failed
             if exists:
+                return
+            add_again = partial(self._add, image, quota=quota, claim=claim, events=events)
+            if is_entry_refused:
+                await add_again(upload=upload, is_listed=not is_listed)
                 return
             if upload and others.pop(0):
                 # The reservation was released in the meantime, so the image counts like any other.
-                await self.add(image, quota=quota, claim=claim, events=events)
+                await add_again(upload=None, is_listed=is_listed)
                 return
             if claim and others[0]:
                 raise ClaimLost from refusal
@@ -91,17 +111,20 @@ class DynamoDBImageTable:
     async def remove(
         self, owner_id: str, image_id: str, *, deleted_at: datetime | None = None, events: Sequence[Event] = ()
     ) -> Image:
-        is_counted = True
+        is_counted = is_listed = True
         more = [_put_tombstone(Tombstone(owner_id, image_id, deleted_at))] if deleted_at else []
         more += put_events(events)
         for _ in range(_MAX_REMOVE_TRIES):
             image = await self.get(owner_id, image_id)
             uncount = [_uncount(image)] if is_counted else []
+            entry, *count_of_month = remove_entry(image, is_listed=is_listed)
+            actions = [_delete_unchanged(image), entry, *uncount, *count_of_month, *_delete_ean(image), *more]
             try:
-                await self._table.transact(*uncount, _delete_unchanged(image), *_delete_ean(image), *more)
+                await self._table.transact(*actions)
             except ConditionFailed as refusal:
+                is_listed = is_listed != refusal.failed[1]
                 # The usage of an owner whose data were deleted is gone and must not come back.
-                is_counted = is_counted and not refusal.failed[0]
+                is_counted = is_counted and not refusal.failed[2]
                 continue
             return image
         raise DependencyUnavailable("table")
@@ -110,7 +133,8 @@ class DynamoDBImageTable:
         found_by_ean = [
             keys.ean_key(image.owner_id, image.source.ean, image.id) for image in images if image.source is not None
         ]
-        await self._table.delete_many([*(keys.image_key(image.owner_id, image.id) for image in images), *found_by_ean])
+        records = [keys.image_key(image.owner_id, image.id) for image in images]
+        await self._table.delete_many([*records, *map(entry_key, images), *found_by_ean])
 
     async def update_thumbnails(
         self, image: Image, *, claim: JobClaim | None = None, events: Sequence[Event] = ()

@@ -13,6 +13,10 @@ JOB_PREFIX = "JOB#"
 SESSION_PREFIX = "SESSION#"
 TOMBSTONE_PREFIX = "DELETED#"
 SHARE_PREFIX = "SHARE#"
+TAKEN_PREFIX = "TAKEN#"
+AFTER_TAKEN = "TAKEN$"
+"""Behind all keys with TAKEN_PREFIX."""
+MONTH_PREFIX = "MONTH#"
 _USER_PREFIX = "USER#"
 
 USAGE = "USAGE"
@@ -69,6 +73,15 @@ def ean_prefix(ean: str) -> str:
 
 def ean_key(owner_id: str, ean: str, image_id: str) -> Key:
     return {"pk": user_partition(owner_id), "sk": f"{ean_prefix(ean)}{image_id}"}
+
+
+def taken_key(owner_id: str, time: str, image_id: str) -> Key:
+    """Return the key of the item that lists an image by its sorting time."""
+    return {"pk": user_partition(owner_id), "sk": f"{TAKEN_PREFIX}{time}#{image_id}"}
+
+
+def month_key(owner_id: str, month: str) -> Key:
+    return {"pk": user_partition(owner_id), "sk": f"{MONTH_PREFIX}{month}"}
 
 
 def job_key(owner_id: str, job_id: str) -> Key:

@@ -11,7 +11,15 @@ from app.tables.dynamodb.table import ConditionFailed, DynamoDBTable
 from app.tables.serializer import time_from_text
 
 _DELETION_RETENTION = timedelta(days=90)
-_OWNED_PREFIXES = (keys.UPLOAD_PREFIX, keys.IDEMPOTENCY_PREFIX, keys.TOMBSTONE_PREFIX, keys.JOB_PREFIX)
+_OWNED_PREFIXES = (
+    keys.UPLOAD_PREFIX,
+    keys.IDEMPOTENCY_PREFIX,
+    keys.TOMBSTONE_PREFIX,
+    keys.JOB_PREFIX,
+    # Before the counts, which must not change after they were deleted.
+    keys.TAKEN_PREFIX,
+    keys.MONTH_PREFIX,
+)
 
 
 class DynamoDBOwnerTable:

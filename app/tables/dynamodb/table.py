@@ -32,6 +32,8 @@ _CALL_SECONDS = 10
 """What one call may take, retries included."""
 _MAX_BATCH = 25
 """The maximum that DynamoDB accepts."""
+MAX_FOUND = 100
+"""How many items `find_many` reads at most."""
 _CONCURRENT_BATCHES = 4
 _BATCH_PAUSES = (0.1, 0.2, 0.5, 1, 2, 5, 5)
 """How long to wait before the items that a throttled table did not process are sent again."""
@@ -81,6 +83,22 @@ class DynamoDBTable:
     async def find(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         response = await _call(self._client.get_item, self._request(Key=key, ConsistentRead=True))
         return from_attributes(response["Item"]) if "Item" in response else None
+
+    async def find_many(self, keys: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+        """Return those of at most MAX_FOUND items that exist, in any order."""
+        if not keys:
+            return []
+        found: list[dict[str, Any]] = []
+        requests: Any = {self._name: {"Keys": [to_attributes(key) for key in keys], "ConsistentRead": True}}
+        for pause in _BATCH_PAUSES:
+            response = await _call(self._client.batch_get_item, {"RequestItems": requests})
+            found += [from_attributes(item) for item in response["Responses"].get(self._name, [])]
+            requests = response.get("UnprocessedKeys")
+            if not requests:
+                return found
+            # The table is throttled, or the items are larger than 16 MB together.
+            await asyncio.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311 - no secret
+        raise DependencyUnavailable("table")
 
     async def put(
         self, item: Mapping[str, Any], *, values: Mapping[str, Any] | None = None, **expressions: str

@@ -12,6 +12,7 @@ from app.tables.sqlite.images import SqliteImageTable
 from app.tables.sqlite.jobs import SqliteJobTable
 from app.tables.sqlite.owners import SqliteOwnerTable
 from app.tables.sqlite.shares import SqliteShareTable
+from app.tables.sqlite.timeline import SqliteTimelineTable
 from app.tables.sqlite.tombstones import SqliteTombstoneTable
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "SqliteServerKeyTable",
     "SqliteShareTable",
     "SqliteStoreIdTable",
+    "SqliteTimelineTable",
     "SqliteTombstoneTable",
     "SqliteWebhookEndpointTable",
     "open_sqlite",

@@ -292,4 +292,37 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE images ADD COLUMN custom_metadata TEXT NOT NULL DEFAULT '{}'",
         "ALTER TABLE direct_uploads ADD COLUMN custom_metadata TEXT NOT NULL DEFAULT '{}'",
     ),
+    (
+        # The sorting time of app.domain.metadata. `uploaded_at` is in UTC, and its first 23 characters end with the
+        # milliseconds. Triggers count the images of each month, whichever statement adds or removes them. Both columns
+        # never change.
+        """
+        ALTER TABLE images ADD COLUMN sorting_time TEXT NOT NULL GENERATED ALWAYS AS (
+            coalesce(metadata ->> '$.taken_at', substr(uploaded_at, 1, 23))
+        ) VIRTUAL
+        """,
+        "CREATE INDEX images_by_time ON images (owner_id, sorting_time, id)",
+        """
+        CREATE TABLE months (
+            owner_id TEXT NOT NULL,
+            month TEXT NOT NULL,
+            images INTEGER NOT NULL,
+            PRIMARY KEY (owner_id, month)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "INSERT INTO months SELECT owner_id, substr(sorting_time, 1, 7), count(*) FROM images GROUP BY 1, 2",
+        """
+        CREATE TRIGGER count_added_image AFTER INSERT ON images BEGIN
+            INSERT INTO months VALUES (new.owner_id, substr(new.sorting_time, 1, 7), 1)
+            ON CONFLICT (owner_id, month) DO UPDATE SET images = images + 1;
+        END
+        """,
+        """
+        CREATE TRIGGER count_removed_image AFTER DELETE ON images BEGIN
+            UPDATE months SET images = images - 1
+            WHERE owner_id = old.owner_id AND month = substr(old.sorting_time, 1, 7);
+            DELETE FROM months WHERE owner_id = old.owner_id AND month = substr(old.sorting_time, 1, 7) AND images = 0;
+        END
+        """,
+    ),
 )
