@@ -16,20 +16,25 @@ const files = (extension) =>
     .filter((name) => name.endsWith(extension) && !name.startsWith("vendor/"))
     .map((name) => join(WEB, name));
 
-test("index.html preloads every module of the first view", () => {
-  const index = readFileSync(join(WEB, "index.html"), "utf8");
-  const preloaded = [...index.matchAll(/modulepreload" href="web\/([^"]+)"/g)].map(([, path]) => path);
-  const imported = new Set();
-  const addImports = (path) => {
-    if (imported.has(path)) return;
+test("every module of the first view is preloaded", () => {
+  const importsOf = (path, imported = new Set()) => {
+    if (imported.has(path)) return imported;
     imported.add(path);
     const imports = readFileSync(path, "utf8").matchAll(/^import [^;]*?from "([^"]+)"/gm);
-    for (const [, target] of imports) addImports(resolve(path, "..", target));
+    for (const [, target] of imports) importsOf(resolve(path, "..", target), imported);
+    return imported;
   };
-  addImports(join(WEB, "js/main.js"));
-  addImports(join(WEB, "js/signed_in_app.js"));
-  const expected = [...imported].map((path) => relative(WEB, path)).filter((path) => path !== "js/main.js");
-  assert.deepEqual(preloaded.sort(), expected.sort());
+  const always = importsOf(join(WEB, "js/main.js"));
+  const more = (path) => [...importsOf(join(WEB, path))].filter((module) => !always.has(module));
+  const index = readFileSync(join(WEB, "index.html"), "utf8");
+  const preloaded = [...index.matchAll(/modulepreload" href="web\/([^"]+)"/g)].map(([, path]) => join(WEB, path));
+  assert.deepEqual(preloaded.sort(), [...always].filter((path) => path !== join(WEB, "js/main.js")).sort());
+
+  const script = readFileSync(join(WEB, "js/preload.js"), "utf8");
+  const listed = (name) =>
+    [...script.match(new RegExp(`${name} = \\[([^\\]]*)\\]`))[1].matchAll(/"([^"]+)"/g)].map(([, path]) => join(WEB, "js", path));
+  assert.deepEqual(listed("GALLERY").sort(), more("js/signed_in_app.js").sort());
+  assert.deepEqual(listed("WELCOME").sort(), more("js/account/welcome.js").sort());
 });
 
 test("the page loads nothing from other hosts and creates nothing from markup", () => {
