@@ -82,7 +82,7 @@ describe("the gallery", { skip: noChromium, timeout: 600_000 }, () => {
     await page.locator(".tile img.loaded").nth(3).waitFor();
     assert.deepEqual(await altTexts(page), names);
 
-    await page.getByLabel("Order of the pictures").selectOption("By upload date");
+    await page.getByLabel("Order of the pictures").selectOption("Upload date");
     await waitForTitles(page, []);
     await page.reload();
     await page.locator(".tile img.loaded").nth(3).waitFor();

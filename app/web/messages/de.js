@@ -78,8 +78,8 @@ export default {
 
   "gallery.title": "Bilder",
   "sort.label": "Reihenfolge der Bilder",
-  "sort.taken_at": "Nach Aufnahmedatum",
-  "sort.uploaded_at": "Nach Hochladedatum",
+  "sort.taken_at": "Aufnahmedatum",
+  "sort.uploaded_at": "Hochladedatum",
   "scrubber.label": "Zu einem Monat springen",
   "gallery.label": "Deine Bilder, die neuesten zuerst",
   "gallery.loading": "Wird geladen",

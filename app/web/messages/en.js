@@ -78,8 +78,8 @@ export default {
 
   "gallery.title": "Pictures",
   "sort.label": "Order of the pictures",
-  "sort.taken_at": "By date taken",
-  "sort.uploaded_at": "By upload date",
+  "sort.taken_at": "Date taken",
+  "sort.uploaded_at": "Upload date",
   "scrubber.label": "Go to a month",
   "gallery.label": "Your pictures, newest first",
   "gallery.loading": "Loading",
