@@ -198,10 +198,9 @@ vendor: tests/openapi/node_modules/.package-lock.json
 # Writes its results to docs/performance.md. It takes about an hour, and needs a machine on which nothing else runs.
 bench: $(VENV)/.dev $(VENV)-ministack/.ready bench/node_modules/.package-lock.json
 	command -v strace >/dev/null || { apt-get update && apt-get install -y --no-install-recommends strace; }
-	for name in presigning rendering startup; do \
+	for name in presigning startup; do \
 	  $(BIN)/python -m bench.report $$name $(BIN)/python -m bench.$$name || exit; done
-	$(BIN)/python -m bench.fsyncs
-	$(BIN)/python -m bench.reconcile
+	for name in rendering fsyncs reconcile; do $(BIN)/python -m bench.$$name || exit; done
 	$(BIN)/python -m infra.with_aws_emulator ministack sh -c '$(BIN)/python -m bench.throughput && $(BIN)/python -m bench.pages && \
 	  for name in memory account_deletion; do $(BIN)/python -m bench.report $$name $(BIN)/python -m bench.$$name || exit; done'
 

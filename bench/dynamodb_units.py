@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,11 +80,21 @@ def key_of(item: Item) -> Key:
 
 
 def read_units(operation: str, request: Mapping[str, Any], response: Mapping[str, Any]) -> float:
-    """Return the units of GetItem, Query and Scan, without the items that a filter left out."""
+    """Return the units of GetItem, BatchGetItem, Query and Scan, without the items that a filter left out."""
+    if operation == "BatchGetItem":
+        return sum(
+            _batch_units(keys, response["Responses"].get(table, [])) for table, keys in request["RequestItems"].items()
+        )
     if operation not in {"GetItem", "Query", "Scan"}:
         return 0
     items = [response.get("Item", {})] if operation == "GetItem" else response["Items"]
     units = max(1, math.ceil(sum(map(item_size, items)) / (4 * _KB)))
+    return units if request.get("ConsistentRead") else units / 2
+
+
+def _batch_units(request: Mapping[str, Any], items: Sequence[Item]) -> float:
+    # Each item is charged by itself, and a key without an item like a small one.
+    units = sum(max(1, math.ceil(item_size(item) / (4 * _KB))) for item in items) + len(request["Keys"]) - len(items)
     return units if request.get("ConsistentRead") else units / 2
 
 

@@ -15,7 +15,7 @@ from tests.acceptance.conftest import Running, environment_for, started, upload
 from tests.pictures import jpeg
 
 UPLOADS = 20
-REASON = "Five files, their four folders, and two transactions: the record and the entry of the audit log."
+REASON = "Five files, their three folders, and two transactions: the record and the entry of the audit log."
 _ATTACH_SECONDS = 300
 
 

@@ -9,13 +9,13 @@ The cost is the processor time (user and system) of the whole process tree, chil
 renderers are measured in turn, and each figure is the median of all rounds. `SSIM` is the structural similarity of the
 thumbnails to the fully decoded image, reduced in one step with the Lanczos filter: the mean over the sizes, at most 1.
 
-Requires Linux. Usage: python -m bench.rendering [rounds] [words that sample names contain]
+Requires Linux. Usage: python -m bench.rendering [rounds] [words that sample names contain]. Without words, the results
+are written to docs/performance.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import shutil
@@ -36,12 +36,13 @@ from PIL import Image, ImageChops, ImageMath, ImageOps
 from app.imaging.options import RenderOptions
 from app.imaging.pool import RenderPool, open_render_pool
 from app.imaging.rendering import prepare, render
+from bench.processes import cpu_seconds
+from bench.report import aim, save, table
 
 OPTIONS = RenderOptions()
 BENCH = Path(__file__).parent
 BATCH = 10
 """Images per measurement. The kernel reports the time of other processes in units of 10 ms."""
-TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 SSIM_BLOCK = 8
 
 
@@ -88,29 +89,17 @@ def make_samples(folder: Path) -> Iterator[Sample]:
     yield Sample("HEIC, 12 megapixels", folder / "photo.heic", "jpeg")
 
 
-def process_tree_seconds(pid: int) -> float:
-    """Return the processor seconds of a process, its running descendants, and those that have ended."""
-    seconds = 0.0
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # A child may end meanwhile: its parent counts it.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        seconds = sum(map(int, fields[11:15])) * TICK_SECONDS  # utime, stime, cutime, cstime
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            children = (task / "children").read_text().split()
-            seconds += sum(process_tree_seconds(int(child)) for child in children)
-    return seconds
-
-
 Renderer = Callable[[Sample], Awaitable[float | None]]
 """Renders a sample once and stores its thumbnails, and returns the processor seconds, or None if it cannot read it."""
 
 
 def pool_renderer(pool: RenderPool) -> Renderer:
     async def measure(sample: Sample) -> float:
-        before = process_tree_seconds(os.getpid())
+        before = cpu_seconds(os.getpid())
         for _ in range(BATCH):
             with sample.path.open("rb") as file:
                 rendering = await pool.render(file)
-        seconds = (process_tree_seconds(os.getpid()) - before) / BATCH
+        seconds = (cpu_seconds(os.getpid()) - before) / BATCH
         for thumbnail in rendering.thumbnails:
             sample.thumbnail("pool", thumbnail.size).write_bytes(thumbnail.data)
         return seconds
@@ -205,34 +194,50 @@ def product(a: Image.Image, b: Image.Image) -> Image.Image:
     return multiplied
 
 
-def format_row(sample: Sample, medians: dict[str, float | None]) -> str:
-    cells = [f"{seconds * 1000:9.1f}" if seconds else f"{'-':>9}" for seconds in medians.values()]
+def format_row(sample: Sample, medians: Mapping[str, float | None]) -> list[str]:
     pool, sharp = medians["pool"], medians["sharp"]
-    cells.append(f"{pool / sharp:14.2f}" if pool and sharp else f"{'-':>14}")
-    for renderer in ("pool", "sharp"):
-        value = similarity(sample, renderer)
-        cells.append(f"{value:12.4f}" if value else f"{'-':>12}")
-    return f"{sample.name:33}" + "".join(cells)
+    values = [similarity(sample, renderer) for renderer in ("pool", "sharp")]
+    return [
+        sample.name,
+        *(f"{seconds * 1000:.1f}" if seconds else "-" for seconds in medians.values()),
+        f"{pool / sharp:.2f}" if pool and sharp else "-",
+        *(f"{value:.4f}" if value else "-" for value in values),
+    ]
 
 
-async def run(rounds: int, words: list[str]) -> None:
+def format_aim(sample: Sample, medians: Mapping[str, float | None]) -> str:
+    pool, direct, sharp = (medians[name] for name in ("pool", "direct", "sharp"))
+    what = f"{sample.name}, divided by the time of sharp"
+    if not pool or not direct or not sharp:
+        return f"- Not comparable: {what}. Its prebuilt binaries cannot decode the format."
+    reason = f"The process of each image takes {(pool - direct) * 1000:.0f} ms of it."
+    return aim(what, value=pool / sharp, limit=1, unit="times", reason=reason)
+
+
+async def run(rounds: int, words: list[str]) -> str:
+    """Return the results as Markdown."""
     has_sharp = shutil.which("node") is not None and (BENCH / "node_modules").exists()
+    rows, aims = [], []
     with tempfile.TemporaryDirectory() as folder, open_sharp() if has_sharp else open_without_sharp() as sharp:
         async with open_render_pool(OPTIONS, processes=1, queue_limit=1) as pool:
             renderers = {"pool": pool_renderer(pool), "direct": measure_direct, "sharp": sharp}
-            print(f"processor milliseconds for {OPTIONS.sizes}, median of {rounds} rounds, {os.cpu_count()} cores")
-            columns = "".join(f"{name:>9}" for name in renderers)
-            print(f"{'':33}{columns}{'pool / sharp':>14}{'SSIM, pool':>12}{'sharp':>12}")
             for sample in make_samples(Path(folder)):
                 if all(word in sample.name for word in words):
-                    print(format_row(sample, await measure_all(sample, rounds, renderers)), flush=True)
-    print("The prebuilt binaries of sharp cannot decode HEIC.")
+                    medians = await measure_all(sample, rounds, renderers)
+                    rows.append(format_row(sample, medians))
+                    aims.append(format_aim(sample, medians))
+                    print(*rows[-1], sep="\t", flush=True)
+    names = ("CPU ms per image", *renderers, "pool / sharp", "SSIM of pool", "SSIM of sharp")
+    return "\n".join([table(names, rows), "", *aims])
 
 
 def main() -> None:
+    rounds, *words = sys.argv[1:] or ["7"]
     prepare()
     pillow_heif.register_heif_opener()
-    asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 7, sys.argv[2:]))
+    results = asyncio.run(run(int(rounds), words))
+    if not words:
+        save("rendering", results)
 
 
 if __name__ == "__main__":

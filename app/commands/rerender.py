@@ -1,4 +1,4 @@
-"""`python -m app rerender`: thumbnails for older images after THUMBNAIL_SIZES was changed."""
+"""`python -m app rerender`: completes older images after THUMBNAIL_SIZES was changed, or after an upgrade."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.startup import configure
 @click.command()
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Render at most this many images per second.")
 def rerender(rate: float | None) -> None:
-    """Render the missing sizes of all images. The service may be running.
+    """Render the missing sizes of all images, and complete the timeline. The service may be running.
 
     A run that was interrupted can be repeated: it skips the images that have all sizes.
     """
@@ -30,6 +30,7 @@ async def _rerender(settings: Settings, *, rate: float | None) -> list[str]:
     """Return a line for each image that could not be rendered."""
     async with open_container(settings, serves=False) as container:
         work = container.rerendering
+        added, removed = await work.complete_timeline()
         total = sum([1 async for _ in work.images()])
         rendered, failures = 0, list[str]()
         with click.progressbar(length=total, label="Rendering", file=sys.stderr) as bar:
@@ -45,4 +46,5 @@ async def _rerender(settings: Settings, *, rate: float | None) -> list[str]:
                         await asyncio.sleep(1 / rate - (time.monotonic() - started))
                 bar.update(1)
     click.echo(f"{total} images: {rendered} rendered, {len(failures)} failed, the others have all sizes.")
+    click.echo(f"Timeline: {added} images added, {removed} deleted images removed.")
     return failures

@@ -29,7 +29,7 @@ class Leases:
         now = self._clock()
         ends_at = now + timedelta(seconds=seconds)
         lease = IdempotencyRecord(
-            owner_id, f"\n{name}", "", new_id(), done=False, leased_until=ends_at, expires_at=ends_at
+            owner_id, f"\n{name}", "lease", new_id(), done=False, leased_until=ends_at, expires_at=ends_at
         )
         is_held = await self._table.begin(lease, now=now) is None
         try:

@@ -98,6 +98,7 @@ def build(settings: Settings, adapters: Adapters, *, secret: str) -> Container:
     rerendering = Rerendering(
         store=store,
         images=tables.images,
+        timeline=tables.timeline,
         renderer=adapters.renderer,
         temp_files=adapters.temp_files,
         sizes=settings.thumbnail_sizes,

@@ -117,7 +117,7 @@ class Maintenance:
         record = IdempotencyRecord(
             owner_id=_SERVICE,
             key=name,
-            fingerprint="",
+            fingerprint="maintenance",
             result_id=new_id(),
             done=False,
             leased_until=now + _LEASE,

@@ -90,7 +90,7 @@ class Downloads(ZipJobs):
             await self._report_progress(attempt, done=writer.images, total=len(ids))
         if not writer.images:
             raise ImageMissing("None of the selected images can be downloaded: they were deleted or not scanned yet.")
-        await attempt.report(description=_note(len(ids) - writer.images))
+        await self._report_note(attempt, _note(len(ids) - writer.images))
 
     async def _selected_ids(self, job: Job) -> list[str]:
         try:
@@ -111,6 +111,6 @@ class Downloads(ZipJobs):
 
 def _note(left_out: int) -> str:
     if not left_out:
-        return ""  # It replaces the note of an earlier attempt.
+        return ""
     images = "1 image was" if left_out == 1 else f"{left_out} images were"
     return f"{images} left out, because the image was deleted, its file is missing or it was not scanned yet."

@@ -83,7 +83,7 @@ class Exports(ZipJobs):
                 left_out = {"id": image.id, "filename": image.filename, "reason": _MISSING}
                 await writer.count(image.id, {"left_out": left_out})
             await self._report_progress(attempt, done=writer.images, total=usage.images)
-        await attempt.report(description=_note(writer.left_out))
+        await self._report_note(attempt, _note(writer.left_out))
 
     async def _exists(self, image: Image) -> bool:
         try:
@@ -95,7 +95,7 @@ class Exports(ZipJobs):
 
 def _note(left_out: int) -> str:
     if not left_out:
-        return ""  # It replaces the note of an earlier attempt.
+        return ""
     images = "1 image was" if left_out == 1 else f"{left_out} images were"
     return (
         f"{images} left out, because the file is missing or was not scanned yet. The list left_out in metadata.json "

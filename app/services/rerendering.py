@@ -1,18 +1,22 @@
-"""Renders the thumbnails that older images lack after THUMBNAIL_SIZES was changed."""
+"""Completes older images: thumbnails after THUMBNAIL_SIZES was changed, and the timeline after an upgrade."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 
+from app.common.batches import for_each_batch
 from app.common.temp_files import TempFiles
 from app.domain.errors import ImageMissing
 from app.domain.images import Image
 from app.ports.renderer import Renderer
 from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
+from app.ports.timeline_table import TimelineTable
 from app.services.originals import fetch_original
 from app.services.rendered_thumbnails import put_thumbnails, ready_thumbnail
+
+_IMAGES_PER_BATCH = 100
 
 
 class Rerendering:
@@ -21,6 +25,7 @@ class Rerendering:
         *,
         store: ObjectStore,
         images: ImageTable,
+        timeline: TimelineTable,
         renderer: Renderer,
         temp_files: TempFiles,
         sizes: Collection[int],
@@ -28,6 +33,7 @@ class Rerendering:
         """`sizes` are those that `renderer` makes."""
         self._store = store
         self._images = images
+        self._timeline = timeline
         self._renderer = renderer
         self._temp_files = temp_files
         self._sizes = frozenset(sizes)
@@ -37,6 +43,20 @@ class Rerendering:
         async for owner_id in self._images.owners():
             async for image in self._images.walk(owner_id):
                 yield image
+
+    async def complete_timeline(self) -> tuple[int, int]:
+        """Add to the timeline the images that it lacks, and remove those that were deleted. Returns both numbers.
+
+        Only earlier versions of the service leave such images. Raises DependencyUnavailable; it can be repeated.
+        """
+        added = 0
+
+        async def add(batch: Sequence[Image]) -> None:
+            nonlocal added
+            added += await self._timeline.add_missing(batch)
+
+        await for_each_batch(self.images(), add, size=_IMAGES_PER_BATCH, concurrency=1)
+        return added, await self._timeline.remove_stale()
 
     def lacks_sizes(self, image: Image) -> bool:
         """Return whether a size is missing. If thumbnails are pending, their job renders all sizes."""

@@ -147,3 +147,8 @@ class ZipJobs(ABC):
         progress = min(WRITTEN, WRITTEN * done // max(1, total))
         if progress > attempt.job.progress:
             await attempt.report(progress=progress)
+
+    @staticmethod
+    async def _report_note(attempt: Attempt, note: str) -> None:
+        if note != (attempt.job.description or ""):  # That of an earlier attempt
+            await attempt.report(description=note)

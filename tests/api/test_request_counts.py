@@ -101,6 +101,12 @@ async def test_each_operation_causes_the_documented_requests(counted: Counted):
     with counting() as counts:
         assert len((await person.get("/images?limit=50")).json()["items"]) == 50
     found["list of 50 images"] = counts.row
+    with counting() as counts:
+        assert len((await person.get("/images?limit=50&sort=taken_at")).json()["items"]) == 50
+    found["list of 50 images by time taken"] = counts.row
+    with counting() as counts:
+        assert (await person.get("/images/timeline")).json()["images"] > 60
+    found["timeline"] = counts.row
     image_id = uploaded.json()["id"]
     with counting() as counts:
         assert (await person.get(f"/images/{image_id}")).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -241,6 +242,9 @@ async def test_guessed_links_are_missing(service: Service):
     }
     # The last letters of the id and of the tag have unused bits, so that several letters mean the same.
     guesses = [guess for guess in changed if guess[21] == token[21] and guess[-1] == token[-1]]
+    guesses += [f"{token[:22]}{secrets.token_urlsafe(16)}" for _ in range(4000)]
+    guesses += [secrets.token_urlsafe(33)[: len(token)] for _ in range(4000)]
+    assert len(guesses) > 10_000
     shares = service.services.shares
     for guess in [*guesses, "", "x", token[:-1], token + "A", "☃" * 44, token * 100]:
         with pytest.raises(ShareMissing):

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.tables.dynamodb import DynamoDBImageTable
+from app.tables.dynamodb.keys import month_key
+from app.tables.dynamodb.timeline import entry_key
 from tests.api.conftest import Person, Service
 from tests.exif_data import exif
 from tests.pictures import jpeg
@@ -87,3 +90,20 @@ async def test_a_period_is_refused_in_the_order_of_uploads(person: Person):
 async def test_an_unknown_order_is_refused(person: Person):
     response = await person.get("/images", params={"sort": "size"})
     assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "query.sort")
+
+
+async def test_rerender_adds_images_of_earlier_versions_to_the_timeline(both: Service):
+    person = await both.person()
+    image_id = await upload_taken(person, TIMES[0])
+    tables = both.container.adapters.tables
+    if isinstance(tables.images, DynamoDBImageTable):
+        owner_id = (await person.get("/auth/me")).json()["id"]
+        await tables.images._table.delete(entry_key(await tables.images.get(owner_id, image_id)))
+        await tables.images._table.delete(month_key(owner_id, "2024-05"))
+        assert (await person.get("/images/timeline")).json() == {"months": [], "images": 0}
+    await both.container.rerendering.complete_timeline()
+    assert await listed(person, sort="taken_at") == [image_id]
+    assert (await person.get("/images/timeline")).json() == {
+        "months": [{"month": "2024-05", "images": 1}],
+        "images": 1,
+    }

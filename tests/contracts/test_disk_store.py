@@ -47,7 +47,7 @@ async def test_empty_folders_are_removed_with_their_last_object(tmp_path: Path) 
         await subject.store.delete([first])
         assert sorted(p.name for p in (tmp_path / "objects" / "t" / "a").iterdir()) == ["2.jpg"]
         await subject.store.delete([second])
-        assert not (tmp_path / "objects" / "t").exists()
+        assert list((tmp_path / "objects" / "t").iterdir()) == []
         await subject.store.check()
 
 

@@ -42,6 +42,20 @@ async def test_original_is_on_disk_before_it_is_acknowledged(tmp_path: Path, eve
                 async with _file_for(method, folder) as file:
                     await store.put_file(key, file, size=7, sha256=SHA256, content_type="image/jpeg")
             assert (folder / key).read_bytes() == b"content"
+            assert_durable(events, folder / key, up_to=folder if name == "first" else folder / "images")
+
+
+async def test_top_folder_is_synced_once_for_each_folder_in_it(tmp_path: Path, events: list[Event]) -> None:
+    folder = tmp_path / "objects"
+    async with open_disk(folder, url_key=b"k" * 32, ttl_seconds=60, window_seconds=60) as store:
+        for key, is_new in (("images/a/1", True), ("images/a/2", False), ("exports/a", True), ("exports/b", False)):
+            events.clear()
+            await store.put(key, b"content", content_type="image/jpeg")
+            assert (("fsync", folder) in events) is is_new, key
+            await store.delete([key])
+        for key in ("name", "name"):
+            events.clear()
+            await store.put(key, b"content", content_type="image/jpeg")
             assert_durable(events, folder / key, up_to=folder)
 
 

@@ -166,11 +166,11 @@ async def test_edit_sets_both_fields_and_returns_the_record(
 
 
 @pytest.mark.usefixtures("empty_strings")
-async def test_an_empty_description_is_not_none(images: ImageTable, owner: str) -> None:
-    added, edited = make_image(owner, description=""), make_image(owner)
+async def test_empty_text_is_not_none(images: ImageTable, owner: str) -> None:
+    added, edited = make_image(owner, description="", custom_metadata={"empty": ""}), make_image(owner)
     await images.add(added, quota=NO_QUOTA)
     await images.add(edited, quota=NO_QUOTA)
-    assert (await images.get(owner, added.id)).description == ""
+    assert (await images.get(owner, added.id)) == added
     assert (await images.edit(owner, edited.id, changes={"filename": "x.jpg", "description": ""})).description == ""
 
 

@@ -21,7 +21,7 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
     "app/storage/disk/store.py": (
         "tests/contracts/test_durability.py tests/contracts/test_disk_store.py tests/unit/test_disk_urls.py",
         [
-            ("sync_parents([path], top=self._folder)", "pass"),
+            ("sync_parents([path], top=self._folder, permanent=self._permanent_folders)", "pass"),
             ("draft.unlink(missing_ok=True)", "pass"),
             ("if path.parent.resolve() != path.parent:", "if False:"),
         ],

@@ -17,14 +17,25 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
-from image_upload_client import AsyncImageClient, ImageClient, ImageServiceError, Tokens, TokenStore, models
+from image_upload_client import (
+    AsyncImageClient,
+    ImageClient,
+    ImageServiceError,
+    Tokens,
+    TokenStore,
+    models,
+    rendition_srcset,
+    rendition_url,
+)
 from pydantic import BaseModel
 
 from app.api.schemas.accounts import MeView, UsageView
 from app.api.schemas.images import ImagePageView, ImageView, MetadataView, PositionView, SourceView, ThumbnailView
 from app.api.schemas.jobs import JobResultView, JobView
 from app.api.schemas.limits import LimitsView
+from app.api.schemas.shares import SharePageView, ShareView
 from tests.acceptance.conftest import PASSWORD, ROOT, Running
 from tests.pictures import jpeg
 from tests.python_client.conftest import SECONDS, SOURCE
@@ -81,11 +92,65 @@ def test_an_idempotency_key_returns_the_same_image(client: ImageClient):
     assert list(client.list()) == []
 
 
+async def test_images_are_listed_and_counted_by_the_time_taken(service: Running, email: str):
+    async with AsyncImageClient(service.url) as client:
+        await client.register(email, PASSWORD)
+        image = await client.upload(jpeg())
+        assert [found["id"] async for found in client.list(sort="taken_at", taken_after="2000-01-01")] == [image["id"]]
+        assert [found async for found in client.list(taken_before="2000-01-01T12:00")] == []
+        timeline = await client.timeline()
+    with ImageClient(service.url) as client:
+        client.sign_in(email, PASSWORD)
+        assert (
+            client.timeline() == timeline == {"months": [{"month": image["uploaded_at"][:7], "images": 1}], "images": 1}
+        )
+        assert [found["id"] for found in client.list(sort="uploaded_at")] == [image["id"]]
+
+
 @pytest.mark.parametrize("size", [len(jpeg()), len(LARGE)])
 def test_custom_metadata_are_sent_and_changed(client: ImageClient, size: int):
     image = client.upload(LARGE[:size], custom_metadata={"album": "Sommer ☀"})
     assert image["custom_metadata"] == {"album": "Sommer ☀"}
     assert client.update(image["id"], custom_metadata=None)["custom_metadata"] == {}
+
+
+def test_an_image_is_shown_in_other_sizes_and_formats(client: ImageClient):
+    image = client.upload(jpeg())
+    square = rendition_url(image, width=64, height=64, fit="cover", format="webp")
+    assert square
+    response = httpx.get(square, follow_redirects=True)
+    assert response.headers["Content-Type"] == "image/webp"
+    first, second = rendition_srcset(image, (96, 160), format="avif").split(", ")
+    assert first.endswith("?w=96&format=avif 96w")
+    assert httpx.get(second.split()[0], follow_redirects=True).headers["Content-Type"] == "image/avif"
+    image["rendition_url"] = None
+    assert rendition_url(image, width=96) is None
+    assert rendition_srcset(image, [96]) == ""
+
+
+def test_images_are_shared_with_people_without_an_account(client: ImageClient):
+    ids = [client.upload(jpeg())["id"]]
+    share = client.create_share(ids, title="Beach", download="rendition")
+    received = share["url"].replace("/s/", "/api/v1/shared/")
+    assert len(httpx.get(received).json()["images"]) == 1
+    changed = client.update_share(share["id"], title=None, password="sand and salt")
+    assert (changed["title"], changed["has_password"], changed["image_ids"]) == (None, True, ids)
+    assert httpx.get(received).status_code == 403
+    assert list(client.list_shares()) == [changed]
+    client.revoke_share(share["id"])
+    client.revoke_share(share["id"])  # does nothing
+    assert httpx.get(received).status_code == 404
+
+
+async def test_images_are_shared_by_the_asynchronous_client(service: Running, client: ImageClient, email: str):
+    ids = [client.upload(jpeg())["id"]]
+    async with AsyncImageClient(service.url) as other:
+        await other.sign_in(email, PASSWORD)
+        share = await other.create_share(ids)
+        changed = await other.update_share(share["id"], title="Sea")
+        assert [found async for found in other.list_shares()] == [changed]
+        await other.revoke_share(share["id"])
+        assert [found async for found in other.list_shares()] == []
 
 
 @pytest.mark.parametrize("size", [len(jpeg()), len(LARGE)])
@@ -228,6 +293,8 @@ def run_sample(service: Running, folder: Path, *command: str) -> str:
         (models.Metadata, MetadataView),
         (models.Position, PositionView),
         (models.ImagePage, ImagePageView),
+        (models.Share, ShareView),
+        (models.SharePage, SharePageView),
         (models.Job, JobView),
         (models.JobResult, JobResultView),
         (models.Limits, LimitsView),

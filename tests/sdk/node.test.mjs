@@ -10,6 +10,8 @@ import {
   ImageServiceError,
   PasswordSession,
   placeholderDataUrl,
+  renditionSrcset,
+  renditionUrl,
   thumbnailSrcset,
 } from "image-upload-service";
 import { startService } from "../web/service.mjs";
@@ -71,12 +73,56 @@ describe("the client in Node", { timeout: 600_000 }, () => {
     await assert.rejects(client.get(image.id), { name: "ImageServiceError", code: "image_missing", status: 404 });
   });
 
+  for (const method of ["request", "direct", "resumable"])
+    test(`custom metadata arrives with an upload by the method ${method}`, async () => {
+      const customMetadata = { album: "Sommer ☀", order: "17" };
+      const { id } = await client.upload(PHOTO, { filename: "a.jpg", customMetadata, method });
+      assert.deepEqual((await client.get(id)).custom_metadata, customMetadata);
+    });
+
+  test("an image is shown in other sizes and formats", async () => {
+    const image = await client.upload(PHOTO);
+    const typeOf = async (url) => (await fetch(url)).headers.get("Content-Type");
+    assert.equal(await typeOf(renditionUrl(image, { width: 96, format: "webp" })), "image/webp");
+    assert.equal(await typeOf(renditionUrl(image, { width: 64, height: 64, fit: "cover", format: "jpeg" })), "image/jpeg");
+    const srcset = renditionSrcset(image, [96, 160], { format: "avif" });
+    const [first, second] = srcset.split(", ");
+    assert.match(first, /\?w=96&format=avif 96w$/);
+    assert.equal(await typeOf(second.split(" ")[0]), "image/avif");
+    assert.equal(renditionUrl({ rendition_url: null }, { width: 96 }), null);
+    assert.equal(renditionSrcset({ rendition_url: null }, [96]), "");
+  });
+
+  test("images are shared with people without an account", async () => {
+    const { id } = await client.upload(PHOTO);
+    const share = await client.shares.create([id], { title: "Beach", download: "rendition" });
+    const json = share.url.replace("/s/", "/api/v1/shared/");
+    assert.equal((await (await fetch(json)).json()).images.length, 1);
+    const changed = await client.shares.update(share.id, { title: null, password: "sand and salt" });
+    assert.deepEqual([changed.title, changed.has_password], [null, true]);
+    assert.equal((await fetch(json)).status, 403);
+    const listed = [];
+    for await (const item of client.shares.list()) listed.push(item);
+    assert.deepEqual(listed, [changed]);
+    await client.shares.revoke(share.id);
+    await client.shares.revoke(share.id);
+    assert.equal((await fetch(json)).status, 404);
+  });
+
   test("a list has all pages, and many images are deleted at once", async () => {
     const ids = [];
     for (let i = 0; i < 3; i++) ids.unshift((await client.upload(PHOTO, { filename: `${i}.jpg` })).id);
     const listed = [];
     for await (const { id } of client.list({ pageSize: 2 })) listed.push(id);
     assert.deepEqual(listed, ids);
+    const taken = [];
+    const order = { pageSize: 2, sort: "taken_at", takenAfter: "2000-01-01", takenBefore: "2100-01-01" };
+    for await (const { id } of client.list(order)) taken.push(id);
+    assert.deepEqual(taken, ids);
+    for await (const { id } of client.list({ takenBefore: "2000-01-01T12:00" })) assert.fail(id);
+    const { months, images } = await client.timeline();
+    assert.equal(images, 3);
+    assert.match(months[0].month, /^\d{4}-\d{2}$/);
     const unknown = "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10";
     const results = await client.deleteMany([...ids, unknown]);
     assert.deepEqual(results, { ...Object.fromEntries(ids.map((id) => [id, "deleted"])), [unknown]: "image_missing" });

@@ -55,6 +55,6 @@ test("importing the client needs nothing of browsers or Node", () => {
     });`;
   const options = ["--experimental-vm-modules", "--no-warnings", "-e", script];
   const exported = execFileSync("node", [...options, join(INSTALLED, "dist/browser.js")]);
-  const names = "ImageClient,ImageServiceError,PasswordSession,placeholderDataUrl,thumbnailSrcset";
+  const names = "ImageClient,ImageServiceError,PasswordSession,placeholderDataUrl,renditionSrcset,renditionUrl,thumbnailSrcset";
   assert.equal(exported.toString().trim(), names);
 });

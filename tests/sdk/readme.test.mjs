@@ -41,7 +41,7 @@ test("the samples compile, and run in their order", () => {
   write("firebase.ts", samplesOf("firebase").join(""));
   write("server.ts", samplesOf("server").join(""));
   const main = samplesOf("");
-  assert.equal(main.length, 5);
+  assert.equal(main.length, 6);
   write("main.ts", main.join("").replace("http://localhost:8000", service.url));
   write("photo.jpg", PHOTO);
   const run = (command, ...args) => execFileSync(command, args, { cwd: FOLDER, encoding: "utf8", timeout: 600_000 });

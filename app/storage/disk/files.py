@@ -98,14 +98,22 @@ def _link(source: int, draft: Path, *, size: int) -> bool:
     return True
 
 
-def sync_parents(paths: Iterable[Path], *, top: Path) -> None:
+def sync_parents(paths: Iterable[Path], *, top: Path, permanent: set[Path]) -> None:
     """Make the names of the paths durable: sync each folder that contains one of them, up to `top`, once.
 
     Folders that existed before are synced too: another thread may have created one and not synced its parent yet.
+    `permanent` holds the folders in `top` whose names are durable. They are never removed, so `top` is synced only for
+    others, which are then added.
     """
-    for folder in {folder for path in paths for folder in path.parents if folder.is_relative_to(top)}:
+    paths = set(paths)
+    folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(top)}
+    in_top = {path for path in paths | folders if path.parent == top}
+    if in_top <= permanent:
+        folders.discard(top)
+    for folder in folders:
         with suppress(FileNotFoundError):  # The object and its folder were deleted in the meantime.
             sync_folder(folder)
+    permanent |= in_top & folders
 
 
 def move(draft: Path, path: Path) -> None:
@@ -120,9 +128,9 @@ def move(draft: Path, path: Path) -> None:
 
 
 def remove_empty_folders(path: Path, *, top: Path) -> None:
-    """Remove the folders that contained `path` and are empty now, up to `top`, which is kept."""
+    """Remove the folders that contained `path` and are empty now, except `top` and the folders directly in it."""
     for folder in path.parents:
-        if folder == top:
+        if top in {folder, folder.parent}:
             return
         try:
             folder.rmdir()

@@ -30,6 +30,7 @@ class DiskPartStore:
     def __init__(self, folder: Path) -> None:
         """`folder` is the folder of the object store."""
         self._folder = folder.resolve()
+        self._permanent_folders: set[Path] = set()
 
     async def begin(self, key: str, *, content_type: str = UNKNOWN_TYPE) -> str:  # noqa: ARG002
         # The file is created with the first byte, so that an upload whose record was never added leaves none.
@@ -85,7 +86,7 @@ class DiskPartStore:
         finally:
             os.close(target)
         if is_new:
-            sync_parents([path], top=self._folder)
+            sync_parents([path], top=self._folder, permanent=self._permanent_folders)
 
     def _read_tail(self, key: str, target: int, *, end: int) -> None:
         size = end % _PART_BYTES
@@ -107,7 +108,7 @@ class DiskPartStore:
         if not part.exists() or part.stat().st_size != size:
             raise UploadMissing
         move(part, path)
-        sync_parents([path], top=self._folder)
+        sync_parents([path], top=self._folder, permanent=self._permanent_folders)
 
     def _discard(self, key: str) -> None:
         for path in (self._path(key), self._folder / key):

@@ -82,6 +82,7 @@ class DiskObjectStore:
         self._executor = executor
         self._urls = DiskUrls(url_key, ttl_seconds=ttl_seconds, window_seconds=window_seconds, clock=clock)
         self._etag_key = url_key
+        self._permanent_folders: set[Path] = set()
 
     # The content type is not stored: when a file is served, it follows from the extension of the key.
 
@@ -104,7 +105,7 @@ class DiskObjectStore:
 
     async def make_durable(self, keys: Collection[str]) -> None:
         paths = [self._folder / check_key(key) for key in keys]
-        await self._in_thread(sync_parents, paths, top=self._folder)
+        await self._in_thread(sync_parents, paths, top=self._folder, permanent=self._permanent_folders)
 
     async def delete(self, keys: Collection[str]) -> None:
         await self._in_thread(self._remove, [check_key(key) for key in keys])
@@ -202,7 +203,7 @@ class DiskObjectStore:
         finally:
             draft.unlink(missing_ok=True)
         if durable:
-            sync_parents([path], top=self._folder)
+            sync_parents([path], top=self._folder, permanent=self._permanent_folders)
 
     def _locate(self, key: str) -> Path:
         path = self._folder / key

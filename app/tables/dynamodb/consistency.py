@@ -65,10 +65,11 @@ class DynamoDBReconcileTable:
         # A state of a version of the service without checkpoints has no version.
         condition = "#version = :saved" if state.version > 1 else "attribute_not_exists(#version)"
         values = {"saved": state.version - 1} if state.version > 1 else None
+        fields = to_fields(state)
+        # Older versions of DynamoDB Local, which some emulators contain, refuse empty text.
+        fields["segments"] = [{k: v for k, v in segment.items() if v != ""} for segment in fields["segments"]]
         try:
-            await self._table.put(
-                {**keys.RECONCILE_STATE_KEY, **to_fields(state)}, values=values, ConditionExpression=condition
-            )
+            await self._table.put({**keys.RECONCILE_STATE_KEY, **fields}, values=values, ConditionExpression=condition)
         except ConditionFailed:
             return False
         return True

@@ -85,11 +85,12 @@ class DynamoDBTable:
         return from_attributes(response["Item"]) if "Item" in response else None
 
     async def find_many(self, keys: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-        """Return those of at most MAX_FOUND items that exist, in any order."""
+        """Return those of at most MAX_FOUND items that exist, each once and in any order."""
         if not keys:
             return []
         found: list[dict[str, Any]] = []
-        requests: Any = {self._name: {"Keys": [to_attributes(key) for key in keys], "ConsistentRead": True}}
+        different = {tuple(key.values()): to_attributes(key) for key in keys}.values()
+        requests: Any = {self._name: {"Keys": [*different], "ConsistentRead": True}}
         for pause in _BATCH_PAUSES:
             response = await _call(self._client.batch_get_item, {"RequestItems": requests})
             found += [from_attributes(item) for item in response["Responses"].get(self._name, [])]

@@ -37,12 +37,12 @@ class DynamoDBTimelineTable:
             },
             **start,
         )
-        listed = [_position(key) for key in found[:limit]]
-        items = await self._table.find_many([keys.image_key(owner_id, each.image_id) for each in listed])
-        images = {fields["id"]: from_fields(Image, fields) for fields in items}
+        listed = found[:limit]
+        items = await self._table.find_many([_record_key(entry) for entry in listed])
+        images = {entry_key(image)["sk"]: image for image in (from_fields(Image, fields) for fields in items)}
         # An earlier version of the service removes a record without its entry.
-        existing = [images[each.image_id] for each in listed if each.image_id in images]
-        return TimelinePage(existing, listed[-1] if len(found) > limit else None)
+        existing = [images[entry["sk"]] for entry in listed if entry["sk"] in images]
+        return TimelinePage(existing, _position(listed[-1]) if len(found) > limit else None)
 
     async def months(self, owner_id: str) -> Sequence[MonthCount]:
         pages = self._table.query(
@@ -54,9 +54,8 @@ class DynamoDBTimelineTable:
         return [MonthCount(month, images) for month, images in counts if images]
 
     async def add_missing(self, images: Sequence[Image]) -> int:
-        found = await self._table.find_many([entry_key(image) for image in images])
-        listed = {key["sk"] for key in found}
-        missing = [image for image in images if entry_key(image)["sk"] not in listed]
+        listed = await self._table.find_many([entry_key(image) for image in images])
+        missing = [image for image in images if entry_key(image) not in listed]
         added = 0
         for start in range(0, len(missing), _IMAGES_PER_TRANSACTION):
             batch = missing[start : start + _IMAGES_PER_TRANSACTION]
@@ -88,17 +87,28 @@ class DynamoDBTimelineTable:
         return len(images)
 
     async def _remove_stale(self, entries: Sequence[keys.Key]) -> int:
-        records = [_record_key(entry) for entry in entries]
-        existing = {item["sk"] for item in await self._table.find_many(records)}
-        stale = [pair for pair in zip(entries, records, strict=True) if pair[1]["sk"] not in existing]
+        images = [from_fields(Image, fields) for fields in await self._table.find_many([*map(_record_key, entries)])]
+        valid = [entry_key(image) for image in images]
+        records = [keys.image_key(image.owner_id, image.id) for image in images]
         removed = 0
-        for entry, record in stale:
-            month = keys.month_key(keys.user_of(entry["pk"]), month_of(_position(entry).time))
-            # The condition fails if the record was added again, or another process removed the entry.
-            with suppress(ConditionFailed):
-                await self._table.transact(_require(record, exists=False), _delete(entry), _count(month, -1))
-                removed += 1
+        for entry in entries:
+            if entry not in valid:
+                record = _record_key(entry)
+                # A record that was added again after its removal may have another time than its first entry.
+                removed += await self._remove(entry, [] if record in records else [_require(record, exists=False)])
         return removed
+
+    async def _remove(self, entry: keys.Key, required: Sequence[Action]) -> bool:
+        """Return False if `required` fails, or another process removed the entry."""
+        month = keys.month_key(keys.user_of(entry["pk"]), month_of(_position(entry).time))
+        try:
+            await self._table.transact(*required, _delete(entry), _count(month, -1))
+        except ConditionFailed:
+            return False
+        # Nothing may remain of an owner whose account was deleted.
+        with suppress(ConditionFailed):
+            await self._table.delete(month, ConditionExpression="#images = :none", values={"none": 0})
+        return True
 
 
 def add_entry(image: Image, *, is_listed: bool) -> list[Action]:

@@ -1,12 +1,12 @@
 import { type CallOptions, Connection, type ConnectionOptions } from "./connection.js";
-import { ImageServiceError } from "./errors.js";
 import { follow } from "./events.js";
 import type { UploadableFile } from "./files.js";
 import { Jobs } from "./jobs.js";
 import { pages } from "./pages.js";
 import { PendingUploads } from "./pending.js";
+import { Shares } from "./shares.js";
 import { defaultStorage, type KeyValueStorage } from "./storage.js";
-import type { Account, Deleted, Image, ImageChanges, Limits } from "./types.js";
+import type { Account, Deleted, Image, ImageChanges, Limits, Timeline } from "./types.js";
 import { type UploadOptions, upload } from "./upload.js";
 
 export interface ImageClientOptions extends ConnectionOptions {
@@ -16,6 +16,16 @@ export interface ImageClientOptions extends ConnectionOptions {
 
 export interface Abortable {
   signal?: AbortSignal;
+}
+
+export interface ImageListOptions extends Abortable {
+  pageSize?: number;
+  /** The order, newest first: by upload, or by the time at which the image was taken, which is the default of a period. */
+  sort?: "uploaded_at" | "taken_at";
+  /** Only images taken at this time or later: a date or a time without an offset, such as `2024-05-01`. */
+  takenAfter?: string;
+  /** Only images taken before this time. */
+  takenBefore?: string;
 }
 
 const LIMITS_VALID_MS = 5 * 60 * 1000;
@@ -28,6 +38,7 @@ const MAX_IDS = 100;
  */
 export class ImageClient {
   readonly jobs: Jobs;
+  readonly shares: Shares;
   readonly #connection: Connection;
   readonly #pending: PendingUploads;
   #limits: { value: Promise<Limits>; readAt: number } | null = null;
@@ -37,6 +48,7 @@ export class ImageClient {
     const storage = options.storage ?? defaultStorage();
     this.#pending = new PendingUploads(storage, `image-upload-service.uploads ${options.baseUrl}`);
     this.jobs = new Jobs(this.#connection);
+    this.shares = new Shares(this.#connection);
   }
 
   /**
@@ -50,8 +62,15 @@ export class ImageClient {
   }
 
   /** Yield all images, newest first. Pages are requested when they are needed. */
-  list({ pageSize = 50, signal }: Abortable & { pageSize?: number } = {}): AsyncGenerator<Image, void, undefined> {
-    return pages<Image>(this.#connection, "/images", { query: { limit: pageSize }, signal });
+  list({ pageSize = 50, signal, ...order }: ImageListOptions = {}): AsyncGenerator<Image, void, undefined> {
+    const { sort, takenAfter: taken_after, takenBefore: taken_before } = order;
+    const query = { limit: pageSize, sort, taken_after, taken_before };
+    return pages<Image>(this.#connection, "/images", { query, signal });
+  }
+
+  /** Count the images by the month in which they were taken, newest first. */
+  timeline({ signal }: Abortable = {}): Promise<Timeline> {
+    return this.#connection.json("GET", "/images/timeline", { signal });
   }
 
   get(id: string, { signal }: Abortable = {}): Promise<Image> {
@@ -67,12 +86,8 @@ export class ImageClient {
   }
 
   /** Delete an image with its original and thumbnails. If there is no such image, this does nothing. */
-  async delete(id: string, { signal }: Abortable = {}): Promise<void> {
-    try {
-      await this.#connection.json("DELETE", imagePath(id), { signal });
-    } catch (error) {
-      if (!(error instanceof ImageServiceError && error.code === "image_missing")) throw error;
-    }
+  delete(id: string, { signal }: Abortable = {}): Promise<void> {
+    return this.#connection.remove(imagePath(id), { missing: "image_missing", signal });
   }
 
   /** Delete images. Returns for each id `deleted`, or an error code such as `image_missing`. */

@@ -92,6 +92,15 @@ export class Connection {
     });
     return parse<T>(received);
   }
+
+  /** Delete what is at the path. The error code `missing` counts as success: an earlier response may have been lost. */
+  async remove(path: string, { missing, signal }: { missing: string; signal?: AbortSignal | undefined }): Promise<void> {
+    try {
+      await this.json("DELETE", path, { signal });
+    } catch (error) {
+      if (!(error instanceof ImageServiceError && error.code === missing)) throw error;
+    }
+  }
 }
 
 export function parse<T>({ status, body }: Received): T {

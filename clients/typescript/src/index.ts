@@ -1,10 +1,12 @@
-export { ImageClient, type ImageClientOptions } from "./client.js";
+export { ImageClient, type ImageClientOptions, type ImageListOptions } from "./client.js";
 export type { CallOptions, GetToken } from "./connection.js";
 export { type ClientErrorCode, type ErrorCode, ImageServiceError } from "./errors.js";
 export type { ReactNativeFile, UploadableFile } from "./files.js";
 export type { Jobs } from "./jobs.js";
+export { type RenditionOptions, renditionSrcset, renditionUrl } from "./renditions.js";
 export type { components, ServiceErrorCode } from "./schema.js";
 export { type NewAccount, PasswordSession, type PasswordSessionOptions } from "./session.js";
+export type { Shares } from "./shares.js";
 export { thumbnailSrcset } from "./srcset.js";
 export type { KeyValueStorage } from "./storage.js";
 export { placeholderDataUrl } from "./thumbhash.js";

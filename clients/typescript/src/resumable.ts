@@ -15,6 +15,7 @@ const NODE_CHUNK_BYTES = 8 * 1024 * 1024;
 
 export interface ResumableOptions {
   description?: string | undefined;
+  customMetadata?: Record<string, string> | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((sent: number) => void) | undefined;
   /** The largest body of a request, in bytes, or null. */
@@ -25,15 +26,17 @@ export interface ResumableOptions {
 export async function createUpload(
   connection: Connection,
   file: OpenFile,
-  { description, signal }: ResumableOptions,
+  { description, customMetadata, signal }: ResumableOptions,
 ): Promise<string> {
-  const metadata = [`filename ${base64(file.name)}`, ...(description ? [`description ${base64(description)}`] : [])];
+  const metadata: [string, string][] = [["filename", file.name]];
+  if (description) metadata.push(["description", description]);
+  if (customMetadata) metadata.push(["custom_metadata", JSON.stringify(customMetadata)]);
   const received = await connection.send(PATH, {
     method: "POST",
     headers: {
       "Tus-Resumable": "1.0.0",
       "Upload-Length": String(file.size),
-      "Upload-Metadata": metadata.join(","),
+      "Upload-Metadata": metadata.map(([name, value]) => `${name} ${base64(value)}`).join(","),
     },
     // After a lost response, the first upload stays empty and expires. It does not become an image.
     isSafe: true,

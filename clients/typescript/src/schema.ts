@@ -294,6 +294,11 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * ImageSort
+         * @enum {string}
+         */
+        ImageSort: "uploaded_at" | "taken_at";
+        /**
          * ImageStatus
          * @enum {string}
          */
@@ -714,6 +719,19 @@ export interface components {
             /** @description Null unless the service keeps positions (`KEEP_LOCATION`). */
             position: components["schemas"]["PositionView"] | null;
         };
+        /** MonthView */
+        MonthView: {
+            /**
+             * Month
+             * @example 2024-05
+             */
+            month: string;
+            /**
+             * Images
+             * @example 123
+             */
+            images: number;
+        };
         /** PasswordResetBody */
         PasswordResetBody: {
             /**
@@ -1046,6 +1064,20 @@ export interface components {
         ThumbnailsView: {
             /** Thumbnails */
             thumbnails: components["schemas"]["ThumbnailView"][];
+        };
+        /** TimelineView */
+        TimelineView: {
+            /**
+             * Months
+             * @description The months with images, newest first.
+             */
+            months: components["schemas"]["MonthView"][];
+            /**
+             * Images
+             * @description The number of images in all months.
+             * @example 123
+             */
+            images: number;
         };
         /**
          * TokenForm

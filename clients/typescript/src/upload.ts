@@ -25,6 +25,8 @@ export interface UploadOptions {
   filename?: string;
   /** At most 2,000 characters. */
   description?: string;
+  /** Pairs of text of your own, which the image has as `custom_metadata`. At most 20. */
+  customMetadata?: Record<string, string>;
   /**
    * Names this upload, so that for a day a repeated call returns the same image instead of creating a second one. For a
    * resumable upload, the `storage` of the client remembers it. By default a new one for each file, which is remembered
@@ -136,6 +138,7 @@ async function request({ connection, file, upload, options, onProgress }: Task):
   const form = new FormData();
   // Fields before the file: the service reads the form in this order.
   if (options.description) form.append("description", options.description);
+  if (options.customMetadata) form.append("custom_metadata", JSON.stringify(options.customMetadata));
   form.append("file", file.formPart as Blob, file.name);
   const received = await connection.send("/images/upload", {
     method: "POST",
@@ -153,12 +156,12 @@ async function request({ connection, file, upload, options, onProgress }: Task):
 }
 
 async function direct({ connection, file, upload, options, onProgress }: Task): Promise<Image> {
-  const { signal, description } = options;
+  const { signal, description, customMetadata } = options;
   const { upload_id: id, put_url: url } = await connection.json<{ upload_id: string; put_url: string }>(
     "POST",
     "/images/uploads",
     {
-      body: { filename: file.name, content_type: file.type, size: file.size, description },
+      body: { filename: file.name, content_type: file.type, size: file.size, description, custom_metadata: customMetadata },
       headers: { "Idempotency-Key": upload.idempotencyKey },
       isSafe: true,
       signal,
@@ -170,10 +173,10 @@ async function direct({ connection, file, upload, options, onProgress }: Task): 
 }
 
 async function resumable({ connection, limits, file, upload, save, options, onProgress }: Task): Promise<Image> {
-  const { signal, description } = options;
+  const { signal, description, customMetadata } = options;
   const { max_request_size: maxRequestSize } = await limits();
   if (!upload.uploadId) {
-    upload.uploadId = await createUpload(connection, file, { description, signal });
+    upload.uploadId = await createUpload(connection, file, { description, customMetadata, signal });
     await save();
   }
   await continueUpload(connection, upload.uploadId, file, { signal, onProgress, maxRequestSize });

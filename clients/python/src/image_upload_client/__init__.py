@@ -3,8 +3,9 @@
 from image_upload_client.aio import AsyncImageClient
 from image_upload_client.client import ImageClient
 from image_upload_client.errors import ImageServiceError
-from image_upload_client.models import Account, Image, Job, Limits
-from image_upload_client.operations import ImageChanges
+from image_upload_client.models import Account, Image, Job, Limits, Share, Timeline
+from image_upload_client.operations import ImageChanges, ListOptions, ShareOptions
+from image_upload_client.renditions import rendition_srcset, rendition_url
 from image_upload_client.tokens import Tokens, TokenStore
 from image_upload_client.uploads import UploadOptions
 
@@ -17,7 +18,13 @@ __all__ = [
     "ImageServiceError",
     "Job",
     "Limits",
+    "ListOptions",
+    "Share",
+    "ShareOptions",
+    "Timeline",
     "TokenStore",
     "Tokens",
     "UploadOptions",
+    "rendition_srcset",
+    "rendition_url",
 ]

@@ -13,8 +13,8 @@ import httpx
 from image_upload_client import downloads, operations, tokens
 from image_upload_client.errors import ImageServiceError
 from image_upload_client.exchange import FilePart, Operation, Request, Response, call_json, check_chunk
-from image_upload_client.models import Account, Image, Job, Limits
-from image_upload_client.operations import ImageChanges, image_path
+from image_upload_client.models import Account, Image, Job, Limits, Share, Timeline
+from image_upload_client.operations import ImageChanges, ListOptions, ShareOptions, image_path, share_path
 from image_upload_client.tokens import TokenStore
 from image_upload_client.transport import (
     TIMEOUT,
@@ -82,15 +82,20 @@ class ImageClient:
         content = Path(file) if isinstance(file, str) else file
         return self._run(upload(content, options, self._limits))
 
-    def list(self) -> Iterator[Image]:
+    def list(self, **options: Unpack[ListOptions]) -> Iterator[Image]:
         """Yield all images, newest first. Pages are requested when they are needed."""
         cursor: str | None = None
         while True:
-            page = self._run(operations.page_of_images(cursor))
+            page = self._run(operations.page_of_images(cursor, options))
             yield from page["items"]
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+    def timeline(self) -> Timeline:
+        """Count the images by the month in which they were taken, newest first."""
+        timeline: Timeline = self.request("GET", "/images/timeline")
+        return timeline
 
     def get(self, image_id: str) -> Image:
         """Return an image by its id, or the newest one that was fetched for an EAN."""
@@ -104,7 +109,7 @@ class ImageClient:
 
     def delete(self, image_id: str) -> None:
         """Delete an image with its original and thumbnails. If there is no such image, this does nothing."""
-        self._run(operations.delete(image_id))
+        self._run(operations.delete(image_path(image_id), missing="image_missing"))
 
     def delete_many(self, image_ids: Sequence[str]) -> dict[str, str]:
         """Delete images. Returns for each id `deleted`, or an error code such as `image_missing`."""
@@ -113,6 +118,29 @@ class ImageClient:
     def download(self, image_id: str, path: str | Path) -> Image:
         """Save the original, replacing an existing file, and return the image. Interrupted downloads are continued."""
         return self._run(downloads.download_image(image_id, Path(path)))
+
+    def create_share(self, image_ids: Sequence[str], **options: Unpack[ShareOptions]) -> Share:
+        """Make a link that shows 1 to 500 images. Its `url` is the page that the receiver opens."""
+        return self._run(operations.create_share(image_ids, options))
+
+    def list_shares(self) -> Iterator[Share]:
+        """Yield all shares, newest first. Pages are requested when they are needed."""
+        cursor: str | None = None
+        while True:
+            page = self._run(operations.page_of_shares(cursor))
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def update_share(self, share_id: str, **changes: Unpack[ShareOptions]) -> Share:
+        """Change a share. Omitted fields are not changed, and None removes the title, the expiry or the password."""
+        share: Share = self.request("PATCH", share_path(share_id), json=changes)
+        return share
+
+    def revoke_share(self, share_id: str) -> None:
+        """Revoke the link, which then shows nothing. If there is no such share, this does nothing."""
+        self._run(operations.delete(share_path(share_id), missing="share_missing"))
 
     def fetch_product_image(
         self, ean: str, *, description: str | None = None, idempotency_key: str | None = None

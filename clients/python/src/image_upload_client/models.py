@@ -90,6 +90,35 @@ class ImagePage(TypedDict):
     next_cursor: str | None
 
 
+class Share(TypedDict):
+    id: str
+    url: str
+    """The page that shows the images. It needs no account."""
+    image_ids: list[str]
+    title: str | None
+    download: Literal["none", "rendition"]
+    created_at: str
+    expires_at: str | None
+    has_password: bool
+
+
+class SharePage(TypedDict):
+    items: list[Share]
+    next_cursor: str | None
+
+
+class MonthCount(TypedDict):
+    month: str
+    """As in `2024-05`."""
+    images: int
+
+
+class Timeline(TypedDict):
+    months: list[MonthCount]
+    """The months with images, newest first."""
+    images: int
+
+
 class JobError(TypedDict):
     code: str
     detail: str
