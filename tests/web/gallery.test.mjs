@@ -226,6 +226,39 @@ describe("the gallery", { skip: noChromium, timeout: 600_000 }, () => {
     });
   }
 
+  test("the viewer goes from month to month, also if the next one is not loaded", async () => {
+    const { page } = await openLargeGallery(1250, 30);
+    await page.getByRole("slider").press("PageDown");
+    await page.waitForFunction(isMonthAtTop, "December 2025");
+    const section = page.locator(".grid-section", { hasText: "December 2025" });
+    await section.locator(".tile a").first().click();
+    await page.waitForFunction(() => document.querySelector(".frame img.loaded"));
+    const shownNumber = () => page.evaluate(() => Number(location.hash.slice(-12)));
+    const number = await shownNumber();
+    for (const [name, step] of [
+      ["Previous", 1],
+      ["Next", 0],
+      ["Next", -1],
+    ]) {
+      await button(page, name).click();
+      await page.waitForFunction((n) => Number(location.hash.slice(-12)) === n, number + step);
+    }
+    assertNoErrors(page);
+    await page.context().close();
+  });
+
+  test("images that are not in the timeline yet are shown in the order of their upload", async () => {
+    const page = await openGallery(photos().slice(0, 2));
+    await page.route("**/images/timeline", (route) => route.fulfill({ json: { months: [], images: 0 } }));
+    await page.reload();
+    await page.locator(".tile img.loaded").nth(1).waitFor();
+    assert.equal(await page.getByLabel("Order of the pictures").inputValue(), "uploaded_at");
+    await page.unroute("**/images/timeline");
+    await page.reload();
+    await waitForTitles(page, ["May 2024"]);
+    await page.context().close();
+  });
+
   for (const [name, options] of Object.entries({ phone: PHONE, tablet: TABLET, desktop: DESKTOP })) {
     test(`any month of a large library is reached with the slider on a ${name}`, async () => {
       const { page, library } = await openLargeGallery(8000, 96, { ...options, bypassCSP: true });

@@ -53,7 +53,7 @@ export class AppShell extends EventTarget {
       addEventListener(name, loadLazyModules, { once: true });
     }
     this.refreshUsageSoon(0);
-    this.library.start();
+    this.started = this.library.start();
     continueUnfinished(this.queue);
   }
 
@@ -149,10 +149,21 @@ export class AppShell extends EventTarget {
       const { images, bytes } = account.usage;
       const isExpected = !expected || (expected.images === images && expected.bytes === bytes);
       this.#setUsage(account.usage);
+      if (!expected) this.#checkTimeline();
       if (isExpected && !this.#isLibraryStale) return;
       this.#isLibraryStale = false;
       this.library.refresh().catch(() => {});
     }, delay);
+  }
+
+  // With DynamoDB, images of an earlier version are in the timeline only after an operator has run `app rerender`.
+  async #checkTimeline() {
+    await this.started;
+    const { library } = this;
+    const isIncomplete = () =>
+      library.isLoaded && library.sort === "taken_at" && library.count + library.hidden.images < this.usage.images;
+    if (isIncomplete()) await library.refresh().catch(() => {});
+    if (isIncomplete()) library.setSort("uploaded_at", { isRemembered: false });
   }
 
   // The URL fragment is the id of the open image: the back button closes the image, and a reload opens it again.

@@ -90,8 +90,8 @@ export class Library extends EventTarget {
     this.#dispatchChanged();
   }
 
-  setSort(sort) {
-    localStorage.setItem(SORT_KEY, sort);
+  setSort(sort, { isRemembered = true } = {}) {
+    if (isRemembered) localStorage.setItem(SORT_KEY, sort);
     Object.assign(this, { sort, sections: [], isLoaded: false });
     for (const id of this.#views.keys()) if (!this.#hiddenIds.has(id)) this.#views.delete(id);
     return this.start();
@@ -141,6 +141,21 @@ export class Library extends EventTarget {
     const section = this.sections.findLast(({ images }) => images.length) ?? this.sections[0];
     const next = section?.isComplete ? this.sections[this.sections.indexOf(section) + 1] : section;
     if (next) await this.load(next);
+  }
+
+  /** Returns the images `before` and `after` an image, as far as they are loaded. */
+  neighbors(id) {
+    this.#arrange();
+    const at = this.sections.findIndex(({ images }) => images.some((image) => image.id === id));
+    if (at < 0) return {};
+    const { images, isComplete } = this.sections[at];
+    const index = images.findIndex((image) => image.id === id);
+    const newer = this.sections.slice(0, at).findLast((section) => section.images.length || !section.isComplete);
+    const older = this.sections.slice(at + 1).find((section) => section.images.length || !section.isComplete);
+    return {
+      before: images[index - 1] ?? (newer?.isComplete ? newer.images.at(-1) : undefined),
+      after: images[index + 1] ?? (isComplete ? older?.images[0] : undefined),
+    };
   }
 
   /** Loads the neighbors of an image that is near an end of the loaded part of its section. */

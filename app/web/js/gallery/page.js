@@ -103,6 +103,7 @@ export class GalleryPage {
     const isEmpty = library.isLoaded && !library.isLoading && library.count === 0;
     this.emptyState.hidden = !isEmpty;
     this.header.hidden = isEmpty || selection.isOpen;
+    this.sortSelect.value = library.sort;
     this.selectionBar.update();
     moveFocusIfHidden(focused, this.header, this.selectionBar.closeButton);
     const successor = isEmpty ? this.emptyState.querySelector("button") : this.selectButton;

@@ -37,10 +37,14 @@ export class Scrubber {
     if (!document.querySelector(`link[href="${STYLESHEET}"]`))
       document.head.append(el("link", { rel: "stylesheet", href: STYLESHEET }));
     this.#listen();
+    // The height changes with the window, and when the stylesheet is loaded.
+    this.observer = new ResizeObserver(() => this.element.clientHeight && this.#drawYears());
+    this.observer.observe(this.element);
   }
 
   remove() {
     this.controller.abort();
+    this.observer.disconnect();
     clearTimeout(this.#hideTimer);
     this.element.remove();
   }
