@@ -12,7 +12,7 @@ INCOMING_PREFIX = "incoming/"
 """Direct uploads that have not been completed."""
 EXPORTS_PREFIX = "exports/"
 DOWNLOADS_FOLDER = "downloads/"
-"""Within the folder of an owner's exports."""
+"""Within the folder of an owner's exports, after the ids of all exports."""
 _PREVIEW = "preview"
 _RENDITION = "rendition-"
 

@@ -12,7 +12,7 @@ from app.domain.accounts import User
 from app.domain.errors import DependencyUnavailable, ExportTooLarge, ImageMissing
 from app.domain.images import Image
 from app.domain.jobs import Job
-from app.domain.object_keys import DOWNLOADS_FOLDER, EXPORTS_PREFIX, export_key
+from app.domain.object_keys import EXPORTS_PREFIX, export_key
 from app.jobs.attempt import Attempt
 from app.jobs.registry import JobSpec
 from app.services.export_names import MemberNames
@@ -51,15 +51,13 @@ class Exports(ZipJobs):
         return export_key(job.owner_id, job.id)
 
     async def _clean_up(self, job: Job, key: str) -> None:
-        """Keep one export per owner: it may be as large as all their images together."""
+        """Keep one export per owner: it may be as large as all their images together.
+
+        Downloads of selected images are in the same folder, but DOWNLOADS_FOLDER is after all ids, which begin with 0.
+        """
         folder = f"{EXPORTS_PREFIX}{job.owner_id}/"
         try:
-            older = [
-                old.key
-                async for old in self._store.walk(folder)
-                if old.key < key and not old.key.startswith(f"{folder}{DOWNLOADS_FOLDER}")
-            ]
-            await self._store.delete(older)
+            await self._store.delete([old.key async for old in self._store.walk(folder) if old.key < key])
         except DependencyUnavailable as error:
             # The new export is complete. A reconcile run deletes the older one when it has expired.
             _log.warning("objects.left_for_reconcile", cause=error.code)
