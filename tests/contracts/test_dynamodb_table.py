@@ -219,7 +219,7 @@ async def test_thumbnails_made_between_reading_and_removing_are_returned(
 async def test_items_that_a_throttled_table_did_not_process_are_sent_again(
     images: DynamoDBImageTable, monkeypatch: pytest.MonkeyPatch, owner: str
 ) -> None:
-    added = [make_image(owner) for _ in range(10)]
+    added = [make_image(owner) for _ in range(5)]  # with two items each
     for image in added:
         await images.add(image, quota=Quota())
     client, sizes = images._table._client, list[int]()

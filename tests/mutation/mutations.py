@@ -37,6 +37,17 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
         "tests/contracts/test_durability.py tests/unit/test_data_dir.py",
         [("sync_folder(self.path)", "pass"), ("os.fsync(file.fileno())", "pass")],
     ),
+    "app/tables/dynamodb/timeline.py": (
+        "tests/contracts/test_timeline_table.py tests/contracts/test_dynamodb_timeline.py -k 'not sqlite'",
+        [
+            ("Limit=limit + 1,", "Limit=limit,"),
+            ("if entry not in valid:", "if _record_key(entry) not in records:"),
+            (
+                "await self._table.transact(*required, _delete(entry), _count(month, -1))",
+                "await self._table.transact(*required, _delete(entry))",
+            ),
+        ],
+    ),
     "app/tables/sqlite/schema.py": (
         "tests/contracts/test_durability.py tests/contracts/test_sqlite_database.py",
         [
