@@ -14,8 +14,8 @@ export function spreadOverMonths(total, months, newestMonth = "2026-11") {
 }
 
 /**
- * Returns {requests, remove(id), timeline()}. `requests` are the queries of the lists that were requested. Deleted images
- * are no longer in the lists.
+ * Returns {requests, timeline()}. `requests` are the queries of the lists that were requested. Deleted images are no longer
+ * in the lists.
  */
 export async function simulateLibrary(page, months) {
   const deleted = new Set();
@@ -27,9 +27,8 @@ export async function simulateLibrary(page, months) {
   const create = (n) => {
     const { month, images } = months[monthAt(n)];
     const minutes = Math.floor(((images - (n - starts[monthAt(n)])) / (images + 1)) * 28 * 24 * 60);
-    const day = String(1 + Math.floor(minutes / 1440)).padStart(2, "0");
-    const time = `${String(Math.floor((minutes % 1440) / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
-    const metadata = { ...view.metadata, taken_at: `${month}-${day}T${time}:00.000` };
+    const takenAt = new Date(Date.parse(`${month}-01T00:00:00Z`) + minutes * 60_000).toISOString().slice(0, -1);
+    const metadata = { ...view.metadata, taken_at: takenAt };
     const id = `00000000-0000-7000-8000-${String(total - n).padStart(12, "0")}`;
     return { ...view, id, metadata, width: 600 + ((n * 37) % 17) * 60, height: 800 };
   };
@@ -53,7 +52,6 @@ export async function simulateLibrary(page, months) {
     for (const id of deleted) left[monthAt(total - Number(id.slice(-12)))].images -= 1;
     return { months: left.filter(({ images }) => images > 0), images: total - deleted.size };
   };
-  const remove = (id) => deleted.add(id);
 
   await page.route("**/api/v1/images?*", async (route) => {
     view ??= (await (await route.fetch()).json()).items[0];
@@ -64,7 +62,7 @@ export async function simulateLibrary(page, months) {
   await page.route("**/api/v1/images/timeline", (route) => route.fulfill({ json: timeline() }));
   await page.route("**/api/v1/images/delete", async (route) => {
     const { ids } = route.request().postDataJSON();
-    ids.forEach(remove);
+    ids.forEach((id) => deleted.add(id));
     await route.fulfill({ json: { results: Object.fromEntries(ids.map((id) => [id, "deleted"])) } });
   });
   await page.route("**/api/v1/auth/me", async (route) => {
@@ -72,5 +70,5 @@ export async function simulateLibrary(page, months) {
     account.usage.images = total - deleted.size;
     await route.fulfill({ json: account });
   });
-  return { requests, remove, timeline };
+  return { requests, timeline };
 }

@@ -17,10 +17,12 @@ const RETRY_MS = 1000;
 export function openBulkDeletion(shell, ids) {
   const total = shell.selection.count(shell.library.count);
   const text = el("p", { role: "status" }, translate("bulk.confirm", { count: total }));
-  const meter = el("progress", { class: "meter", max: total, value: 0, hidden: true, "aria-label": translate("bulk.label") });
-  const start = el("button", { type: "button", class: "danger" }, icon("trash"), translate("bulk.start", { count: total }));
+  const label = translate("bulk.label");
+  const meter = el("progress", { class: "meter", max: total, value: 0, hidden: true, "aria-label": label });
+  const startLabel = translate("bulk.start", { count: total });
+  const start = el("button", { type: "button", class: "danger" }, icon("trash"), startLabel);
   const cancel = el("button", { type: "button", autofocus: true }, translate("bulk.cancel"));
-  const dialog = openDialog(translate("bulk.label"), [text, meter, el("div", { class: "actions" }, cancel, start)]);
+  const dialog = openDialog(label, [text, meter, el("div", { class: "actions" }, cancel, start)]);
   const state = { deleted: 0, failed: 0, isStopped: false };
   cancel.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => (state.isStopped = true));

@@ -31,7 +31,8 @@ export async function downloadImages(shell, ids) {
   try {
     const headers = { "Idempotency-Key": newIdempotencyKey() };
     const job = await api.post("images/download", { image_ids: selected }, { headers });
-    const { status, error, result } = await watchJob(api, job, { onChange: ({ progress }) => (meter.value = progress) });
+    const onChange = ({ progress }) => (meter.value = progress);
+    const { status, error, result } = await watchJob(api, job, { onChange });
     if (status === "failed") showToast(describeProblem(error), { kind: "error" });
     else finish(result);
   } finally {

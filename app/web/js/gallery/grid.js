@@ -95,7 +95,7 @@ export class Grid {
     this.#isLayoutStale = false;
     const anchor = this.#findAnchor();
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    this.#layout = layOutSections((this.library.images, this.library.sections), {
+    this.#layout = layOutSections(this.library.arrangedSections, {
       width,
       rowHeight: rowHeightFor(width),
       gap: width < 600 ? 4 : 8,
@@ -117,7 +117,9 @@ export class Grid {
     const at = this.#layout.sections.find((placed) => placed.top + placed.height > top);
     const box = this.#layout.boxes[this.#firstEndingAfter(top)];
     const isBoxVisible = box && box.top < top + innerHeight && box.section === at?.section;
-    return at ? { section: at.section, sectionTop: at.top, id: isBoxVisible ? box.image.id : null, top: isBoxVisible ? box.top : at.top } : null;
+    if (!at) return null;
+    const place = isBoxVisible ? { id: box.image.id, top: box.top } : { id: null, top: at.top };
+    return { section: at.section, sectionTop: at.top, ...place };
   }
 
   #topOfAnchor({ id, section, sectionTop, top }) {

@@ -8,6 +8,7 @@ const FIRST_PAGE_SIZE = 30;
 const PAGE_SIZE = 100;
 const MAX_LOADED = 3000;
 const REFRESH_BEFORE_EXPIRY_MS = 90_000;
+const UNUSED_MS = 5000;
 const NEAR_END = 5;
 const SORT_KEY = "pictures.sort";
 
@@ -57,10 +58,15 @@ export class Library extends EventTarget {
     return { images: views.length, bytes: views.reduce((sum, view) => sum + (view?.size ?? 0), 0) };
   }
 
+  /** The sections, whose `images` are up to date. */
+  get arrangedSections() {
+    this.#arrange();
+    return this.sections;
+  }
+
   /** The loaded and visible images. */
   get images() {
-    this.#arrange();
-    return this.sections.flatMap(({ images }) => images);
+    return this.arrangedSections.flatMap(({ images }) => images);
   }
 
   find(id) {
@@ -78,7 +84,8 @@ export class Library extends EventTarget {
     this.#problem = null;
     this.#dispatchChanged();
     try {
-      const query = new URLSearchParams({ ...(this.sort === "taken_at" && { sort: "taken_at" }), limit: FIRST_PAGE_SIZE });
+      const order = this.sort === "taken_at" ? { sort: "taken_at" } : {};
+      const query = new URLSearchParams({ ...order, limit: FIRST_PAGE_SIZE });
       const [timeline, page] = await Promise.all([this.api.get("images/timeline"), this.#loadPage(query)]);
       this.#setTimeline(timeline);
       if (this.sort === "uploaded_at") this.#addPage(this.sections, page);
@@ -108,15 +115,25 @@ export class Library extends EventTarget {
     this.#dispatchChanged();
   }
 
-  /** Loads the next page of the section. Small adjacent sections are loaded with it. */
+  /** Loads the next page of the section, or waits for the page that is being loaded. */
   async load(section) {
-    if (section.isLoading || section.isComplete || this.#isStarting) return;
+    if (section.isComplete || this.#isStarting) return;
+    if (section.isLoading) return section.loading;
     const sections = this.#sectionsToLoadWith(section);
-    for (const part of sections) Object.assign(part, { isLoading: true, problem: null });
+    const loading = this.#loadPageOf(section, sections);
+    for (const part of sections) part.loading = loading;
+    await loading;
+  }
+
+  async #loadPageOf(section, sections) {
+    for (const part of sections) Object.assign(part, { isLoading: true, problem: null, usedAt: performance.now() });
+    const seenIds = sections.map((part) => part.seenIds);
     this.#dispatchChanged();
     try {
       const query = { ...parametersOf(sections), limit: PAGE_SIZE, ...(section.cursor && { cursor: section.cursor }) };
-      this.#addPage(sections, await this.#loadPage(new URLSearchParams(query)));
+      const page = await this.#loadPage(new URLSearchParams(query));
+      // A section whose count has changed in the meantime is loaded from its beginning.
+      if (sections.every((part, i) => part.seenIds === seenIds[i])) this.#addPage(sections, page);
     } catch (problem) {
       section.problem = problem;
     }
@@ -133,7 +150,8 @@ export class Library extends EventTarget {
   }
 
   async loadAll(section) {
-    while (!section.isComplete && !section.problem && this.sections.includes(section)) await this.load(section);
+    const canLoad = () => !section.isComplete && !section.problem && this.sections.includes(section);
+    while (canLoad() && !this.#isStarting) await this.load(section);
   }
 
   /** Loads the images that follow the last loaded one. */
@@ -166,7 +184,8 @@ export class Library extends EventTarget {
     const section = this.sections[at];
     section.usedAt = performance.now();
     const index = section.images.findIndex((image) => image.id === id);
-    if (section.images.length - index <= NEAR_END) this.load(section.isComplete ? (this.sections[at + 1] ?? section) : section);
+    const next = section.isComplete ? this.sections[at + 1] : section;
+    if (next && section.images.length - index <= NEAR_END) this.load(next);
     if (index < NEAR_END && at > 0) this.loadAll(this.sections[at - 1]);
   }
 
@@ -322,7 +341,8 @@ export class Library extends EventTarget {
     if (this.sort !== "taken_at" || this.#views.size <= MAX_LOADED) return;
     this.#arrange();
     const now = performance.now();
-    const unused = this.sections.filter(({ images, isLoading, usedAt }) => images.length && !isLoading && now - usedAt > 5000);
+    const isUnused = ({ images, isLoading, usedAt }) => images.length && !isLoading && now - usedAt > UNUSED_MS;
+    const unused = this.sections.filter(isUnused);
     for (const section of unused.sort((a, b) => a.usedAt - b.usedAt)) {
       for (const { id } of section.images) this.#forget(id);
       Object.assign(section, { cursor: null, isComplete: false, seenIds: new Set() });

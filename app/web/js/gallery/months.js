@@ -2,7 +2,7 @@
 
 import { locale } from "../ui/i18n.js";
 
-/** A section of a month such as `2024-05`, or of all images if `month` is null. `count` includes images not loaded yet. */
+/** A section of a month such as `2024-05`, or of all images if `month` is null. `count` includes those not loaded yet. */
 export const createSection = (month, count) => ({
   month,
   count,
@@ -11,6 +11,8 @@ export const createSection = (month, count) => ({
   hiddenCount: 0,
   cursor: null,
   isLoading: false,
+  /** The promise of the page that is being loaded. */
+  loading: null,
   /** Whether its page contains no adjacent sections. */
   isLoadedAlone: false,
   isComplete: false,
@@ -28,7 +30,8 @@ export const monthOf = (view) => takenAt(view).slice(0, 7);
 
 const nextMonth = (month) => {
   const [year, number] = month.split("-").map(Number);
-  return number === 12 ? `${String(year + 1).padStart(4, "0")}-01` : `${month.slice(0, 4)}-${String(number + 1).padStart(2, "0")}`;
+  const [nextYear, nextNumber] = number === 12 ? [year + 1, 1] : [year, number + 1];
+  return `${String(nextYear).padStart(4, "0")}-${String(nextNumber).padStart(2, "0")}`;
 };
 
 /** The parameters of a request for the images of these adjacent sections. */

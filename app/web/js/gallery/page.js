@@ -32,12 +32,12 @@ export class GalleryPage {
   }
 
   #build() {
-    const { selection, library } = this.shell;
+    const { selection } = this.shell;
     this.usageText = el("p", { class: "usage" });
     this.usageMeter = el("meter", { class: "usage-meter", "aria-label": translate("usage.label"), hidden: true });
     const attributes = { type: "button", class: "text-button", onclick: () => selection.open() };
     this.selectButton = el("button", attributes, translate("select.start"));
-    const sorts = SORTS.map((sort) => el("option", { value: sort, selected: sort === library.sort }, translate(`sort.${sort}`)));
+    const sorts = SORTS.map((sort) => el("option", { value: sort }, translate(`sort.${sort}`)));
     const onchange = ({ target }) => this.#setSort(target.value);
     this.sortSelect = el("select", { class: "sort", "aria-label": translate("sort.label"), onchange }, sorts);
     this.header = el(
