@@ -150,6 +150,7 @@ async function createLibrary(counts) {
   );
   const requests = [];
   const get = async (path) => {
+    await new Promise((resolve) => setTimeout(resolve));
     if (path === "images/timeline") return { months, images: views.length };
     const query = new URLSearchParams(path.split("?")[1]);
     requests.push(query);
