@@ -9,7 +9,7 @@ import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is req
 example: make run PYTHON=python3.12" % sys.version.split()[0])
 endef
 
-.PHONY: run dev aws serverless check check-all lint format test test-clients test-deploy test-emulators test-failures \
+.PHONY: run dev aws serverless check check-all lint format test test-acceptance test-clients test-deploy test-emulators test-failures \
   test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-python-client test-scale \
   test-renditions test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale \
   lock upgrade audit sbom
@@ -39,7 +39,7 @@ serverless: $(VENV)/.run $(VENV)-ministack/.ready
 	  sh -c '$(BIN)/python infra/deploy.py serverless && exec $(BIN)/python -m infra.show_serverless'
 
 # What every change has to pass. It needs no Node, browser or Docker. CI also runs most of the slower suites (.ci/run).
-check: lint test
+check: lint test test-acceptance
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
 check-all: check test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web test-renditions \
@@ -55,14 +55,18 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 # Otherwise pytest rewrites the assertions of all tests again in each process of each run.
-test test-slow test-ministack test-failures test-emulators: export PYTHONDONTWRITEBYTECODE :=
+test test-acceptance test-slow test-ministack test-failures test-emulators: export PYTHONDONTWRITEBYTECODE :=
 
-# The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait. The
-# order of the files is kept, because those of tests/acceptance take longest and must not be the last.
+# The tests of a file run in the same process, because they share fixtures. There are three processes: most tests wait.
+PYTEST_PARALLEL := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST_PARALLEL) --ignore tests/acceptance
 
-# The tests that are too slow for `make test`, except those of test-failures, and property tests with more examples.
+# The service and its commands as started processes.
+test-acceptance: $(VENV)/.dev
+	$(PYTEST_PARALLEL) tests/acceptance
+
+# The tests that are marked as slow, except those of test-failures, and property tests with more examples.
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
 	  --ignore tests/compose --ignore tests/serverless $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py) \

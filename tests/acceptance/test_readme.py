@@ -69,5 +69,5 @@ def test_the_command_line_serves_without_make(tmp_path: Path):
 def test_ci_runs_the_checks_that_contributors_run():
     makefile = (ROOT / "Makefile").read_text()
     assert {"make run", "make test"} <= set(re.findall(r"^make [a-z]+", README, re.MULTILINE))
-    assert re.search(r"^check: lint test$", makefile, re.MULTILINE)
+    assert re.search(r"^check: lint test test-acceptance$", makefile, re.MULTILINE)
     assert re.search(r"^make check$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
