@@ -189,6 +189,17 @@ test("a month of several pages is loaded to its end, and no image is there twice
   );
 });
 
+test("an image has no neighbor before the images between them are loaded", async () => {
+  const { library, views } = await createLibrary([250, 40]);
+  await library.load(library.sections[1]);
+  const [newest, oldest] = [views[249], views[250]];
+  assert.equal(library.neighbors(oldest.id).before, undefined);
+  assert.equal(library.neighbors(views[29].id).after, undefined);
+  await library.loadAll(library.sections[0]);
+  assert.equal(library.neighbors(oldest.id).before, newest);
+  assert.equal(library.neighbors(newest.id).after, oldest);
+});
+
 test("a month that changes while it is loaded is complete in the end", async () => {
   const { library, views } = await createLibrary([350, 40]);
   const [section] = library.sections;
