@@ -35,6 +35,7 @@ ACTIONS = {
     "update_image": "image.changed",
     "delete_image": "image.deleted",
     "delete_images": "image.deleted",
+    "download_images": "image.downloaded",
     "create_share": "share.created",
     "change_share": "share.changed",
     "revoke_share": "share.revoked",

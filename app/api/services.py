@@ -16,6 +16,7 @@ from app.services.account_deletion import AccountDeletion
 from app.services.audit import AuditLog
 from app.services.authentication import Authentication
 from app.services.direct_uploads import DirectUploads
+from app.services.downloads import Downloads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
@@ -55,6 +56,7 @@ class Services:
     thumbnails: Thumbnails
     product_images: ProductImages
     exports: Exports
+    downloads: Downloads
     url_signer: UrlSigner
     renditions: Renditions
     jobs: JobService

@@ -33,6 +33,7 @@ from app.services.adoption import Adoption
 from app.services.audit import AuditLog
 from app.services.authentication import Authentication
 from app.services.direct_uploads import DirectUploads
+from app.services.downloads import Downloads
 from app.services.exports import Exports
 from app.services.library import Library
 from app.services.product_images import ProductImages
@@ -128,6 +129,7 @@ def _build_services(
     thumbnails = _build_thumbnails(adapters, library, jobs, events)
     product_images = _build_product_images(settings, adapters, library, uploads, jobs)
     exports = Exports(store=store, parts=adapters.storage.parts, images=images, jobs=jobs, clock=clock)
+    downloads = Downloads(store=store, parts=adapters.storage.parts, images=images, jobs=jobs, clock=clock)
     audit = AuditLog(tables.audit, retention=timedelta(days=settings.audit_days), clock=clock)
     authentication = Authentication(
         accounts=adapters.auth.accounts, owners=tables.owners, owner_index=tables.owner_index
@@ -138,7 +140,7 @@ def _build_services(
     deliveries = build_deliveries(adapters, audit)
     user_administration = build_user_administration(adapters, authentication, account_deletion)
     renditions = build_renditions(settings, adapters, secret=secret)
-    job_cases = (product_images, thumbnails, exports, account_deletion, deliveries)
+    job_cases = (product_images, thumbnails, exports, downloads, account_deletion, deliveries)
     return Services(
         accounts=adapters.auth.accounts,
         account_settings=adapters.auth.settings,
@@ -159,6 +161,7 @@ def _build_services(
         thumbnails=thumbnails,
         product_images=product_images,
         exports=exports,
+        downloads=downloads,
         url_signer=UrlSigner(store, renditions.urls),
         renditions=renditions,
         jobs=jobs,

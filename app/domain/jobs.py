@@ -50,7 +50,7 @@ class Job:
     ean: str | None = None
     """The normalized code of the product whose image is fetched."""
     description: str | None = None
-    """The description of the image that the job creates. For an export: a note about what had to be left out."""
+    """The description of the image that the job creates. For an export or a download: what had to be left out."""
     image_id: str | None = None
     """The image that the job is about, or that it creates."""
     event_id: str | None = None

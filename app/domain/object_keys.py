@@ -11,6 +11,8 @@ IMAGES_PREFIX = "images/"
 INCOMING_PREFIX = "incoming/"
 """Direct uploads that have not been completed."""
 EXPORTS_PREFIX = "exports/"
+DOWNLOADS_FOLDER = "downloads/"
+"""Within the folder of an owner's exports, after the ids of all exports."""
 _PREVIEW = "preview"
 _RENDITION = "rendition-"
 
@@ -96,6 +98,16 @@ def parse_incoming_key(key: str) -> tuple[str, str] | None:
 def export_key(owner_id: str, job_id: str) -> str:
     """Return the key of the ZIP file that an export job makes."""
     return f"{EXPORTS_PREFIX}{owner_id}/{job_id}.zip"
+
+
+def download_key(owner_id: str, job_id: str) -> str:
+    """Return the key of the ZIP file that a download of selected images makes."""
+    return f"{EXPORTS_PREFIX}{owner_id}/{DOWNLOADS_FOLDER}{job_id}.zip"
+
+
+def selection_key(owner_id: str, job_id: str) -> str:
+    """Return the key of the list of images that a download contains."""
+    return f"{EXPORTS_PREFIX}{owner_id}/{DOWNLOADS_FOLDER}{job_id}.json"
 
 
 def _extension(content_type: str) -> str:

@@ -60,6 +60,7 @@ class JobService:
         ean: str | None = None,
         description: str | None = None,
         image_id: str | None = None,
+        job_id: str | None = None,
         claim: RequestClaim | None = None,
         send: bool = True,
     ) -> Job:
@@ -69,7 +70,9 @@ class JobService:
         """
         if spec.rate_limit:
             await self._limiter.count(spec.rate_limit, user.id)
-        job = await self.add(user, spec.kind, ean=ean, description=description, image_id=image_id, claim=claim)
+        job = await self.add(
+            user, spec.kind, ean=ean, description=description, image_id=image_id, job_id=job_id, claim=claim
+        )
         if send:
             await self.send(job)
         return job

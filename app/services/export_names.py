@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from app.domain.formats import FORMATS_BY_CONTENT_TYPE
 from app.domain.images import Image
 
-_FOLDER = "images/"
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\/\x00-\x1f]')
 _NUMBERED = re.compile(r"(.*) \((\d{1,9})\)(\.[^.]*)")
 _MAX_STEM_BYTES = 180
@@ -18,12 +17,14 @@ _MAX_STEM_BYTES = 180
 class MemberNames:
     """Names that differ from each other also on file systems that ignore case."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, folder: str = "images/") -> None:
+        """`folder` is empty or ends with a slash."""
+        self._folder = folder
         self._used: dict[str, int] = {}
 
     def reserve(self, name: str) -> None:
         """Record a name that an earlier attempt returned."""
-        used = name.removeprefix(_FOLDER).casefold()
+        used = name.removeprefix(self._folder).casefold()
         self._used[used] = max(1, self._used.get(used, 0))
         if numbered := _NUMBERED.fullmatch(used):
             first = numbered[1] + numbered[3]
@@ -42,4 +43,4 @@ class MemberNames:
             self._used[name.casefold()] = count + 1
             name = f"{stem} ({count + 1}){suffix}"
         self._used[name.casefold()] = 1
-        return _FOLDER + name
+        return self._folder + name

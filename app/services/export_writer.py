@@ -99,9 +99,10 @@ class ExportWriter:
             if "member" in line:
                 yield line["member"]["name"]
 
-    async def finish(self, *, time: datetime) -> None:
+    async def finish(self, *, time: datetime, with_metadata: bool = True) -> None:
         """Append metadata.json and the directory, and make the object of the parts. Raises UploadMissing."""
-        await self.add("metadata.json", self._metadata, time=time)
+        if with_metadata:
+            await self.add("metadata.json", self._metadata, time=time)
         start = self._size
         entries = 0
         async for line in self._all_lines():

@@ -44,7 +44,7 @@ PRIVATE = {
     *("createShare", "listShares", "getShare", "changeShare", "revokeShare"),
     *("initiateUpload", "getUpload", "completeUpload"),
     *("createResumableUpload", "getResumableUpload", "sendResumableUpload", "terminateResumableUpload"),
-    *("fetchImage", "listJobs", "getJob", "watchJob"),
+    *("fetchImage", "downloadImages", "listJobs", "getJob", "watchJob"),
 }
 
 

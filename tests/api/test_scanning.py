@@ -173,3 +173,14 @@ async def test_an_export_leaves_out_pending_images(scanned: Service, scanner: Sc
     assert [left_out["id"] for left_out in metadata["left_out"]] == [view["id"]]
     scanner.decide = lambda _: ACCEPT
     await wait_for_status(person, view["id"], "ready")
+
+
+async def test_pending_images_cannot_be_downloaded_together(scanned: Service, scanner: ScanServer):
+    person = await scanned.person()
+    view = (await person.upload(PHOTO)).json()
+    asked = (await person.request("POST", "/images/download", json={"image_ids": [view["id"]]})).json()
+    while not (job := (await person.get(f"/jobs/{asked['job_id']}")).json())["finished_at"]:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.05)
+    assert (job["status"], job["error"]["code"]) == ("failed", "image_missing")
+    scanner.decide = lambda _: ACCEPT
+    await wait_for_status(person, view["id"], "ready")

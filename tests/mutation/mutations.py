@@ -168,6 +168,16 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
         "tests/api/test_background_rendering.py tests/api/test_account_deletion.py -k 'not aws'",
         [("await self._limiter.count(spec.rate_limit, user.id)", "pass")],
     ),
+    "app/services/downloads.py": (
+        "tests/api/test_downloads.py tests/api/test_scanning.py -k 'not aws'",
+        [
+            ("await self._store.delete([key])", "pass"),
+            ("ids = sorted(set(image_ids))", "ids = list(image_ids)"),
+            ("await self._store.delete([old.key for old in older if old.modified_at < before])", "pass"),
+            ("return None if image.is_pending else image", "return image"),
+            ("await self._report_note(attempt, _note(len(ids) - writer.images))", "pass"),
+        ],
+    ),
     "app/services/thumbnails.py": (
         "tests/api/test_background_rendering.py tests/api/test_races.py -k 'not aws'",
         [

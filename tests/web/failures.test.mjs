@@ -306,7 +306,7 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
     assert.ok(remainingLosses < 0);
     await page.reload();
     await waitForTiles(page, 2);
-    await page.getByText("2 pictures").waitFor();
+    await page.locator(".usage", { hasText: "2 pictures" }).waitFor();
     await page.context().close();
     proxy.close();
   });

@@ -68,7 +68,7 @@ for (const { name, skip } of BACKENDS) {
       await page.getByText("1 file was not uploaded").first().waitFor();
       await page.locator(".uploads").getByText("Unsupported file type").waitFor();
       assert.equal(await tiles().count(), GOOD.length);
-      await page.getByText(`${GOOD.length} pictures`).waitFor();
+      await page.locator(".usage", { hasText: `${GOOD.length} pictures` }).waitFor();
       const { maxRunning, meterValues } = await samples;
       assert.ok(maxRunning <= 3, `${maxRunning} concurrent uploads`);
       assert.ok(
@@ -166,7 +166,7 @@ for (const { name, skip } of BACKENDS) {
       await page.locator(".selection-bar").getByRole("button", { name: "Delete" }).click();
       await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, GOOD.length - 2);
       await toast("3 pictures deleted").getByRole("button", { name: "Close" }).click();
-      await page.getByText(`${GOOD.length - 2} pictures`).waitFor();
+      await page.locator(".usage", { hasText: `${GOOD.length - 2} pictures` }).waitFor();
       assert.equal(sent.length, 1);
       assertNoErrors(page);
     });
@@ -177,7 +177,7 @@ for (const { name, skip } of BACKENDS) {
       await page.keyboard.press("Delete");
       await toast("Picture deleted").waitFor();
       await page.reload();
-      await page.getByText(`${GOOD.length - 3} pictures`).waitFor();
+      await page.locator(".usage", { hasText: `${GOOD.length - 3} pictures` }).waitFor();
       await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, GOOD.length - 3);
       assertNoErrors(page);
     });

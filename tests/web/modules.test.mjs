@@ -16,20 +16,27 @@ const files = (extension) =>
     .filter((name) => name.endsWith(extension) && !name.startsWith("vendor/"))
     .map((name) => join(WEB, name));
 
-test("index.html preloads every module of the first view", () => {
-  const index = readFileSync(join(WEB, "index.html"), "utf8");
-  const preloaded = [...index.matchAll(/modulepreload" href="web\/([^"]+)"/g)].map(([, path]) => path);
-  const imported = new Set();
-  const addImports = (path) => {
-    if (imported.has(path)) return;
+test("every module of the first view is preloaded", () => {
+  const importsOf = (path, imported = new Set()) => {
+    if (imported.has(path)) return imported;
     imported.add(path);
     const imports = readFileSync(path, "utf8").matchAll(/^import [^;]*?from "([^"]+)"/gm);
-    for (const [, target] of imports) addImports(resolve(path, "..", target));
+    for (const [, target] of imports) importsOf(resolve(path, "..", target), imported);
+    return imported;
   };
-  addImports(join(WEB, "js/main.js"));
-  addImports(join(WEB, "js/signed_in_app.js"));
-  const expected = [...imported].map((path) => relative(WEB, path)).filter((path) => path !== "js/main.js");
-  assert.deepEqual(preloaded.sort(), expected.sort());
+  const always = importsOf(join(WEB, "js/main.js"));
+  const more = (path) => [...importsOf(join(WEB, path))].filter((module) => !always.has(module));
+  const index = readFileSync(join(WEB, "index.html"), "utf8");
+  const preloaded = [...index.matchAll(/modulepreload" href="web\/([^"]+)"/g)].map(([, path]) => join(WEB, path));
+  assert.deepEqual(preloaded.sort(), [...always].filter((path) => path !== join(WEB, "js/main.js")).sort());
+
+  const script = readFileSync(join(WEB, "js/preload.js"), "utf8");
+  const listed = (name) => {
+    const [, list] = script.match(new RegExp(`${name} = \\[([^\\]]*)\\]`));
+    return [...list.matchAll(/"([^"]+)"/g)].map(([, path]) => join(WEB, "js", path));
+  };
+  assert.deepEqual(listed("GALLERY").sort(), more("js/signed_in_app.js").sort());
+  assert.deepEqual(listed("WELCOME").sort(), more("js/account/welcome.js").sort());
 });
 
 test("the page loads nothing from other hosts and creates nothing from markup", () => {
@@ -125,6 +132,129 @@ test("rows fill the whole width and images keep their aspect ratios", async () =
   assert.ok(lastInRows.length > 20);
   for (const { left, width } of lastInRows) assert.ok(Math.abs(left + width - 1000) < 1e-6);
   assert.ok(Math.max(...tiles.map((tile) => tile.top + tile.height)) - height < 1e-6);
+});
+
+/** Returns a library in a fake service that has these numbers of images in the months before 2026, newest first. */
+async function createLibrary(counts) {
+  globalThis.localStorage = { getItem: () => null };
+  const { Library } = await load("js/gallery/library.js");
+  const monthAt = (i) => new Date(Date.UTC(2025, 11 - i)).toISOString().slice(0, 7);
+  const months = counts.map((images, i) => ({ month: monthAt(i), images }));
+  const views = months.flatMap(({ month, images }) =>
+    Array.from({ length: images }, (_, i) => ({
+      id: `${month}-${String(images - i).padStart(6, "0")}`,
+      metadata: { taken_at: `${month}-02T12:00:00.000` },
+      thumbnails: [],
+      size: 1,
+    })),
+  );
+  const requests = [];
+  const get = async (path) => {
+    await new Promise((resolve) => setTimeout(resolve));
+    if (path === "images/timeline") return { months, images: views.length };
+    const query = new URLSearchParams(path.split("?")[1]);
+    requests.push(query);
+    const found = views.filter(
+      ({ metadata: { taken_at: at } }) =>
+        at >= (query.get("taken_after") ?? "") && at < (query.get("taken_before") ?? "9"),
+    );
+    const start = Number(query.get("cursor") ?? 0);
+    const end = start + Number(query.get("limit"));
+    return { items: found.slice(start, end), next_cursor: end < found.length ? String(end) : null };
+  };
+  const library = new Library({ get });
+  await library.start();
+  return { library, requests, views };
+}
+
+test("small months are loaded with one request", async () => {
+  const { library, requests } = await createLibrary(Array(24).fill(10));
+  requests.length = 0;
+  await library.load(library.sections[5]);
+  assert.equal(requests.length, 1);
+  const complete = library.sections.map(({ isComplete }) => isComplete);
+  assert.deepEqual(complete.indexOf(true, 5), 5);
+  assert.deepEqual(complete.slice(5, 15), Array(10).fill(true));
+  assert.equal(complete[15], false);
+});
+
+test("a month of several pages is loaded to its end, and no image is there twice", async () => {
+  const { library, views } = await createLibrary([250, 40]);
+  await library.loadAll(library.sections[0]);
+  await library.loadMore();
+  assert.ok(library.isComplete);
+  assert.deepEqual(
+    library.images.map(({ id }) => id),
+    views.map(({ id }) => id),
+  );
+});
+
+test("an image has no neighbor before the images between them are loaded", async () => {
+  const { library, views } = await createLibrary([250, 40]);
+  await library.load(library.sections[1]);
+  const [newest, oldest] = [views[249], views[250]];
+  assert.equal(library.neighbors(oldest.id).before, undefined);
+  assert.equal(library.neighbors(views[29].id).after, undefined);
+  await library.loadAll(library.sections[0]);
+  assert.equal(library.neighbors(oldest.id).before, newest);
+  assert.equal(library.neighbors(newest.id).after, oldest);
+});
+
+test("a month that changes while it is loaded is complete in the end", async () => {
+  const { library, views } = await createLibrary([350, 40]);
+  const [section] = library.sections;
+  const loading = Promise.all([library.loadAll(section), library.loadAll(section)]);
+  const { get } = library.api;
+  let pages = 0;
+  library.api.get = async (path) => {
+    const response = await get(path);
+    // Another client deletes the first image, and this page notices it, while it waits for a response.
+    if (path.startsWith("images?") && (pages += 1) === 2) {
+      views.splice(0, 1);
+      const months = [
+        { month: "2025-12", images: 349 },
+        { month: "2025-11", images: 40 },
+      ];
+      library.api.get = async (other) => (other === "images/timeline" ? { months, images: 389 } : get(other));
+      await library.refresh();
+    }
+    return response;
+  };
+  await loading;
+  assert.deepEqual(
+    library.arrangedSections[0].images.map(({ id }) => id),
+    views.slice(0, 349).map(({ id }) => id),
+  );
+  assert.equal(library.count, 389);
+});
+
+test("months that were visible long ago are unloaded, and can be loaded again", async () => {
+  const { library } = await createLibrary(Array(50).fill(100));
+  for (const section of library.sections) {
+    await library.load(section);
+    section.usedAt = -Infinity;
+  }
+  assert.ok(library.images.length <= 3100, `${library.images.length} images are loaded`);
+  assert.equal(library.count, 5000);
+  const unloaded = library.sections.find(({ isComplete }) => !isComplete);
+  await library.load(unloaded);
+  assert.ok(unloaded.isComplete);
+});
+
+test("a refresh finds what other clients have added and deleted", async () => {
+  const { library, views } = await createLibrary([3, 2]);
+  await library.load(library.sections[0]);
+  const timeline = { months: [{ month: "2025-12", images: 2 }], images: 2 };
+  views.splice(0, 5, ...views.slice(1, 3));
+  const { get } = library.api;
+  library.api.get = async (path) => (path === "images/timeline" ? timeline : get(path));
+  await library.refresh();
+  await library.load(library.sections[0]);
+  assert.deepEqual(
+    library.images.map(({ id }) => id),
+    ["2025-12-000002", "2025-12-000001"],
+  );
+  assert.equal(library.count, 2);
 });
 
 test("events are parsed from chunks of any size", async () => {

@@ -1,14 +1,15 @@
-"""Background jobs: fetch product images, and show the status of all jobs."""
+"""Background jobs: fetch product images, pack selected images, and show the status of all jobs."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel
 
 from app.api.auditing import set_audited
 from app.api.dependencies import CurrentUser, IdempotencyKey, ServicesDep, UserOrServerRoute, known_query
@@ -17,8 +18,10 @@ from app.api.events import EventStreamDep, WatchersDep, event_stream_of
 from app.api.router import ApiRouter
 from app.api.routing import is_head
 from app.api.schemas.fields import Id
-from app.api.schemas.jobs import FetchImageBody, JobPageView, JobView
+from app.api.schemas.jobs import DownloadBody, FetchImageBody, JobPageView, JobView
+from app.api.services import Services
 from app.api.views import job_view
+from app.domain.accounts import User
 from app.domain.ean import normalize
 from app.domain.errors import CursorInvalid, EanInvalid, JobMissing, JsonInvalid, TooManyAttempts
 from app.domain.jobs import Job, JobStatus
@@ -38,18 +41,46 @@ async def fetch_image(
     """Fetch the image of a product by its EAN, in the background. Returns the job that does it."""
     ean = normalize(body.ean_code)
     fetch = partial(services.product_images.request, user, ean, description=body.description or None)
-    if key is None:
-        job = await fetch()
-    else:
-        job = await services.idempotency.run(
-            user.id,
-            f"key {key}",
-            fingerprint=f"fetch {hashlib.sha256(body.model_dump_json().encode()).hexdigest()}",
-            find=partial(services.jobs.find, user),
-            create=lambda claim: fetch(claim=claim),
-        )
+    job = await _submit_once(services, user, key, fetch, fingerprint=f"fetch {_digest(body)}")
     set_audited(request, targets=[job.id])
     return await job_view(request, services, job)
+
+
+@router.post(
+    "/images/download",
+    status_code=202,
+    responses=problems(*TOKEN_ERRORS, *IDEMPOTENCY_ERRORS, JsonInvalid, TooManyAttempts),
+)
+async def download_images(
+    request: Request, body: DownloadBody, user: CurrentUser, services: ServicesDep, key: IdempotencyKey
+) -> JobView:
+    """Pack the originals of up to 500 images into a ZIP file, in the background. Returns the job that does it.
+
+    The `result` of the completed job contains the URL of the file. The file is kept for a week, or until another
+    download that you request at least an hour later is completed. At most 100 downloads a day.
+    """
+    pack = partial(services.downloads.request, user, [image_id.lower() for image_id in body.image_ids])
+    job = await _submit_once(services, user, key, pack, fingerprint=f"download {_digest(body)}")
+    set_audited(request, targets=[job.id])
+    return await job_view(request, services, job)
+
+
+def _digest(body: BaseModel) -> str:
+    return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+
+
+async def _submit_once(
+    services: Services, user: User, key: str | None, submit: Callable[..., Awaitable[Job]], *, fingerprint: str
+) -> Job:
+    if key is None:
+        return await submit()
+    return await services.idempotency.run(
+        user.id,
+        f"key {key}",
+        fingerprint=fingerprint,
+        find=partial(services.jobs.find, user),
+        create=lambda claim: submit(claim=claim),
+    )
 
 
 @router.get("/jobs", responses=problems(*TOKEN_ERRORS, CursorInvalid), dependencies=[Depends(known_query)])

@@ -8,10 +8,11 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field, StringConstraints
 
 from app.api.schemas.bodies import JsonBody
-from app.api.schemas.fields import EXAMPLE_ID, Description, NextCursor
+from app.api.schemas.fields import EXAMPLE_ID, Description, Id, NextCursor
 from app.common.urls import absolute_url
 from app.domain.jobs import Job, JobStatus
 from app.jobs.registry import JobResult
+from app.services.downloads import MAX_IMAGES
 
 _STATUS_TEXTS = {
     JobStatus.QUEUED: "waiting",
@@ -29,6 +30,10 @@ class FetchImageBody(JsonBody):
     description: Description | None = None
 
 
+class DownloadBody(JsonBody):
+    image_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_IMAGES, examples=[[EXAMPLE_ID]])]
+
+
 class JobErrorView(BaseModel):
     code: str = Field(examples=["product_unknown"])
     detail: str
@@ -36,8 +41,10 @@ class JobErrorView(BaseModel):
 
 class JobResultView(BaseModel):
     image_id: str | None = Field(description="The image that was fetched or rendered.")
-    url: str | None = Field(description="For an export: the URL of its ZIP file, which needs no token.")
-    note: str | None = Field(description="For an export: how many images had to be left out, and why. Usually null.")
+    url: str | None = Field(description="For an export or a download: the URL of its ZIP file, which needs no token.")
+    note: str | None = Field(
+        description="For an export or a download: how many images had to be left out, and why. Usually null."
+    )
     expires_at: datetime | None = Field(description="When `url` expires. Read the job again to get a new URL.")
 
     @classmethod
@@ -54,8 +61,8 @@ class JobResultView(BaseModel):
 class JobView(BaseModel):
     job_id: str = Field(examples=[EXAMPLE_ID])
     kind: str = Field(
-        description="`fetch` (a product image), `render` (thumbnails), `export` or `delete_account`. Later versions "
-        "may add kinds.",
+        description="`fetch` (a product image), `render` (thumbnails), `export`, `download` (selected images) or "
+        "`delete_account`. Later versions may add kinds.",
         examples=["fetch"],
     )
     ean_code: str | None = Field(

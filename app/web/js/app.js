@@ -1,6 +1,5 @@
 /** The page as a whole: shows the gallery to a user who is signed in, and the welcome page to everyone else. */
 
-import { createWelcomePage } from "./account/welcome.js";
 import { Session } from "./session.js";
 import { byId, el } from "./ui/dom.js";
 import { LANGUAGES, loadLanguage, rememberLanguage, translate } from "./ui/i18n.js";
@@ -45,7 +44,8 @@ export class App {
     this.session.signOut({ endSession: !notice && this.config.has_local_accounts });
   }
 
-  #showWelcomePage() {
+  async #showWelcomePage() {
+    const { createWelcomePage } = await import("./account/welcome.js");
     const page = createWelcomePage(this.session, {
       notice: sessionStorage.getItem(NOTICE_KEY),
       canResetPassword: this.config.can_reset_password,
@@ -56,6 +56,8 @@ export class App {
     byId("main").replaceChildren(page);
     byId("top-bar-actions").replaceChildren(this.#languageButton());
     sessionStorage.removeItem(NOTICE_KEY);
+    // The gallery loads while the user signs in.
+    byId("main").addEventListener("focusin", () => import("./signed_in_app.js").catch(() => {}), { once: true });
   }
 
   #languageButton() {

@@ -30,6 +30,8 @@ export class AppShell extends EventTarget {
   /** Cards of unfinished product imports, by job id. An import continues while the dialog is closed. */
   importCards = new Map();
   #usageTimer = 0;
+  /** Whether images were deleted whose months are not known. */
+  #isLibraryStale = false;
   #didPushState = false;
 
   constructor(app) {
@@ -40,12 +42,18 @@ export class AppShell extends EventTarget {
     this.selection = new Selection();
     this.queue = new UploadQueue(this.api, app.config);
     this.queue.addEventListener("stored", ({ detail }) => this.#addUploaded(detail));
-    this.deletions = new UndoableDeletions(this.api, this.library, { onDeleted: () => this.refreshUsageSoon() });
+    this.deletions = new UndoableDeletions(this.api, this.library, { onDeleted: (ids) => this.removeDeleted(ids) });
+    this.library.addEventListener("removed", ({ detail }) => this.selection.forget(detail));
+    this.#followOtherTabs();
     addEventListener("popstate", () => this.#showRoute());
+    // Another device may have added or deleted images in the meantime.
+    document.addEventListener("visibilitychange", () => document.hidden || this.refreshUsageSoon(0));
+    addEventListener("focus", () => this.refreshUsageSoon(0));
     for (const name of ["pointermove", "pointerdown", "keydown"]) {
       addEventListener(name, loadLazyModules, { once: true });
     }
     this.refreshUsageSoon(0);
+    this.started = this.library.start();
     continueUnfinished(this.queue);
   }
 
@@ -72,10 +80,33 @@ export class AppShell extends EventTarget {
     forgetUnfinished();
   }
 
-  #addUploaded(view) {
-    this.library.put(view);
-    const { images, bytes } = this.usage ?? {};
-    if (this.usage) this.#setUsage({ ...this.usage, images: images + 1, bytes: bytes + view.size });
+  #addUploaded(view, { isFromOtherTab = false } = {}) {
+    if (!isFromOtherTab) this.tabs.postMessage({ email: this.session.email, uploaded: view });
+    this.library.add(view);
+    this.#changeUsage({ images: 1, bytes: view.size });
+  }
+
+  /** Removes images that were deleted from the page, also in the other tabs of the browser. */
+  removeDeleted(ids, { isFromOtherTab = false } = {}) {
+    if (!ids.length) return;
+    if (!isFromOtherTab) this.tabs.postMessage({ email: this.session.email, deleted: ids });
+    const { unknown, bytes } = this.library.remove(ids);
+    this.#isLibraryStale ||= unknown > 0;
+    this.#changeUsage({ images: -ids.length, bytes: -bytes });
+  }
+
+  #followOtherTabs() {
+    this.tabs = new BroadcastChannel("pictures.images");
+    this.tabs.addEventListener("message", ({ data: { email, uploaded, deleted = [] } }) => {
+      if (email !== this.session.email) return;
+      if (uploaded) this.#addUploaded(uploaded, { isFromOtherTab: true });
+      this.removeDeleted(deleted, { isFromOtherTab: true });
+    });
+  }
+
+  #changeUsage({ images, bytes }) {
+    const { usage } = this;
+    if (usage) this.#setUsage({ ...usage, images: usage.images + images, bytes: usage.bytes + bytes });
     this.refreshUsageSoon();
   }
 
@@ -105,13 +136,34 @@ export class AppShell extends EventTarget {
     return el("button", { type: "button", class: "primary", ...label }, icon("upload"), text);
   }
 
-  /** Requests the storage usage of the account after a delay; further calls until then have no effect. */
+  /**
+   * Requests the storage usage of the account after a delay; further calls until then have no effect. If the usage is
+   * not the expected one, something else has added or deleted images, and the library is refreshed.
+   */
   refreshUsageSoon(delay = REFRESH_USAGE_AFTER_MS) {
     this.#usageTimer ||= setTimeout(async () => {
       this.#usageTimer = 0;
+      const expected = this.usage;
       const account = await this.api.get("auth/me").catch(() => null);
-      if (account) this.#setUsage(account.usage);
+      if (!account) return;
+      const { images, bytes } = account.usage;
+      const isExpected = !expected || (expected.images === images && expected.bytes === bytes);
+      this.#setUsage(account.usage);
+      if (!expected) this.#checkTimeline();
+      if (isExpected && !this.#isLibraryStale) return;
+      this.#isLibraryStale = false;
+      this.library.refresh().catch(() => {});
     }, delay);
+  }
+
+  // With DynamoDB, images of an earlier version are in the timeline only after an operator has run `app rerender`.
+  async #checkTimeline() {
+    await this.started;
+    const { library } = this;
+    const isIncomplete = () =>
+      library.isLoaded && library.sort === "taken_at" && library.count + library.hidden.images < this.usage.images;
+    if (isIncomplete()) await library.refresh().catch(() => {});
+    if (isIncomplete()) library.setSort("uploaded_at", { isRemembered: false });
   }
 
   // The URL fragment is the id of the open image: the back button closes the image, and a reload opens it again.
@@ -122,7 +174,7 @@ export class AppShell extends EventTarget {
     const { Viewer } = await lazyModules.viewer();
     this.viewer ??= new Viewer({
       ...this,
-      onShow: (shownId) => this.#replaceRoute(shownId),
+      onShow: (shownId) => this.#showInRoute(shownId),
       onClose: (lastId) => this.#leaveRoute(lastId),
     });
     this.viewer.show(id);
@@ -134,7 +186,8 @@ export class AppShell extends EventTarget {
     this.#showRoute();
   }
 
-  #replaceRoute(id) {
+  #showInRoute(id) {
+    this.library.loadAround(id);
     if (location.hash.slice(1) !== id) history.replaceState(null, "", `#${id}`);
   }
 

@@ -77,6 +77,10 @@ export default {
   "deleteAccount.done": "Dein Konto und alle seine Bilder werden gelöscht. Mach’s gut.",
 
   "gallery.title": "Bilder",
+  "sort.label": "Reihenfolge der Bilder",
+  "sort.taken_at": "Aufnahmedatum",
+  "sort.uploaded_at": "Hochladedatum",
+  "scrubber.label": "Zu einem Monat springen",
   "gallery.label": "Deine Bilder, die neuesten zuerst",
   "gallery.loading": "Wird geladen",
   "tile.pending": "Wird vorbereitet",
@@ -93,6 +97,24 @@ export default {
   "select.one": "{name} auswählen",
   "select.label": "Auswahl",
   "select.count": { one: "{count} ausgewählt", other: "{count} ausgewählt" },
+  "bulk.label": "Bilder löschen",
+  "bulk.confirm": {
+    one: "{count} Bild wird gelöscht. Das lässt sich nicht rückgängig machen.",
+    other: "{count} Bilder werden gelöscht. Das lässt sich nicht rückgängig machen.",
+  },
+  "bulk.start": { one: "{count} Bild löschen", other: "{count} Bilder löschen" },
+  "bulk.progress": { one: "{done} von {count} gelöscht", other: "{done} von {count} gelöscht" },
+  "bulk.failed": {
+    one: "{count} Bild konnte nicht gelöscht werden.",
+    other: "{count} Bilder konnten nicht gelöscht werden.",
+  },
+  "bulk.cancel": "Abbrechen",
+  "bulk.stop": "Anhalten",
+  "download.progress": { one: "{count} Bild wird gepackt", other: "{count} Bilder werden gepackt" },
+  "download.ready": "Deine ZIP-Datei ist fertig; der Download hat begonnen.",
+  "download.incomplete": "Der Download hat begonnen. Einige Bilder konnten nicht aufgenommen werden.",
+  "download.tooMany":
+    "Es lassen sich höchstens {count} Bilder auf einmal herunterladen. Wähle weniger aus, oder exportiere alle: siehe Konto.",
   deleted: { one: "Bild gelöscht", other: "{count} Bilder gelöscht" },
   deleteFailed: {
     one: "Ein Bild ließ sich nicht löschen und ist wieder da.",

@@ -77,6 +77,10 @@ export default {
   "deleteAccount.done": "Your account and all its pictures are being deleted.",
 
   "gallery.title": "Pictures",
+  "sort.label": "Order of the pictures",
+  "sort.taken_at": "Date taken",
+  "sort.uploaded_at": "Upload date",
+  "scrubber.label": "Go to a month",
   "gallery.label": "Your pictures, newest first",
   "gallery.loading": "Loading",
   "tile.pending": "Creating preview",
@@ -93,6 +97,21 @@ export default {
   "select.one": "Select {name}",
   "select.label": "Selection",
   "select.count": { one: "{count} selected", other: "{count} selected" },
+  "bulk.label": "Delete pictures",
+  "bulk.confirm": {
+    one: "{count} picture will be deleted. This cannot be undone.",
+    other: "{count} pictures will be deleted. This cannot be undone.",
+  },
+  "bulk.start": { one: "Delete {count} picture", other: "Delete {count} pictures" },
+  "bulk.progress": { one: "{done} of {count} deleted", other: "{done} of {count} deleted" },
+  "bulk.failed": { one: "{count} picture could not be deleted.", other: "{count} pictures could not be deleted." },
+  "bulk.cancel": "Cancel",
+  "bulk.stop": "Stop",
+  "download.progress": { one: "Packing {count} picture", other: "Packing {count} pictures" },
+  "download.ready": "Your ZIP file is ready. The download has started.",
+  "download.incomplete": "The download has started. Some pictures could not be included.",
+  "download.tooMany":
+    "At most {count} pictures can be downloaded at once. Select fewer, or export all pictures: see Account.",
   deleted: { one: "Picture deleted", other: "{count} pictures deleted" },
   deleteFailed: {
     one: "The picture could not be deleted and was restored.",

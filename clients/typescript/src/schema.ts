@@ -215,6 +215,16 @@ export interface components {
              */
             expires_at: string;
         };
+        /** DownloadBody */
+        DownloadBody: {
+            /**
+             * Image Ids
+             * @example [
+             *       "0199f3a1-7c55-7bd0-8f6e-0d4c8d6f2b10"
+             *     ]
+             */
+            image_ids: string[];
+        };
         /**
          * EditBody
          * @description Omitted fields are not changed. A null description removes it, and a null focal point is the center.
@@ -407,12 +417,12 @@ export interface components {
             image_id: string | null;
             /**
              * Url
-             * @description For an export: the URL of its ZIP file, which needs no token.
+             * @description For an export or a download: the URL of its ZIP file, which needs no token.
              */
             url: string | null;
             /**
              * Note
-             * @description For an export: how many images had to be left out, and why. Usually null.
+             * @description For an export or a download: how many images had to be left out, and why. Usually null.
              */
             note: string | null;
             /**
@@ -435,7 +445,7 @@ export interface components {
             job_id: string;
             /**
              * Kind
-             * @description `fetch` (a product image), `render` (thumbnails), `export` or `delete_account`. Later versions may add kinds.
+             * @description `fetch` (a product image), `render` (thumbnails), `export`, `download` (selected images) or `delete_account`. Later versions may add kinds.
              * @example fetch
              */
             kind: string;

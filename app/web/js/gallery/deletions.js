@@ -1,11 +1,14 @@
-/** Deletes images after a delay in which the user can undo the deletion. Until then, the images are only hidden. */
+/**
+ * Deletes images after a delay in which the user can undo the deletion. Until then, the images are only hidden.
+ * `onDeleted(ids)` is called after each request.
+ */
 
 import { describeProblem } from "../problems.js";
 import { translate } from "../ui/i18n.js";
 import { showToast } from "../ui/toasts.js";
 
 const UNDO_SECONDS = 8;
-const MAX_IDS_PER_REQUEST = 100;
+export const MAX_IDS_PER_REQUEST = 100;
 
 export class UndoableDeletions {
   #pending = new Set();
@@ -48,14 +51,14 @@ export class UndoableDeletions {
       while (remaining.length) {
         const ids = remaining.slice(0, MAX_IDS_PER_REQUEST);
         const { results } = await this.api.post("images/delete", { ids });
-        this.library.remove(remaining.splice(0, ids.length).filter((id) => isDeleted(results[id])));
+        remaining.splice(0, ids.length);
+        this.onDeleted(ids.filter((id) => isDeleted(results[id])));
         const failed = ids.filter((id) => !isDeleted(results[id]));
         if (failed.length) this.#restore(failed, translate("deleteFailed", { count: failed.length }));
       }
     } catch (problem) {
       this.#restore(remaining, describeProblem(problem));
     }
-    this.onDeleted();
   }
 
   #restore(ids, message) {
@@ -78,7 +81,7 @@ export class UndoableDeletions {
   }
 }
 
-const isDeleted = (result) => result === "deleted" || result === "image_missing";
+export const isDeleted = (result) => result === "deleted" || result === "image_missing";
 
 const isUndoKey = (event) =>
   event.key === "z" &&

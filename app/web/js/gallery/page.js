@@ -8,13 +8,16 @@ import { translate } from "../ui/i18n.js";
 import { acceptDropsAndPastes, openFileChooser } from "../uploads/sources.js";
 import { typeNames } from "../uploads/validation.js";
 import { Grid } from "./grid.js";
+import { createSelectionBar, deleteSelected } from "./selection_bar.js";
 
-const LOAD_AHEAD = "1500px";
+const SORTS = ["taken_at", "uploaded_at"];
+/** The scrubber is of use in libraries that are longer than this. */
+const MIN_SCRUBBER_SCREENS = 2;
 
 export class GalleryPage {
   constructor(shell, { onOpen }) {
     this.shell = shell;
-    this.grid = new Grid(shell.library, shell.selection, { onOpen });
+    this.grid = new Grid(shell.library, shell.selection, { onOpen, onMove: () => this.#updateScrubber() });
     this.#build();
     this.#listen();
     this.#update();
@@ -22,8 +25,8 @@ export class GalleryPage {
 
   remove() {
     this.controller.abort();
-    this.observer.disconnect();
     this.grid.remove();
+    this.scrubber?.remove();
     this.stopDropsAndPastes();
     this.element.remove();
   }
@@ -34,7 +37,16 @@ export class GalleryPage {
     this.usageMeter = el("meter", { class: "usage-meter", "aria-label": translate("usage.label"), hidden: true });
     const attributes = { type: "button", class: "text-button", onclick: () => selection.open() };
     this.selectButton = el("button", attributes, translate("select.start"));
-    this.header = el("div", { class: "gallery-header" }, this.usageText, this.usageMeter, this.selectButton);
+    const sorts = SORTS.map((sort) => el("option", { value: sort }, translate(`sort.${sort}`)));
+    const onchange = ({ target }) => this.#setSort(target.value);
+    this.sortSelect = el("select", { class: "sort", "aria-label": translate("sort.label"), onchange }, sorts);
+    this.header = el(
+      "div",
+      { class: "gallery-header" },
+      this.usageText,
+      this.usageMeter,
+      el("div", { class: "gallery-actions" }, this.sortSelect, this.selectButton),
+    );
     this.selectionBar = createSelectionBar(this.shell);
     this.emptyState = createEmptyState(this.shell);
     this.footer = el("div", { class: "gallery-footer" });
@@ -58,29 +70,40 @@ export class GalleryPage {
     this.shell.addEventListener("usage", () => this.#update(), { signal });
     addEventListener("keydown", (event) => this.#handleKey(event), { signal });
     selection.addEventListener("changed", () => this.#update(), { signal });
-    // The margin starts loading before the user reaches the end of the page.
-    this.observer = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && this.#loadMore(), {
-      rootMargin: LOAD_AHEAD,
-    });
-    this.observer.observe(this.footer);
     this.stopDropsAndPastes = acceptDropsAndPastes(queue);
   }
 
-  async #loadMore() {
-    const { library } = this.shell;
-    await library.loadMore();
-    // The observer reports changes only. If the new images do not move the footer out of the margin, observing it again
-    // triggers the next call.
-    this.observer.unobserve(this.footer);
-    if (!library.problem && !library.isComplete) this.observer.observe(this.footer);
+  #setSort(sort) {
+    scrollTo(0, 0);
+    this.shell.library.setSort(sort);
+  }
+
+  /** Shows the scrubber in a long timeline, and moves it with the grid. */
+  async #updateScrubber() {
+    const isUseful =
+      this.shell.library.sort === "taken_at" &&
+      this.grid.layout.sections.length > 1 &&
+      this.grid.layout.height > innerHeight * MIN_SCRUBBER_SCREENS;
+    if (isUseful && !this.scrubber) {
+      this.scrubber = { remove() {} };
+      const { Scrubber } = await import("./scrubber.js");
+      if (this.controller.signal.aborted) return;
+      this.scrubber = new Scrubber(this.grid);
+      this.element.append(this.scrubber.element);
+    }
+    this.element.classList.toggle("with-scrubber", isUseful);
+    if (!this.scrubber?.element) return; // It is not loaded yet.
+    this.scrubber.element.hidden = !isUseful;
+    if (isUseful) this.scrubber.update();
   }
 
   #update() {
     const { library, usage, selection } = this.shell;
     const focused = document.activeElement;
-    const isEmpty = library.isComplete && library.images.length === 0;
+    const isEmpty = library.isLoaded && !library.isLoading && library.count === 0;
     this.emptyState.hidden = !isEmpty;
     this.header.hidden = isEmpty || selection.isOpen;
+    this.sortSelect.value = library.sort;
     this.selectionBar.update();
     moveFocusIfHidden(focused, this.header, this.selectionBar.closeButton);
     const successor = isEmpty ? this.emptyState.querySelector("button") : this.selectButton;
@@ -91,15 +114,19 @@ export class GalleryPage {
 
   #showUsage(usage) {
     if (!usage) return;
+    const { images, bytes } = this.shell.library.hidden;
+    usage = { ...usage, images: usage.images - images, bytes: usage.bytes - bytes };
     const fraction = usedFraction(usage);
     this.usageText.textContent = describeUsage(usage);
     this.usageMeter.hidden = fraction === null;
     if (fraction !== null) this.usageMeter.value = fraction;
   }
 
-  #updateFooter({ isLoading, problem }) {
+  #updateFooter(library) {
+    const { isLoading, problem } = library;
+    this.footer.classList.toggle("load-problem", Boolean(problem));
     if (problem) {
-      const retry = el("button", { type: "button", onclick: () => this.#loadMore() }, translate("retry"));
+      const retry = el("button", { type: "button", onclick: () => library.retry() }, translate("retry"));
       this.footer.replaceChildren(el("p", {}, describeProblem(problem)), retry);
     } else if (isLoading) {
       const attributes = { class: "spinner", role: "img", "aria-label": translate("gallery.loading") };
@@ -111,13 +138,13 @@ export class GalleryPage {
 
   #handleKey(event) {
     const { selection, library } = this.shell;
-    if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea")) return;
+    if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select")) return;
     if (event.key === "Escape" && selection.isOpen) selection.close();
     if (event.key === "a" && (event.ctrlKey || event.metaKey) && selection.isOpen) {
       event.preventDefault();
-      selection.add(library.images.map(({ id }) => id));
+      selection.selectAll();
     }
-    if (event.key === "Delete" && selection.ids.size) deleteSelected(this.shell);
+    if (event.key === "Delete" && selection.count(library.count)) deleteSelected(this.shell);
   }
 }
 
@@ -168,45 +195,4 @@ function createEmptyState({ queue, config }) {
     ),
     el("p", { class: "muted small" }, translate("empty.types", { types: typeNames(config), limit })),
   );
-}
-
-function createSelectionBar(shell) {
-  const { selection, library } = shell;
-  const count = el("p", { class: "grow", role: "status" });
-  const deleteLabel = translate("viewer.delete");
-  const deleteButton = el(
-    "button",
-    { type: "button", class: "danger", "aria-label": deleteLabel, onclick: () => deleteSelected(shell) },
-    icon("trash"),
-    el("span", {}, deleteLabel),
-  );
-  const selectAllButton = el(
-    "button",
-    { type: "button", class: "text-button", onclick: () => selection.add(library.images.map(({ id }) => id)) },
-    translate("select.all"),
-  );
-  const closeButton = el(
-    "button",
-    { type: "button", class: "icon-button", "aria-label": translate("select.end"), onclick: () => selection.close() },
-    icon("cross"),
-  );
-  const bar = el(
-    "div",
-    { class: "selection-bar", role: "toolbar", "aria-label": translate("select.label"), hidden: true },
-    closeButton,
-    count,
-    selectAllButton,
-    deleteButton,
-  );
-  const update = () => {
-    bar.hidden = !selection.isOpen;
-    count.textContent = translate("select.count", { count: selection.ids.size });
-    deleteButton.disabled = selection.ids.size === 0;
-  };
-  return { element: bar, closeButton, update };
-}
-
-function deleteSelected({ selection, deletions }) {
-  deletions.delete([...selection.ids]);
-  selection.close();
 }

@@ -130,9 +130,7 @@ export class Viewer {
   }
 
   #neighbors() {
-    const images = this.library.images;
-    const index = images.findIndex(({ id }) => id === this.#view.id);
-    return { before: images[index - 1], after: index < 0 ? undefined : images[index + 1] };
+    return this.library.neighbors(this.#view.id);
   }
 
   #step(step) {
