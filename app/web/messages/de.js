@@ -182,6 +182,11 @@ export default {
   "error.network": "Es besteht keine Verbindung zum Dienst.",
   "error.file_unreadable":
     "Die Datei wurde geändert oder entfernt, seit du sie ausgewählt hast. Bitte wähle sie noch einmal aus.",
+  "error.request_refused": "Eine Firewall vor dem Dienst hat die Anfrage abgelehnt.",
+  "error.request_too_large": "Die Datei ist größer, als der Server annimmt.",
+  "error.response_foreign": "Die Antwort kam nicht vom Dienst. Vielleicht musst du dich zuerst in deinem Netz anmelden.",
+  "error.service_unavailable": "Der Dienst ist gerade nicht verfügbar. Bitte versuche es in ein paar Minuten noch einmal.",
+  "error.too_many_requests": "Zu viele Anfragen. Bitte warte einen Moment und versuche es noch einmal.",
   "error.unexpected": "Etwas ist schiefgegangen. Bitte noch einmal versuchen.",
   "error.image_missing": "Dieses Bild gibt es nicht mehr.",
   "error.not_found": "Das bietet dieser Dienst nicht an.",

@@ -172,6 +172,11 @@ export default {
 
   "error.network": "The service cannot be reached. Check your network connection.",
   "error.file_unreadable": "The file was changed or removed after you chose it. Choose it again.",
+  "error.request_refused": "A firewall in front of the service refused the request.",
+  "error.request_too_large": "The file is larger than the server accepts.",
+  "error.response_foreign": "The response did not come from the service. Your network may require you to sign in first.",
+  "error.service_unavailable": "The service is temporarily unavailable. Try again in a few minutes.",
+  "error.too_many_requests": "Too many requests. Wait a moment and try again.",
   "error.unexpected": "An unexpected error occurred. Try again.",
   "error.image_missing": "This picture no longer exists.",
   "error.not_found": "The service does not offer this function.",
