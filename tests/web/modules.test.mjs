@@ -46,8 +46,11 @@ test("the page loads nothing from other hosts and creates nothing from markup", 
 });
 
 test("every message that the page uses exists in every language", async () => {
-  const english = (await load("messages/en.js")).default;
-  const german = (await load("messages/de.js")).default;
+  const messagesOf = async (code) => ({
+    ...(await load(`messages/${code}.js`)).default,
+    ...(await load(`messages/sharing/${code}.js`)).default,
+  });
+  const [english, german] = [await messagesOf("en"), await messagesOf("de")];
   assert.deepEqual(
     Object.keys(english).filter((key) => !(key in german)),
     [],

@@ -20,6 +20,7 @@ const lazyModules = {
   account: () => import("./account/dialog.js"),
   products: () => import("./products/dialog.js"),
   resumable: () => import("./uploads/resumable.js"),
+  sharing: () => import("./sharing/dialog.js"),
   viewer: () => import("./viewer/viewer.js"),
 };
 
@@ -53,7 +54,10 @@ export class AppShell extends EventTarget {
   render() {
     for (const view of [this.page, this.uploadPanel, this.viewer]) view?.remove();
     this.viewer = null;
-    this.page = new GalleryPage(this, { onOpen: (id) => this.#openImage(id) });
+    this.page = new GalleryPage(this, {
+      onOpen: (id) => this.#openImage(id),
+      onShare: (ids) => this.#openShareDialog(ids),
+    });
     this.uploadPanel = new UploadPanel(this.queue, byId("upload-panel"));
     byId("main").replaceChildren(this.page.element);
     byId("top-bar-actions").replaceChildren(
@@ -94,6 +98,11 @@ export class AppShell extends EventTarget {
     openAccountDialog(this);
   }
 
+  async #openShareDialog(ids) {
+    const { openShareDialog } = await lazyModules.sharing();
+    await openShareDialog(this, ids);
+  }
+
   #button(name, iconName, onclick, className = "") {
     const label = { "aria-label": translate(name), title: translate(name) };
     return el("button", { type: "button", class: `icon-button ${className}`, ...label, onclick }, icon(iconName));
@@ -123,6 +132,7 @@ export class AppShell extends EventTarget {
     this.viewer ??= new Viewer({
       ...this,
       onShow: (shownId) => this.#replaceRoute(shownId),
+      onShare: (shownId) => this.#openShareDialog([shownId]),
       onClose: (lastId) => this.#leaveRoute(lastId),
     });
     this.viewer.show(id);

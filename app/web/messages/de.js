@@ -53,6 +53,8 @@ export default {
   "sessions.unknown": "Unbekanntes Gerät",
   "sessions.endOthers": "Alle anderen Geräte abmelden",
 
+  "shares.title": "Geteilte Links",
+
   "sessionExpired.title": "Deine Sitzung ist abgelaufen",
   "sessionExpired.text":
     "Melde dich noch einmal an. Deine Uploads und Änderungen gehen nicht verloren und werden nach der Anmeldung fortgesetzt.",
@@ -133,9 +135,7 @@ export default {
   "viewer.previous": "Vorheriges",
   "viewer.next": "Nächstes",
   "viewer.details": "Einzelheiten",
-  "viewer.copyLink": "Link kopieren",
-  "viewer.linkCopied": "Link kopiert. Wer ihn hat, kann das Bild bis {date} sehen.",
-  "viewer.revokeLink": "Widerrufen",
+  "viewer.share": "Teilen",
   "viewer.download": "Herunterladen",
   "viewer.delete": "Löschen",
 

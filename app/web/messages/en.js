@@ -53,6 +53,8 @@ export default {
   "sessions.unknown": "Unknown device",
   "sessions.endOthers": "Sign out all other devices",
 
+  "shares.title": "Shared links",
+
   "sessionExpired.title": "Your session has expired",
   "sessionExpired.text":
     "Sign in again to continue. Your uploads and edits are not lost and continue after you sign in.",
@@ -130,9 +132,7 @@ export default {
   "viewer.previous": "Previous",
   "viewer.next": "Next",
   "viewer.details": "Details",
-  "viewer.copyLink": "Copy link",
-  "viewer.linkCopied": "Link copied. Anyone with the link can view the picture until {date}.",
-  "viewer.revokeLink": "Revoke",
+  "viewer.share": "Share",
   "viewer.download": "Download",
   "viewer.delete": "Delete",
 

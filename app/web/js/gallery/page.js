@@ -12,8 +12,8 @@ import { Grid } from "./grid.js";
 const LOAD_AHEAD = "1500px";
 
 export class GalleryPage {
-  constructor(shell, { onOpen }) {
-    this.shell = shell;
+  constructor(shell, { onOpen, onShare }) {
+    Object.assign(this, { shell, onShare });
     this.grid = new Grid(shell.library, shell.selection, { onOpen });
     this.#build();
     this.#listen();
@@ -35,7 +35,7 @@ export class GalleryPage {
     const attributes = { type: "button", class: "text-button", onclick: () => selection.open() };
     this.selectButton = el("button", attributes, translate("select.start"));
     this.header = el("div", { class: "gallery-header" }, this.usageText, this.usageMeter, this.selectButton);
-    this.selectionBar = createSelectionBar(this.shell);
+    this.selectionBar = createSelectionBar(this.shell, { onShare: this.onShare });
     this.emptyState = createEmptyState(this.shell);
     this.footer = el("div", { class: "gallery-footer" });
     this.element = el(
@@ -170,7 +170,7 @@ function createEmptyState({ queue, config }) {
   );
 }
 
-function createSelectionBar(shell) {
+function createSelectionBar(shell, { onShare }) {
   const { selection, library } = shell;
   const count = el("p", { class: "grow", role: "status" });
   const deleteLabel = translate("viewer.delete");
@@ -180,6 +180,7 @@ function createSelectionBar(shell) {
     icon("trash"),
     el("span", {}, deleteLabel),
   );
+  const shareButton = createShareButton(shell, onShare);
   const selectAllButton = el(
     "button",
     { type: "button", class: "text-button", onclick: () => selection.add(library.images.map(({ id }) => id)) },
@@ -196,14 +197,23 @@ function createSelectionBar(shell) {
     closeButton,
     count,
     selectAllButton,
+    shareButton,
     deleteButton,
   );
   const update = () => {
     bar.hidden = !selection.isOpen;
     count.textContent = translate("select.count", { count: selection.ids.size });
-    deleteButton.disabled = selection.ids.size === 0;
+    for (const button of [shareButton, deleteButton]) button.disabled = selection.ids.size === 0;
   };
   return { element: bar, closeButton, update };
+}
+
+/** The images are shared in the order of the gallery, not in that of their selection. */
+function createShareButton({ selection, library }, onShare) {
+  const label = translate("viewer.share");
+  const share = () => onShare(library.images.map(({ id }) => id).filter((id) => selection.ids.has(id)));
+  const attributes = { type: "button", "aria-label": label, onclick: share };
+  return el("button", attributes, icon("link"), el("span", {}, label));
 }
 
 function deleteSelected({ selection, deletions }) {

@@ -27,6 +27,12 @@ export async function loadLanguage(code) {
   document.documentElement.lang = code;
 }
 
+/** Adds the messages in `messages/<topic>/`, which the first view does not need. A change of the language removes them. */
+export async function loadTopic(topic) {
+  const { default: added } = await import(`../../messages/${topic}/${language}.js`);
+  messages = { ...messages, ...added };
+}
+
 export function rememberLanguage(code) {
   localStorage.setItem(KEY, code);
 }
