@@ -46,10 +46,11 @@ test("the page loads nothing from other hosts and creates nothing from markup", 
 });
 
 test("every message that the page uses exists in every language", async () => {
-  const messagesOf = async (code) => ({
-    ...(await load(`messages/${code}.js`)).default,
-    ...(await load(`messages/sharing/${code}.js`)).default,
-  });
+  const messagesOf = async (code) => {
+    const paths = files(".js").filter((path) => path.startsWith(join(WEB, "messages/")) && path.endsWith(`/${code}.js`));
+    const modules = await Promise.all(paths.map((path) => import(pathToFileURL(path))));
+    return Object.assign({}, ...modules.map((module) => module.default));
+  };
   const [english, german] = [await messagesOf("en"), await messagesOf("de")];
   assert.deepEqual(
     Object.keys(english).filter((key) => !(key in german)),

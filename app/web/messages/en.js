@@ -35,23 +35,12 @@ export default {
     other: "Too many attempts. Try again in {count} seconds.",
   },
   "account.newPassword": "New password",
-  "account.currentPassword": "Current password",
   "account.changePassword": "Change password",
-  "account.passwordChanged": "The password was changed.",
-  "account.theme": "Appearance",
-  "account.language": "Language",
-  "theme.auto": "Automatic",
-  "theme.light": "Light",
-  "theme.dark": "Dark",
 
   "reset.forgotten": "Forgot your password?",
   "reset.title": "Reset your password",
   "reset.request": "Send a link",
   "reset.requested": "If this address has an account, a link is on its way to it.",
-  "sessions.title": "Signed-in devices",
-  "sessions.current": "This device",
-  "sessions.unknown": "Unknown device",
-  "sessions.endOthers": "Sign out all other devices",
 
   "shares.title": "Shared links",
 
@@ -64,19 +53,6 @@ export default {
   "usage.images": { one: "{count} picture", other: "{count} pictures" },
   "usage.bytesOf": "{used} of {limit}",
   "usage.percentOfImages": "{percent} of {count} pictures",
-
-  "export.title": "Export your data",
-  "export.text": "Download all original files and their details as one ZIP file.",
-  "export.start": "Export",
-  "export.ready": "Your export is ready. The download has started.",
-
-  "deleteAccount.title": "Delete my account",
-  "deleteAccount.text":
-    "This deletes your account and all your pictures immediately and permanently. To keep the pictures, export them first.",
-  "deleteAccount.confirm": "Type {email} to confirm",
-  "deleteAccount.password": "Enter your password to confirm",
-  "deleteAccount.submit": "Delete account and pictures",
-  "deleteAccount.done": "Your account and all its pictures are being deleted.",
 
   "gallery.title": "Pictures",
   "gallery.label": "Your pictures, newest first",
@@ -153,22 +129,6 @@ export default {
   "details.failed": "Failed. {reason}",
 
   "ean.title": "Picture by barcode",
-  "ean.text": "Enter the number below a product's barcode to add the product's picture to your gallery.",
-  "ean.code": "Product code",
-  "ean.hint": "EAN or UPC: 8, 12, 13 or 14 digits.",
-  "ean.valid": "This is a valid code.",
-  "ean.error.letters": "A product code contains only digits.",
-  "ean.error.long": "Too long: a product code has at most 14 digits.",
-  "ean.error.short": {
-    one: "{count} digit entered. A product code has 8, 12, 13 or 14.",
-    other: "{count} digits entered. A product code has 8, 12, 13 or 14.",
-  },
-  "ean.error.digit": "Check the code for typing errors: its last digit should be {expected}.",
-  "ean.fetch": "Get picture",
-  "ean.recent": "Recent codes",
-  "ean.progress": "Progress of {code}",
-  "ean.open": "Show",
-  "ean.deleted": "The picture has been deleted.",
 
   "error.network": "The service cannot be reached. Check your network connection.",
   "error.file_unreadable": "The file was changed or removed after you chose it. Choose it again.",

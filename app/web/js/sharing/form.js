@@ -65,7 +65,9 @@ function createDownloadField(share) {
   // A share made by another client may have a value that this form does not offer.
   const values = [...new Set([...DOWNLOADS, before])];
   const options = values.map((value) => [value, describeDownload(value)]);
-  const { element, select } = createSelect(translate("share.download"), options, before);
+  const { element, select } = createSelect(translate("share.download"), options, before, {
+    hint: translate("share.downloadHint"),
+  });
   return { element, changes: () => (select.value === before ? {} : { download: select.value }) };
 }
 

@@ -17,7 +17,9 @@ export default {
   "share.removePassword": "Passwort entfernen",
   "share.download": "Die Empfänger können die Bilder",
   "share.download.none": "nur ansehen",
-  "share.download.rendition": "auch herunterladen, mit bis zu 2.560 Pixeln und ohne Metadaten",
+  "share.download.rendition": "ansehen und herunterladen",
+  "share.downloadHint":
+    "Heruntergeladene Bilder haben an der längsten Seite höchstens 2.560 Pixel und keine Metadaten.",
   "share.tooMany": "Ein Link kann höchstens {count} Bilder zeigen. Bitte wähle weniger aus.",
   "share.create": "Link erstellen",
   "share.cancel": "Abbrechen",
