@@ -36,6 +36,7 @@ export default {
   },
   "account.newPassword": "Neues Passwort",
   "account.changePassword": "Passwort ändern",
+  "account.passwordChanged": "Das Passwort wurde geändert.",
 
   "reset.forgotten": "Passwort vergessen?",
   "reset.title": "Passwort zurücksetzen",

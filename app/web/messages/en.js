@@ -36,6 +36,7 @@ export default {
   },
   "account.newPassword": "New password",
   "account.changePassword": "Change password",
+  "account.passwordChanged": "The password was changed.",
 
   "reset.forgotten": "Forgot your password?",
   "reset.title": "Reset your password",

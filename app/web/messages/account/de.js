@@ -2,7 +2,6 @@
 
 export default {
   "account.currentPassword": "Aktuelles Passwort",
-  "account.passwordChanged": "Das Passwort wurde geändert.",
   "account.theme": "Aussehen",
   "account.language": "Sprache",
   "theme.auto": "Automatisch",

@@ -2,7 +2,6 @@
 
 export default {
   "account.currentPassword": "Current password",
-  "account.passwordChanged": "The password was changed.",
   "account.theme": "Appearance",
   "account.language": "Language",
   "theme.auto": "Automatic",
