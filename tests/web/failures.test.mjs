@@ -324,7 +324,7 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
     await page.context().close();
   });
 
-  test("error pages of proxies are told in words, and a page that is not of the service is no stored image", async () => {
+  test("error pages of proxies are described in words, also one with status 200", async () => {
     const { page } = await openGallery();
     const uploads = page.locator(".uploads");
     const answer = (status) =>
