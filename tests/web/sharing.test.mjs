@@ -38,7 +38,8 @@ describe("share dialog", { skip: noChromium || noCorpus, timeout: 600_000 }, () 
   const checkView = async (page, name) => {
     assert.deepEqual(await accessibilityViolations(page), [], name);
     const dialog = page.locator("dialog[open]").last();
-    assert.ok(await dialog.evaluate(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth), `${name} is wider than its dialog`);
+    const fits = await dialog.evaluate(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth);
+    assert.ok(fits, `${name} is wider than its dialog`);
   };
   const button = (scope, name) => scope.getByRole("button", { name, exact: true });
   const waitForFocus = (page, text) =>
