@@ -324,6 +324,24 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
     await page.context().close();
   });
 
+  test("error pages of proxies are described in words, also one with status 200", async () => {
+    const { page } = await openGallery();
+    const uploads = page.locator(".uploads");
+    const answer = (status) =>
+      page.route("**/images/upload", (route) => route.fulfill({ status, contentType: "text/html", body: "<p>Proxy</p>" }), {
+        times: 1,
+      });
+    await answer(413);
+    await chooseFiles(page, [PHOTOS[0]]);
+    await uploads.getByText("The file is larger than the server accepts.").waitFor();
+    await answer(200);
+    await chooseFiles(page, [PHOTOS[1]]);
+    await uploads.getByText("The response did not come from the service.").waitFor();
+    await page.getByRole("button", { name: "Upload storage__sadcat.jpg again" }).click();
+    await waitForTiles(page, 1);
+    await page.context().close();
+  });
+
   test("dropped and pasted files are uploaded", async () => {
     const { page } = await openGallery();
     await page.evaluate(async () => {

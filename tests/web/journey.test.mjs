@@ -126,7 +126,10 @@ for (const { name, skip } of BACKENDS) {
 
     step("an image is downloaded under its name, and a link is copied and revoked", async () => {
       await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-      await page.getByRole("button", { name: "Copy link" }).click();
+      await page.getByRole("button", { name: "Share", exact: true }).click();
+      const dialog = page.getByRole("dialog", { name: "Share 1 picture" });
+      await dialog.getByRole("button", { name: "Create link" }).click();
+      await dialog.getByRole("button", { name: "Copy link" }).click();
       await toast("Link copied").waitFor();
       const link = await page.evaluate(() => navigator.clipboard.readText());
       const receiver = await openPage(browser, link, PHONE);
@@ -134,10 +137,12 @@ for (const { name, skip } of BACKENDS) {
       assert.equal(await receiver.getByRole("img", { name: "At the sea" }).count(), 1);
       assert.deepEqual(await accessibilityViolations(receiver), []);
       assertNoErrors(receiver);
-      await page.locator(".toast").getByRole("button", { name: "Revoke" }).click();
+      await dialog.getByText("Shared links").click();
+      for (let press = 0; press < 2; press++) await dialog.getByRole("button", { name: "Revoke" }).click();
       while ((await receiver.reload()).status() !== 404) await receiver.waitForTimeout(100);
       await receiver.getByText("This link shows nothing").waitFor();
       await receiver.context().close();
+      await page.keyboard.press("Escape");
       const [download] = await Promise.all([
         page.waitForEvent("download"),
         page.getByRole("button", { name: "Download" }).click(),

@@ -52,18 +52,33 @@ test("the page loads nothing from other hosts and creates nothing from markup", 
   }
 });
 
-test("every message that the page uses exists in every language", async () => {
-  const english = (await load("messages/en.js")).default;
-  const german = (await load("messages/de.js")).default;
+/** The modules that may use the messages of a topic, in `messages/<topic>/`, which are not loaded with the page. */
+const TOPIC_MODULES = { account: /account\/(dialog|security)\.js$/, products: /js\/products\//, sharing: /js\/sharing\// };
+
+test("every module uses only messages that are loaded with it", async () => {
+  const common = (await load("messages/en.js")).default;
+  for (const path of files(".js")) {
+    const topics = Object.keys(TOPIC_MODULES).filter((topic) => TOPIC_MODULES[topic].test(path));
+    const modules = await Promise.all(topics.map((topic) => load(`messages/${topic}/en.js`)));
+    const loaded = Object.assign({}, common, ...modules.map((module) => module.default));
+    const used = [...readFileSync(path, "utf8").matchAll(/\btranslate\(\s*"([\w.]+)"/g)].map(([, key]) => key);
+    assert.deepEqual(
+      used.filter((key) => !(key in loaded)),
+      [],
+      path,
+    );
+  }
+});
+
+test("every message exists in every language", async () => {
+  const messagesOf = async (code) => {
+    const paths = files(".js").filter((path) => path.startsWith(join(WEB, "messages/")) && path.endsWith(`/${code}.js`));
+    const modules = await Promise.all(paths.map((path) => import(pathToFileURL(path))));
+    return Object.assign({}, ...modules.map((module) => module.default));
+  };
+  const [english, german] = [await messagesOf("en"), await messagesOf("de")];
   assert.deepEqual(
     Object.keys(english).filter((key) => !(key in german)),
-    [],
-  );
-  const used = files(".js").flatMap((path) =>
-    [...readFileSync(path, "utf8").matchAll(/\btranslate\(\s*"([\w.]+)"/g)].map(([, key]) => key),
-  );
-  assert.deepEqual(
-    used.filter((key) => !(key in english)),
     [],
   );
   const placeholders = (message) => [...new Set(JSON.stringify(message).match(/\{\w+\}/g))].sort();
@@ -73,11 +88,35 @@ test("every message that the page uses exists in every language", async () => {
 test("every error code that the page has a message for is one of the service", async () => {
   const errors = readFileSync(join(ROOT, "app/domain/errors.py"), "utf8");
   const german = (await load("messages/de.js")).default;
-  const pageCodes = ["network", "unexpected", "file_unreadable"];
+  const pageCodes = [
+    "network",
+    "unexpected",
+    "file_unreadable",
+    "request_refused",
+    "request_too_large",
+    "response_foreign",
+    "service_unavailable",
+    "too_many_requests",
+  ];
   for (const key of Object.keys(german).filter((name) => name.startsWith("error."))) {
     const code = key.slice("error.".length);
     assert.ok(pageCodes.includes(code) || errors.includes(`"${code}"`), code);
   }
+});
+
+test("error pages of proxies are described in words", async () => {
+  const { describeProblem, problemFromResponse } = await load("js/problems.js");
+  const describe = (status, body = null) => describeProblem(problemFromResponse(status, body));
+  assert.match(describe(403), /firewall/);
+  assert.match(describe(413), /larger than the server accepts/);
+  assert.match(describe(429), /Too many requests/);
+  for (const status of [408, 500, 502, 503, 504, 524]) assert.match(describe(status), /temporarily unavailable/);
+  assert.match(describe(400), /unexpected error/);
+  assert.match(describe(200), /did not come from the service/);
+  // Gateways may send JSON that is not of the service.
+  for (const body of [{ message: "Bad Gateway" }, { code: 502, errors: "none" }, "Bad Gateway", []])
+    assert.match(describe(502, body), /temporarily unavailable/);
+  assert.equal(describe(413, { code: "upload_too_large", detail: "At most 20 MB." }), "At most 20 MB.");
 });
 
 test("a placeholder decodes to the encoded colors", async () => {

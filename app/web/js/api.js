@@ -23,7 +23,11 @@ export class Api {
       init.headers["Content-Type"] = "application/json";
     }
     const response = await this.fetch(path, init);
-    return response.status === 204 ? null : response.json();
+    if (response.status === 204) return null;
+    return response.json().catch((error) => {
+      if (error.name === "SyntaxError") throw problemFromResponse(response.status, null);
+      throw error.name === "AbortError" ? error : new Problem({ code: "network" });
+    });
   }
 
   /** Works like the browser's fetch, but throws a Problem for an error response. */
@@ -96,7 +100,8 @@ function sendWithProgress(method, url, body, { headers, signal, onProgress }) {
     request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () => {
       const response = parseJson(request.responseText);
-      if (request.status < 300) resolve(response);
+      // The body of a successful response is empty or JSON.
+      if (request.status < 300 && (response || !request.responseText)) resolve(response);
       else reject(problemFromResponse(request.status, response, request.getResponseHeader("Retry-After")));
     };
     request.onerror = () => reject(new Problem({ code: "network" }));

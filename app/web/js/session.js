@@ -156,6 +156,8 @@ async function post(path, body, headers = {}) {
     throw new Problem({ code: "network" });
   }
   const responseBody = await response.json().catch(() => null);
-  if (!response.ok) throw problemFromResponse(response.status, responseBody, response.headers.get("Retry-After"));
+  // The sign-in page of a network can arrive instead of the response of the service.
+  const isFromService = !response.headers.get("Content-Type")?.startsWith("text/html");
+  if (!response.ok || !isFromService) throw problemFromResponse(response.status, responseBody, response.headers.get("Retry-After"));
   return responseBody;
 }

@@ -7,7 +7,7 @@ import { GalleryPage } from "./gallery/page.js";
 import { Selection } from "./gallery/selection.js";
 import { byId, el } from "./ui/dom.js";
 import { icon } from "./ui/icons.js";
-import { translate } from "./ui/i18n.js";
+import { loadTopic, translate } from "./ui/i18n.js";
 import { UploadQueue } from "./uploads/queue.js";
 import { openFileChooser } from "./uploads/sources.js";
 import { continueUnfinished, forgetUnfinished } from "./uploads/transfer.js";
@@ -15,13 +15,16 @@ import { UploadPanel } from "./uploads/upload_panel.js";
 
 const REFRESH_USAGE_AFTER_MS = 1200;
 
-// The gallery itself does not need these modules. They are loaded at the user's first interaction with the page.
+// The gallery itself does not need these modules and messages. They are loaded at the user's first interaction with the
+// page, so that they are available when the network is lost later.
 const lazyModules = {
   account: () => import("./account/dialog.js"),
   products: () => import("./products/dialog.js"),
   resumable: () => import("./uploads/resumable.js"),
+  sharing: () => import("./sharing/dialog.js"),
   viewer: () => import("./viewer/viewer.js"),
 };
+const lazyTopics = ["account", "products", "sharing"];
 
 /** Dispatches `usage` when the storage usage of the account has changed. */
 export class AppShell extends EventTarget {
@@ -61,7 +64,10 @@ export class AppShell extends EventTarget {
   render() {
     for (const view of [this.page, this.uploadPanel, this.viewer]) view?.remove();
     this.viewer = null;
-    this.page = new GalleryPage(this, { onOpen: (id) => this.#openImage(id) });
+    this.page = new GalleryPage(this, {
+      onOpen: (id) => this.#openImage(id),
+      onShare: (ids) => this.#openShareDialog(ids),
+    });
     this.uploadPanel = new UploadPanel(this.queue, byId("upload-panel"));
     byId("main").replaceChildren(this.page.element);
     byId("top-bar-actions").replaceChildren(
@@ -116,13 +122,18 @@ export class AppShell extends EventTarget {
   }
 
   async #openProducts() {
-    const { openProductDialog } = await lazyModules.products();
+    const [{ openProductDialog }] = await Promise.all([lazyModules.products(), loadTopic("products")]);
     openProductDialog(this, { onOpenImage: (id) => this.#openImage(id) });
   }
 
   async #openAccount() {
-    const { openAccountDialog } = await lazyModules.account();
+    const [{ openAccountDialog }] = await Promise.all([lazyModules.account(), loadTopic("account")]);
     openAccountDialog(this);
+  }
+
+  async #openShareDialog(ids) {
+    const { openShareDialog } = await lazyModules.sharing();
+    await openShareDialog(this, ids);
   }
 
   #button(name, iconName, onclick, className = "") {
@@ -175,6 +186,7 @@ export class AppShell extends EventTarget {
     this.viewer ??= new Viewer({
       ...this,
       onShow: (shownId) => this.#showInRoute(shownId),
+      onShare: (shownId) => this.#openShareDialog([shownId]),
       onClose: (lastId) => this.#leaveRoute(lastId),
     });
     this.viewer.show(id);
@@ -201,4 +213,5 @@ export class AppShell extends EventTarget {
 
 function loadLazyModules() {
   for (const load of Object.values(lazyModules)) load().catch(() => {});
+  for (const topic of lazyTopics) loadTopic(topic).catch(() => {});
 }

@@ -35,23 +35,15 @@ export default {
     other: "Zu viele Versuche. In {count} Sekunden geht es wieder.",
   },
   "account.newPassword": "Neues Passwort",
-  "account.currentPassword": "Aktuelles Passwort",
   "account.changePassword": "Passwort ändern",
   "account.passwordChanged": "Das Passwort wurde geändert.",
-  "account.theme": "Aussehen",
-  "account.language": "Sprache",
-  "theme.auto": "Automatisch",
-  "theme.light": "Hell",
-  "theme.dark": "Dunkel",
 
   "reset.forgotten": "Passwort vergessen?",
   "reset.title": "Passwort zurücksetzen",
   "reset.request": "Link senden",
   "reset.requested": "Falls es zu dieser Adresse ein Konto gibt, ist ein Link dorthin unterwegs.",
-  "sessions.title": "Angemeldete Geräte",
-  "sessions.current": "Dieses Gerät",
-  "sessions.unknown": "Unbekanntes Gerät",
-  "sessions.endOthers": "Alle anderen Geräte abmelden",
+
+  "shares.title": "Geteilte Links",
 
   "sessionExpired.title": "Deine Sitzung ist abgelaufen",
   "sessionExpired.text":
@@ -62,19 +54,6 @@ export default {
   "usage.images": { one: "{count} Bild", other: "{count} Bilder" },
   "usage.bytesOf": "{used} von {limit}",
   "usage.percentOfImages": "{percent} von {count} Bildern",
-
-  "export.title": "Alles mitnehmen",
-  "export.text": "Alle Originale und was über sie bekannt ist, in einer ZIP-Datei.",
-  "export.start": "Exportieren",
-  "export.ready": "Dein Export ist fertig; der Download hat begonnen.",
-
-  "deleteAccount.title": "Mein Konto löschen",
-  "deleteAccount.text":
-    "Alle deine Bilder werden mit ihm gelöscht, sofort und endgültig. Exportiere sie vorher, wenn du sie behalten willst.",
-  "deleteAccount.confirm": "Zur Bestätigung {email} eingeben",
-  "deleteAccount.password": "Zur Bestätigung das Passwort eingeben",
-  "deleteAccount.submit": "Konto und Bilder löschen",
-  "deleteAccount.done": "Dein Konto und alle seine Bilder werden gelöscht. Mach’s gut.",
 
   "gallery.title": "Bilder",
   "sort.label": "Reihenfolge der Bilder",
@@ -155,9 +134,7 @@ export default {
   "viewer.previous": "Vorheriges",
   "viewer.next": "Nächstes",
   "viewer.details": "Einzelheiten",
-  "viewer.copyLink": "Link kopieren",
-  "viewer.linkCopied": "Link kopiert. Wer ihn hat, kann das Bild bis {date} sehen.",
-  "viewer.revokeLink": "Widerrufen",
+  "viewer.share": "Teilen",
   "viewer.download": "Herunterladen",
   "viewer.delete": "Löschen",
 
@@ -178,23 +155,6 @@ export default {
   "details.failed": "Fehlgeschlagen. {reason}",
 
   "ean.title": "Bild per Strichcode",
-  "ean.text":
-    "Tippe oder füge die Nummer unter dem Strichcode eines Produkts ein: Sein Bild wird gesucht und bei deinen verwahrt.",
-  "ean.code": "Produktcode",
-  "ean.hint": "EAN oder UPC: 8, 12, 13 oder 14 Ziffern.",
-  "ean.valid": "Das ist ein gültiger Code.",
-  "ean.error.letters": "Ein Produktcode hat nur Ziffern.",
-  "ean.error.long": "Zu lang: Ein Produktcode hat höchstens 14 Ziffern.",
-  "ean.error.short": {
-    one: "Bisher {count} Ziffer: Es sind 8, 12, 13 oder 14.",
-    other: "Bisher {count} Ziffern: Es sind 8, 12, 13 oder 14.",
-  },
-  "ean.error.digit": "Bitte auf Tippfehler prüfen: Mit diesen Ziffern wäre die letzte eine {expected}.",
-  "ean.fetch": "Bild holen",
-  "ean.recent": "Letzte Codes",
-  "ean.progress": "Fortschritt von {code}",
-  "ean.open": "Zeigen",
-  "ean.deleted": "Sein Bild wurde inzwischen gelöscht.",
 
   "job.queued": "Wartet, bis es an der Reihe ist",
   "job.running": "Wird gesucht und geholt",
@@ -204,6 +164,11 @@ export default {
   "error.network": "Es besteht keine Verbindung zum Dienst.",
   "error.file_unreadable":
     "Die Datei wurde geändert oder entfernt, seit du sie ausgewählt hast. Bitte wähle sie noch einmal aus.",
+  "error.request_refused": "Eine Firewall vor dem Dienst hat die Anfrage abgelehnt.",
+  "error.request_too_large": "Die Datei ist größer, als der Server annimmt.",
+  "error.response_foreign": "Die Antwort kam nicht vom Dienst. Vielleicht musst du dich zuerst in deinem Netz anmelden.",
+  "error.service_unavailable": "Der Dienst ist gerade nicht verfügbar. Bitte versuche es in ein paar Minuten noch einmal.",
+  "error.too_many_requests": "Zu viele Anfragen. Bitte warte einen Moment und versuche es noch einmal.",
   "error.unexpected": "Etwas ist schiefgegangen. Bitte noch einmal versuchen.",
   "error.image_missing": "Dieses Bild gibt es nicht mehr.",
   "error.not_found": "Das bietet dieser Dienst nicht an.",

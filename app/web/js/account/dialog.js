@@ -1,8 +1,9 @@
-/** Account dialog: storage usage, appearance and language, data export, sign-out and account deletion. */
+/** Account dialog: storage usage, appearance and language, shared links, data export, sign-out and account deletion. */
 
 import { describeUsage, usedFraction } from "../gallery/page.js";
 import { watchJob } from "../jobs.js";
 import { describeProblem } from "../problems.js";
+import { createShareList } from "../sharing/list.js";
 import { openDialog } from "../ui/dialogs.js";
 import { el, whileBusy } from "../ui/dom.js";
 import { createField } from "../ui/forms.js";
@@ -12,7 +13,7 @@ import { createPasswordSection, createSessionsSection } from "./security.js";
 
 const THEMES = ["auto", "light", "dark"];
 
-export function openAccountDialog({ app, api, session, usage }) {
+export function openAccountDialog({ app, api, session, library, usage }) {
   const closeAnd = (action) => (value) => (dialog.close(), action(value));
   const theme = document.documentElement.dataset.theme ?? "auto";
   const themeNames = Object.fromEntries(THEMES.map((name) => [name, translate(`theme.${name}`)]));
@@ -27,6 +28,7 @@ export function openAccountDialog({ app, api, session, usage }) {
       language,
       closeAnd((code) => app.changeLanguage(code)),
     ),
+    createShareList({ api, library }).element,
     createExportSection(api),
     app.config.has_local_accounts && createPasswordSection(api),
     app.config.has_local_accounts && createSessionsSection(api),

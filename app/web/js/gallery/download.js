@@ -6,7 +6,7 @@ import { describeProblem } from "../problems.js";
 import { el } from "../ui/dom.js";
 import { translate } from "../ui/i18n.js";
 import { showToast } from "../ui/toasts.js";
-import { downloadOriginal } from "../viewer/sharing.js";
+import { downloadOriginal } from "../viewer/download.js";
 import { selectedPages } from "./selected_pages.js";
 
 const MAX_IMAGES = 500;

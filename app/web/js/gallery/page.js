@@ -15,8 +15,8 @@ const SORTS = ["taken_at", "uploaded_at"];
 const MIN_SCRUBBER_SCREENS = 2;
 
 export class GalleryPage {
-  constructor(shell, { onOpen }) {
-    this.shell = shell;
+  constructor(shell, { onOpen, onShare }) {
+    Object.assign(this, { shell, onShare });
     this.grid = new Grid(shell.library, shell.selection, { onOpen, onMove: () => this.#updateScrubber() });
     this.#build();
     this.#listen();
@@ -47,7 +47,7 @@ export class GalleryPage {
       this.usageMeter,
       el("div", { class: "gallery-actions" }, this.sortSelect, this.selectButton),
     );
-    this.selectionBar = createSelectionBar(this.shell);
+    this.selectionBar = createSelectionBar(this.shell, { onShare: this.onShare });
     this.emptyState = createEmptyState(this.shell);
     this.footer = el("div", { class: "gallery-footer" });
     this.element = el(

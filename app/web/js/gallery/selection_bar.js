@@ -8,9 +8,10 @@ import { showToast } from "../ui/toasts.js";
 
 /** Larger selections are deleted with a dialog that shows the progress, and without undo. */
 const MAX_UNDOABLE = 1000;
+const MAX_SHARED = 500;
 
 /** Returns {element, closeButton, update}. */
-export function createSelectionBar(shell) {
+export function createSelectionBar(shell, { onShare }) {
   const { selection, library } = shell;
   const count = el("p", { class: "grow", role: "status" });
   const button = (name, iconName, className, onclick) => {
@@ -19,6 +20,7 @@ export function createSelectionBar(shell) {
     return el("button", attributes, icon(iconName), el("span", {}, label));
   };
   const download = button("viewer.download", "download", "", () => downloadSelected(shell));
+  const share = button("viewer.share", "link", "", () => shareSelected(shell, onShare));
   const remove = button("viewer.delete", "trash", "danger", () => deleteSelected(shell));
   const selectAllButton = el(
     "button",
@@ -36,6 +38,7 @@ export function createSelectionBar(shell) {
     closeButton,
     count,
     selectAllButton,
+    share,
     download,
     remove,
   );
@@ -43,7 +46,7 @@ export function createSelectionBar(shell) {
     const selected = selection.count(library.count);
     bar.hidden = !selection.isOpen;
     count.textContent = translate("select.count", { count: selected });
-    download.disabled = remove.disabled = selected === 0;
+    for (const each of [share, download, remove]) each.disabled = selected === 0;
   };
   return { element: bar, closeButton, update };
 }
@@ -62,6 +65,25 @@ export async function deleteSelected(shell) {
   } else {
     const { openBulkDeletion } = await import("./bulk_deletion.js");
     openBulkDeletion(shell, ids);
+  }
+}
+
+/** The images are shared in the order of the gallery, not in that of their selection. */
+async function shareSelected(shell, onShare) {
+  try {
+    const { selectedPages } = await import("./selected_pages.js");
+    const ids = [];
+    for await (const page of selectedPages(shell, selectedIds(shell))) {
+      ids.push(...page);
+      // The dialog says that these are too many.
+      if (ids.length > MAX_SHARED) break;
+    }
+    const { images } = shell.library;
+    const order = new Map(images.map(({ id }, index) => [id, index]));
+    const position = (id) => order.get(id) ?? images.length;
+    onShare(ids.sort((one, other) => position(one) - position(other)));
+  } catch (problem) {
+    showToast(describeProblem(problem), { kind: "error" });
   }
 }
 

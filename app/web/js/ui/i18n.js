@@ -1,6 +1,6 @@
 /**
  * Translates the messages of the page. Each language is one file in `messages/` and is listed in LANGUAGES. The page
- * shows a message in English if the language does not have it.
+ * shows a message in English if the language does not have it. Dialogs load their own messages, in `messages/<topic>/`.
  */
 
 import english from "../../messages/en.js";
@@ -9,6 +9,7 @@ export const LANGUAGES = { en: "English", de: "Deutsch" };
 
 const KEY = "pictures.language";
 let messages = english;
+const topics = new Set();
 let plurals = new Intl.PluralRules("en");
 export let language = "en";
 /** The user's regional variant of the language, such as `de-AT`, for dates and numbers. */
@@ -25,6 +26,14 @@ export async function loadLanguage(code) {
   locale = navigator.languages.find((tag) => tag.startsWith(code)) ?? code;
   plurals = new Intl.PluralRules(code);
   document.documentElement.lang = code;
+  await Promise.all([...topics].map(loadTopic));
+}
+
+/** Adds the messages in `messages/<topic>/`, which the first view does not need. */
+export async function loadTopic(topic) {
+  topics.add(topic);
+  const { default: added } = await import(`../../messages/${topic}/${language}.js`);
+  messages = { ...messages, ...added };
 }
 
 export function rememberLanguage(code) {

@@ -2,13 +2,12 @@
 
 import { describeProblem } from "../problems.js";
 import { el, moveFocusIfHidden } from "../ui/dom.js";
-import { formatDate } from "../ui/format.js";
 import { icon } from "../ui/icons.js";
 import { translate } from "../ui/i18n.js";
 import { showToast } from "../ui/toasts.js";
 import { Details } from "./details.js";
+import { downloadOriginal } from "./download.js";
 import { ImagePane } from "./image_pane.js";
-import { copyText, downloadOriginal, shareImages } from "./sharing.js";
 import { onSwipe } from "./swipe.js";
 
 const WIDE_SCREEN = matchMedia("(min-width: 900px)");
@@ -17,9 +16,12 @@ export class Viewer {
   controller = new AbortController();
   #view = null;
 
-  /** Calls `onShow(id)` when an image is shown, and `onClose(id)` with the last image when the dialog is closed. */
-  constructor({ api, library, deletions, onShow, onClose }) {
-    Object.assign(this, { api, library, deletions, onShow, onClose });
+  /**
+   * Calls `onShow(id)` when an image is shown, `onShare(id)` when the user wants to share it, and `onClose(id)` with the
+   * last image when the dialog is closed.
+   */
+  constructor({ api, library, deletions, onShow, onShare, onClose }) {
+    Object.assign(this, { api, library, deletions, onShow, onShare, onClose });
     this.imagePane = new ImagePane();
     this.details = new Details({
       save: (id, changes) => this.#save(id, changes),
@@ -70,7 +72,7 @@ export class Viewer {
       { class: "viewer-bar" },
       button("close", "cross", () => this.dialog.close()),
       this.title,
-      button("viewer.copyLink", "link", () => this.#copyLink()),
+      button("viewer.share", "link", () => this.onShare(this.#view.id)),
       button("viewer.download", "download", () => this.#download()),
       button("viewer.delete", "trash", () => this.#delete()),
       this.info,
@@ -155,18 +157,6 @@ export class Viewer {
   #showDetails(isVisible) {
     this.dialog.classList.toggle("with-details", isVisible);
     this.info.setAttribute("aria-pressed", String(isVisible));
-  }
-
-  async #copyLink() {
-    try {
-      const share = await shareImages(this.api, [this.#view.id]);
-      await copyText(share.url, this.dialog);
-      const revoke = () => this.api.delete(`shares/${share.id}`);
-      const message = translate("viewer.linkCopied", { date: formatDate(share.expires_at) });
-      showToast(message, { action: { label: translate("viewer.revokeLink"), run: revoke } });
-    } catch (problem) {
-      showToast(describeProblem(problem), { kind: "error" });
-    }
   }
 
   #download() {
