@@ -26,7 +26,6 @@ from pathlib import Path
 from app.common.process import forbid_inspection
 from app.domain.errors import AppError
 from app.domain.renderings import Stripping
-from app.imaging.options import RenderOptions
 from app.imaging.protocol import (
     MAX_RESPONSE_BYTES,
     OUTPUT_LENGTH,
@@ -78,7 +77,7 @@ def main(descriptor: int, config: WorkerConfig) -> None:
                 respond = functools.partial(_respond_stripped, files[0], files[1], _STRIPPINGS[message])
             else:
                 task = config if message == START else _for_output(config, connection)
-                respond = functools.partial(_respond, files[0], task.options)
+                respond = functools.partial(_respond, files[0], task)
             outcome, response = _run_in_child(respond, connection, config, address_space, call_filter)
             for file in files:
                 os.close(file)
@@ -242,9 +241,9 @@ def _mapped_bytes() -> int:
     return int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 0
 
 
-def _respond(file: int, options: RenderOptions) -> bytes:
+def _respond(file: int, config: WorkerConfig) -> bytes:
     try:
-        return encode_rendering(render(io.BytesIO(_read(file)), options))
+        return encode_rendering(render(io.BytesIO(_read(file)), config.options))
     except AppError as error:
         return encode_error(error)
 

@@ -18,8 +18,10 @@ _LOCATION = re.compile(
     r"|^(motionphoto|microvideo)",
     re.IGNORECASE,
 )
-_ATTRIBUTE = re.compile(rb"""\s([^\s=/>"']+)\s*=\s*("[^"]*"|'[^']*')""")
-_NAME = re.compile(rb"<\s*[^\s/>]+")
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=/>"']+)\s*=\s*("[^"]*"|'[^']*')""")
+_DECLARATION = re.compile(rb"xmlns(:|$)")
+_SPACE = re.compile(rb"\s*")
+_NAME = re.compile(rb"<[^\s/>]+")
 
 
 def is_location_name(name: str) -> bool:
@@ -71,36 +73,41 @@ class _LocationSearch:
         if self._removed:
             return
         start = self._parser.CurrentByteIndex
+        raw, end = self._read_tag(start)
         if is_location_name(name):
-            self._removed = self._depth, start
+            if self._packet.startswith(b"/>", end):
+                self.spans.append((start, end + 2))
+            else:
+                self._removed = self._depth, start
             return
-        position = start + len(_NAME.match(self._packet, start)[0])  # type: ignore[index] # expat found a tag here
-        names = iter(attributes[::2])
+        names = attributes[::2]
+        written = [match for match in raw if not _DECLARATION.match(match[1])]
+        for expanded, match in zip(names, written, strict=True):
+            if expanded.rpartition(_SEPARATOR)[2].encode() != match[1].rpartition(b":")[2]:
+                raise ValueError("the attributes cannot be located")
+            if is_location_name(expanded):
+                self.spans.append((match.start(), match.end()))
+
+    def _read_tag(self, start: int) -> tuple[list[re.Match[bytes]], int]:
+        """Return the attributes of the tag at `start`, and the position of its end: `>` or `/>`."""
+        name = _NAME.match(self._packet, start)
+        if name is None:
+            raise ValueError("a tag cannot be located")
+        attributes, position = [], name.end()
         while match := _ATTRIBUTE.match(self._packet, position):
+            attributes.append(match)
             position = match.end()
-            if match[1] != b"xmlns" and not match[1].startswith(b"xmlns:"):
-                expanded = next(names)
-                if expanded.rpartition(_SEPARATOR)[2].encode() != match[1].rpartition(b":")[2]:
-                    raise ValueError("the attributes cannot be located")
-                if is_location_name(expanded):
-                    self.spans.append((match.start(), match.end()))
-        if next(names, None) is not None:
-            raise ValueError("the attributes cannot be located")
+        space = _SPACE.match(self._packet, position)
+        return attributes, space.end() if space else position
 
     def _end(self, _name: str) -> None:
         if self._removed and self._removed[0] == self._depth:
-            # The index is the start of the closing tag, or that of the element if it consists of one tag.
-            end = self._packet.index(b">", self._end_of_quotes(self._parser.CurrentByteIndex)) + 1
-            self.spans.append((self._removed[1], end))
+            start = self._parser.CurrentByteIndex
+            if not self._packet.startswith(b"</", start):
+                raise ValueError("a closing tag cannot be located")
+            self.spans.append((self._removed[1], self._packet.index(b">", start) + 1))
             self._removed = None
         self._depth -= 1
-
-    def _end_of_quotes(self, start: int) -> int:
-        """Return the position after the last attribute of the tag at `start`: attribute values may contain ">"."""
-        position = start + len(_NAME.match(self._packet, start)[0])  # type: ignore[index] # expat found a tag here
-        while match := _ATTRIBUTE.match(self._packet, position):
-            position = match.end()
-        return position
 
     def _refuse(self, *_: object) -> None:
         raise ValueError("an XMP packet must not have a document type")

@@ -292,4 +292,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE images ADD COLUMN custom_metadata TEXT NOT NULL DEFAULT '{}'",
         "ALTER TABLE direct_uploads ADD COLUMN custom_metadata TEXT NOT NULL DEFAULT '{}'",
     ),
+    ("ALTER TABLE images ADD COLUMN uploaded_sha256 TEXT",),
 )
