@@ -144,7 +144,7 @@ async def test_product_image_loses_its_position(stripping: Service, catalog: Fak
     person = await stripping.person()
     job = await ended(person, await fetch(person, WITH_IMAGE))
     assert job["status"] == "completed", job
-    await check(stripping, (await person.get(f"/images/{job['image_id']}")).json(), data)
+    await check(stripping, (await person.get(f"/images/{job['result']['image_id']}")).json(), data)
 
 
 async def test_adopted_image_keeps_the_digest_of_its_upload(tmp_path: Path):

@@ -63,7 +63,8 @@ class _Directories:
                 self._edit(start)
             if len(seen) > _MAX_DIRECTORIES:
                 raise ValueError("the EXIF data has too many directories")
-        for start, end in self._erased:
+        # Values that are beyond the end of the data are ignored.
+        for start, end in (span for span in self._erased if span[0] < span[1]):
             if any(start < table_end and table_start < end for table_start, table_end in self._tables):
                 raise ValueError("directories of the EXIF data overlap")
             self.data[start:end] = bytes(end - start)

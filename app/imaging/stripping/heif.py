@@ -18,6 +18,7 @@ _META_BOXES = {b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"
 _USER_DATA = {b"udta", b"meta", b"uuid"}
 _DESCRIPTIONS = {b"udes", b"altt", b"crtt", b"mdft"}
 """The properties with titles, alternative texts and times."""
+_HEADERS_WITH_TIMES = {b"mvhd", b"tkhd", b"mdhd"}
 _IMAGE_ITEMS = {
     *(b"hvc1", b"hev1", b"lhv1", b"hvt1", b"av01", b"avc1", b"vvc1", b"j2k1", b"unci"),
     *(b"grid", b"iovl", b"iden", b"tmap"),
@@ -47,6 +48,8 @@ def heif_for_display(data: bytes) -> bytes:
     _edit_items(edited, data, {b"Exif": _exif_item_for_display, b"mime": _spaces, b"jpeg": jpeg_for_display})
     items = read_items(data)
     _free(edited, (box for box in items.property_boxes if box.kind in _DESCRIPTIONS) if items else ())
+    for movie in (box for box in boxes(data, 0, len(data)) if box.kind == b"moov"):
+        _erase_times(edited, data, movie)
     return bytes(edited)
 
 
@@ -89,6 +92,17 @@ def _edit_movie(edited: bytearray, data: bytes, movie: Box) -> None:
             if kind not in _PICTURE_TRACKS:
                 raise ValueError("the file contains a track that has no pictures")
             _free(edited, (inner for inner in boxes(data, box.start, box.end) if inner.kind in _USER_DATA))
+
+
+def _erase_times(edited: bytearray, data: bytes, parent: Box) -> None:
+    """Erase when the movie, and each of its tracks, was created and modified."""
+    for box in boxes(data, parent.start, parent.end):
+        if box.kind in _HEADERS_WITH_TIMES:
+            start = box.start + _FULL_BOX_BYTES
+            end = min(box.end, start + (16 if data[box.start] else 8))
+            edited[start:end] = bytes(end - start)
+        elif box.kind in (b"trak", b"mdia"):
+            _erase_times(edited, data, box)
 
 
 def _edit_items(edited: bytearray, data: bytes, edits: Mapping[bytes, Callable[[bytes], bytes]]) -> None:
