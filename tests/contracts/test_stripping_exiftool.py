@@ -32,7 +32,7 @@ LOCATION = re.compile(
 ABOUT_THE_FILE = ("SourceFile", "ExifTool", "System", "File", "Composite")
 STRUCTURE = (*ABOUT_THE_FILE, "JFIF", "Adobe", "ICC", "PNG", "RIFF", "GIF", "QuickTime", "Meta", "Track")
 DISPLAYED = {"Orientation", "ColorSpace", "InteropIndex", "InteropVersion"}
-# Offsets for Apple's decoder, the digest of the IPTC data, the name of the extended XMP packet, and what every maker note sets.
+# Offsets for Apple's decoder, the digest of the IPTC data, the name of the extended XMP packet, and what exiftool adds.
 DERIVED = {"AppleDataOffsets", "IPTCDigest", "CurrentIPTCDigest", "HasExtendedXMP", "ExifByteOrder", "XMPToolkit"}
 MAKERS = ("Canon", "Nikon", "Nintendo", "Sony", "Panasonic", "Olympus", "Samsung", "FujiFilm", "MakerNotes", "DJI")
 

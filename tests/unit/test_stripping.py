@@ -22,6 +22,7 @@ from tests.pictures import encoded, jpeg, picture
 from tests.stripping_files import FILES, IPTC, PLACE, XMP, exif_bytes, jpeg_file, pixels, png_file, resources
 
 LOCATION, ALL = Stripping.LOCATION, Stripping.ALL
+PICTURES = box(b"hdlr", bytes(8) + b"pict" + bytes(12))
 HEXADECIMAL_PLACE = PLACE.encode().hex().encode()
 
 
@@ -113,6 +114,24 @@ def test_directories_that_overlap_leave_only_what_is_displayed():
     stripped = exif_without_location(bytes(data))
     assert len(stripped) == len(data)
     assert exif_for_display(stripped) == exif_for_display(bytes(data))
+
+
+def test_pointer_beyond_the_end_is_removed_and_other_tags_stay():
+    data = bytearray(exif_bytes())
+    pointer = data.index(b"\x88\x25")
+    data[pointer + 8 : pointer + 12] = b"\xff\xff\xff\xf0"
+    with Image.open(io.BytesIO(jpeg(8, 8, exif=exif_without_location(bytes(data))))) as image:
+        assert ExifTags.IFD.GPSInfo not in image.getexif()
+        assert image.getexif()[ExifTags.Base.Orientation] == 6
+        assert image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] == "RF 50mm F1.2"
+
+
+def test_times_of_an_image_sequence_are_erased_with_all_metadata():
+    times = bytes(range(1, 9))
+    headers = box(b"mvhd", bytes(4) + times) + box(b"trak", box(b"tkhd", bytes(4) + times) + box(b"mdia", PICTURES))
+    data = encoded(picture(40, 30), "AVIF") + box(b"moov", headers)
+    assert strip(data, LOCATION) == data
+    assert strip(data, ALL) == data.replace(times, bytes(8))
 
 
 @pytest.mark.parametrize(
