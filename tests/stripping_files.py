@@ -93,7 +93,7 @@ def png_file() -> bytes:
     info.add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=True)
     info.add_text("Title", "Kept title")
     info.add_text("exif:GPSLatitude", PLACE)
-    for name, profile in (("exif", exif_bytes()), ("iptc", resources()), ("xmp", XMP)):
+    for name, profile in (("exif", exif_bytes()), ("iptc", b"Photoshop 3.0\0" + resources()), ("xmp", XMP)):
         digits = profile.hex()
         lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
         info.add_text(f"Raw profile type {name}", f"\n{name}\n{len(profile):8}\n{lines}\n", zip=True)

@@ -35,7 +35,7 @@ def files() -> Iterator[ExitStack]:
 
 
 def file_of(files: ExitStack, data: bytes = b"") -> BinaryIO:
-    file = files.enter_context(tempfile.TemporaryFile(buffering=0))
+    file = files.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - the stack closes it
     file.write(data)
     return file
 
@@ -57,7 +57,7 @@ async def test_file_without_metadata_has_no_copy(pool: RenderPool, files: ExitSt
 
 
 @pytest.mark.parametrize(
-    ("data", "error"), [(b"%PDF-1.7", FormatUnsupported), (b"\xff\xd8\xff\xe0" + bytes(20), ImageCorrupt)]
+    "data, error", [(b"%PDF-1.7", FormatUnsupported), (b"\xff\xd8\xff\xe0" + bytes(20), ImageCorrupt)]
 )
 async def test_file_that_cannot_be_read_is_an_error(
     pool: RenderPool, files: ExitStack, data: bytes, error: type[Exception]

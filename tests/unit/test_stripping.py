@@ -192,6 +192,12 @@ def test_png_text_that_is_not_readable_is_left_out():
     assert b"Raw profile type iptc" in strip(damaged, LOCATION)
 
 
+def test_iptc_data_in_png_text_keep_their_other_datasets():
+    data = strip(png_file(), LOCATION)
+    start = data.index(b"zTXtRaw profile type iptc") + 27
+    assert b"Kept key".hex().encode() in zlib.decompressobj().decompress(data[start:]).replace(b"\n", b"")
+
+
 def test_heif_items_of_unknown_kinds_become_zeros():
     damaged = FILES["avif"]().replace(b"Exif\0", b"Exig\0", 1)
     assert PLACE.encode() not in strip(damaged, LOCATION)

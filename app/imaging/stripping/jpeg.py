@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.imaging.stripping.exif import EXIF_PREFIX, exif_for_display, exif_without_location
-from app.imaging.stripping.photoshop import resources_without_location
+from app.imaging.stripping.photoshop import PHOTOSHOP_PREFIX, resources_without_location
 from app.imaging.stripping.xmp import xmp_without_location
 
 _START, _END, _SCAN, _COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
@@ -27,7 +27,6 @@ _TIFF_HEADERS = (bytearray(b"II*\0"), bytearray(b"MM\0*"))
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID_BYTES, _EXTENDED_HEADER_BYTES = 32, 40
-_PHOTOSHOP = b"Photoshop 3.0\0"
 _ICC = b"ICC_PROFILE\0"
 _WITHOUT_LOCATION = (
     (_APP0, b"JFIF\0"),
@@ -151,13 +150,13 @@ def _edit(edited: bytearray, segments: Sequence[_Segment]) -> None:
             extended.append(segment)
         elif segment.marker == _APP1 and edited.startswith(_XMP, segment.start):
             _replace(edited, [(segment.start + len(_XMP), segment.end)], xmp_without_location)
-        elif segment.marker == _APP13 and edited.startswith(_PHOTOSHOP, segment.start):
+        elif segment.marker == _APP13 and edited.startswith(PHOTOSHOP_PREFIX, segment.start):
             resources.append(segment)
         elif segment.marker != _COMMENT and not _begins_like(edited, segment, _WITHOUT_LOCATION):
             edited[segment.start : segment.end] = bytes(segment.end - segment.start)
     for group in _exif_groups(edited, exif):
         _replace(edited, [(s.start + len(EXIF_PREFIX), s.end) for s in group], exif_without_location)
-    _replace(edited, [(s.start + len(_PHOTOSHOP), s.end) for s in resources], resources_without_location)
+    _replace(edited, [(s.start + len(PHOTOSHOP_PREFIX), s.end) for s in resources], resources_without_location)
     _edit_extended_xmp(edited, segments, extended)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from app.imaging.stripping.xmp import xmp_without_location
 
+PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 _SIGNATURES = (b"8BIM", b"PHUT", b"DCSR", b"AgHg", b"MeSa")
 _IPTC, _EXIF, _EXIF_3, _XMP, _IPTC_DIGEST = 0x0404, 0x0422, 0x0423, 0x0424, 0x0425
 _DIGEST_BYTES = 16

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from app.imaging.png import read_chunks
 from app.imaging.stripping.exif import EXIF_PREFIX, exif_for_display, exif_without_location
-from app.imaging.stripping.photoshop import iptc_without_location, resources_without_location
+from app.imaging.stripping.photoshop import PHOTOSHOP_PREFIX, iptc_without_location, resources_without_location
 from app.imaging.stripping.xmp import is_location_name, xmp_without_location
 
 _SIGNATURE_BYTES = 8
@@ -135,8 +135,10 @@ def _profile_without_location(kind: bytes, profile: bytes) -> bytes:
     if kind in (b"icc", b"icm"):
         return profile
     if kind in (b"iptc", b"8bim"):
-        is_bare = profile.startswith(_IPTC_START)
-        return iptc_without_location(profile) if is_bare else resources_without_location(profile)
+        if profile.startswith(_IPTC_START):
+            return iptc_without_location(profile)
+        prefix = PHOTOSHOP_PREFIX if profile.startswith(PHOTOSHOP_PREFIX) else b""
+        return prefix + resources_without_location(profile.removeprefix(prefix))
     # ImageMagick stores an XMP packet from a JPEG file as APP1, with the namespace in front.
     namespace = _XMP_NAMESPACE if profile.startswith(_XMP_NAMESPACE) else b""
     return namespace + xmp_without_location(profile.removeprefix(namespace))

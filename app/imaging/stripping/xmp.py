@@ -12,8 +12,9 @@ from xml.parsers import expat
 
 _SEPARATOR = " "
 _LOCATION = re.compile(
-    r"gps|latitude|longt?itude|altitude|location|geo(tag|hash|code)|coordinates"
-    r"|^(city|state|country|countrycode|countryname|provincestate|worldregion|lat|long?)$"
+    r"gps|latitude|longt?itude|altitude|location|locality|geo(tag|hash|code)|coordinates"
+    r"|^(city|municipality|county|state|provincestate|stateprovince|country|countrycode|countryname|continent)$"
+    r"|^(worldregion|waterbody|island|islandgroup|lat|long?)$"
     # A motion photo loses its video, because videos contain positions, too.
     r"|^(motionphoto|microvideo)",
     re.IGNORECASE,
