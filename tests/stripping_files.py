@@ -96,7 +96,7 @@ def png_file() -> bytes:
     for name, profile in (("exif", exif_bytes()), ("iptc", b"Photoshop 3.0\0" + resources()), ("xmp", XMP)):
         digits = profile.hex()
         lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
-        info.add_text(f"Raw profile type {name}", f"\n{name}\n{len(profile):8}\n{lines}\n", zip=True)
+        info.add_text(f"Raw profile type {name}", f"\n{name} profile\n{len(profile):8}\n{lines}\n", zip=True)
     data = encoded(picture(64, 48), "PNG", exif=exif_bytes(), pnginfo=info, icc_profile=b"A profile " * 20)
     unknown = b"zzZz" + PLACE.encode()
     chunk = struct.pack(">I", len(unknown) - 4) + unknown + struct.pack(">I", zlib.crc32(unknown))

@@ -26,7 +26,7 @@ _TEXT = {b"tEXt", b"zTXt", b"iTXt"}
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _XMP_NAMESPACE = b"http://ns.adobe.com/xap/1.0/\0"
 _RAW_PROFILE = re.compile(rb"Raw profile type (\w+)$")
-_PROFILE = re.compile(rb"\s*(\w+)\s+(\d+)\s")
+_PROFILE = re.compile(rb"\s*(\w+)(?: profile)?\s+(\d+)\s")
 _HEX = re.compile(rb"[0-9A-Fa-f]")
 _IPTC_START = b"\x1c"
 
