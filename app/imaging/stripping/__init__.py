@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 
 from PIL import ExifTags, Image
@@ -45,7 +46,10 @@ def strip(data: bytes, stripping: Stripping) -> bytes:
     image_format = require_format(data[:SNIFF_BYTES], {known.content_type for known in _FOR_DISPLAY})
     strippers = _WITHOUT_LOCATION if stripping is Stripping.LOCATION else _FOR_DISPLAY
     try:
-        return strippers[image_format](data)
+        with warnings.catch_warnings():
+            # Pillow warns of malformed EXIF data, which anyone can upload. The log would fill with it.
+            warnings.simplefilter("ignore")
+            return strippers[image_format](data)
     except MemoryError:
         raise
     except Exception as error:
