@@ -11,7 +11,7 @@ endef
 
 .PHONY: run dev aws serverless check check-all lint format test test-acceptance test-clients test-deploy test-emulators test-failures \
   test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-python-client test-scale \
-  test-renditions test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale \
+  test-exiftool test-renditions test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale \
   lock upgrade audit sbom
 
 run: $(VENV)/.run
@@ -42,7 +42,7 @@ serverless: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test test-acceptance
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web test-renditions \
+check-all: check test-exiftool test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web test-renditions \
   test-clients test-uploads test-deploy test-compose test-serverless test-templates
 
 lint: $(VENV)/.dev
@@ -72,6 +72,11 @@ test-slow: $(VENV)/.dev
 	  --ignore tests/compose --ignore tests/serverless $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py) \
 	  $(SLOW_IGNORED:%=--ignore %) \
 	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)
+
+# What exiftool finds in files whose metadata was removed. CI does not install exiftool, so `test-slow` skips this there.
+test-exiftool: $(VENV)/.dev
+	command -v exiftool >/dev/null || { apt-get update && apt-get install -y --no-install-recommends libimage-exiftool-perl; }
+	$(BIN)/pytest -m slow tests/contracts/test_stripping_exiftool.py
 
 EMULATOR_TESTS := tests/contracts tests/infra tests/api
 

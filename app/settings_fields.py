@@ -102,6 +102,7 @@ class SettingsFields(BaseSettings):
     thumbnail_format: ThumbnailFormat = "auto"
     rendition_sizes: Annotated[tuple[int, ...], NoDecode] = _RENDITION_SIZES
     keep_location: bool = False
+    strip_originals: Literal["none", "location", "all"] = "none"
     render_processes: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
     decoder_sandbox: Literal["auto", "required"] = "auto"
 

@@ -27,6 +27,8 @@ class Sidecar:
     source: Source | None
     focal_point: FocalPoint | None = None
     custom_metadata: dict[str, str] = field(default_factory=dict)
+    uploaded_sha256: str | None = None
+    """Of the received file, if it lost metadata before it was stored."""
 
 
 async def write_sidecar(store: ObjectStore, image: Image) -> None:
@@ -66,6 +68,7 @@ def read_sidecar(data: bytes) -> Sidecar:
             focal_point=FocalPoint(**focal_point) if focal_point else None,
             # Sidecars of earlier versions have none.
             custom_metadata=fields.get("custom_metadata", {}),
+            uploaded_sha256=fields.get("uploaded_sha256"),
         )
     except (KeyError, TypeError) as error:
         raise ValueError("not a sidecar") from error
@@ -81,4 +84,6 @@ def _encode(image: Image) -> bytes:
     }
     if image.focal_point:
         fields["focal_point"] = asdict(image.focal_point)
+    if image.uploaded_sha256:
+        fields["uploaded_sha256"] = image.uploaded_sha256
     return json.dumps(fields).encode()

@@ -11,7 +11,7 @@ from app.container.backends import Storage, Tables
 from app.ports.catalog import ProductCatalog
 from app.ports.metrics import Metrics
 from app.ports.queue import JobQueue
-from app.ports.renderer import Renderer
+from app.ports.renderer import Inspector, Renderer
 from app.ports.scanner import Scanner
 from app.ports.webhook_sender import WebhookSender
 
@@ -27,7 +27,7 @@ class Adapters:
     scanner: Scanner | None
     """None if images are not scanned."""
     renderer: Renderer
-    inspector: Renderer
+    inspector: Inspector
     metrics: Metrics
     limiter: RateLimiter
     temp_files: TempFiles

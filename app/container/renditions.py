@@ -30,6 +30,7 @@ def build_renditions(settings: Settings, adapters: Adapters, *, secret: str) -> 
         images=adapters.tables.images,
         leases=adapters.tables.idempotency,
         renderer=adapters.renderer,
+        inspector=adapters.inspector,
         turns=turns,
         temp_files=adapters.temp_files,
         sizes=settings.rendition_sizes,

@@ -25,6 +25,7 @@ from app.container.users import build_account_deletion, build_user_administratio
 from app.container.webhooks import build_deliveries, build_webhooks
 from app.container.workers import build_maintenance, build_worker
 from app.domain.images import Quota
+from app.domain.renderings import Stripping
 from app.jobs.maintenance import Maintenance
 from app.jobs.registry import JobRegistry
 from app.jobs.service import JobService
@@ -41,6 +42,7 @@ from app.services.rerendering import Rerendering
 from app.services.resumable_uploads import ResumableUploads
 from app.services.server_keys import ServerKeys
 from app.services.signed_urls import UrlSigner
+from app.services.stripping import Strip
 from app.services.thumbnails import Thumbnails
 from app.services.timeline import Timeline
 from app.services.uploads import Uploads
@@ -230,7 +232,15 @@ def _build_uploads(
         sizes=settings.thumbnail_sizes,
         allowed_content_types=settings.allowed_content_types,
         scans=settings.scan_url is not None,
+        strip=_build_strip(settings, adapters),
     )
+
+
+def _build_strip(settings: Settings, adapters: Adapters) -> Strip | None:
+    """Return how originals lose metadata before they are stored, or None if they are stored as they are."""
+    if settings.strip_originals == "none":
+        return None
+    return Strip(adapters.inspector, adapters.temp_files, stripping=Stripping(settings.strip_originals))
 
 
 def _build_product_images(

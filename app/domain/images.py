@@ -75,6 +75,7 @@ class Image:
     size: int
     """Bytes of the original."""
     sha256: str
+    """Of the original, in hexadecimal digits."""
     width: int
     height: int
     """Pixels as displayed, after EXIF orientation is applied."""
@@ -90,6 +91,8 @@ class Image:
     """None if the image was uploaded before the service read metadata."""
     custom_metadata: dict[str, str] = field(default_factory=dict)
     """Pairs of text that the client sets."""
+    uploaded_sha256: str | None = None
+    """Of the received file, if it lost metadata before it was stored. None if it was stored as it is."""
 
     @property
     def is_pending(self) -> bool:

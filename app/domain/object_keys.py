@@ -73,6 +73,11 @@ def rendition_key(owner_id: str, image_id: str, output: Output) -> str:
     return f"{image_folder(owner_id, image_id)}{_RENDITION}{output.longest}{cropped}.{extension}"
 
 
+def shared_original_key(owner_id: str, image_id: str, content_type: str) -> str:
+    """Return the key of a copy of the original without its position. It is kept like a rendition."""
+    return f"{image_folder(owner_id, image_id)}{_RENDITION}without-location.{_extension(content_type)}"
+
+
 def is_rendition_key(key: str) -> bool:
     return key.rpartition("/")[2].startswith(_RENDITION)
 

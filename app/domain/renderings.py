@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 from app.domain.metadata import Metadata
 
 ThumbnailFormat = Literal["auto", "avif", "webp", "jpeg"]
 """`auto` is WebP for images with transparency and JPEG for all others."""
+
+
+class Stripping(StrEnum):
+    """What a file loses while its pixels stay as they are."""
+
+    LOCATION = "location"
+    """The position, the names of the place, and what may contain them."""
+    ALL = "all"
+    """All metadata that is not needed to display the image."""
 
 
 @dataclass(frozen=True, slots=True)

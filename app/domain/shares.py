@@ -15,6 +15,8 @@ class ShareDownload(StrEnum):
     NONE = "none"
     RENDITION = "rendition"
     """The largest rendition. It has no metadata."""
+    ORIGINAL = "original"
+    """A copy of the original without the position."""
 
 
 @dataclass(frozen=True, slots=True)

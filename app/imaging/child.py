@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import io
 import os
@@ -19,10 +20,12 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from app.common.process import forbid_inspection
 from app.domain.errors import AppError
+from app.domain.renderings import Stripping
 from app.imaging.protocol import (
     MAX_RESPONSE_BYTES,
     OUTPUT_LENGTH,
@@ -30,20 +33,25 @@ from app.imaging.protocol import (
     RESPONSE_HEADER,
     START,
     START_OUTPUT,
+    STRIP_MESSAGES,
     Outcome,
     Protection,
     WorkerConfig,
     decode_output,
     encode_error,
     encode_rendering,
+    encode_stripped,
 )
 from app.imaging.rendering import prepare, render
 from app.imaging.sandbox import SystemCallFilter, end_with_parent, forbid_new_privileges, restrict_files
+from app.imaging.stripping import prepare_stripping, strip
 
 _READ_BYTES = 1 << 20
 _OUT_OF_MEMORY = 3
+_STRIPPINGS = {message: stripping for stripping, message in STRIP_MESSAGES.items()}
 _LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL}
 _GRACE_SECONDS = 1
+_MAX_FILES = 2
 _TRIAL_SECONDS = 30
 
 
@@ -51,6 +59,7 @@ def main(descriptor: int, config: WorkerConfig) -> None:
     """Render each file that the pool sends over the socket `descriptor`, until the pool closes the connection."""
     connection = socket.socket(fileno=descriptor)
     prepare()
+    prepare_stripping()
     address_space = _mapped_bytes() + config.memory_bytes
     lacking, call_filter = _protect()
     # Objects that exist now live as long as this process. A garbage collection in a child would write to their memory
@@ -59,14 +68,19 @@ def main(descriptor: int, config: WorkerConfig) -> None:
     gc.freeze()
     connection.sendall(READY + bytes([lacking]))
     while True:
-        message, files, _, _ = socket.recv_fds(connection, 1, 1)
+        message, files, _, _ = socket.recv_fds(connection, 1, _MAX_FILES)
         if not message:
             return
         # A CANCEL that arrives after its rendering has completed is ignored.
-        if message in (START, START_OUTPUT):
-            task = config if message == START else _for_output(config, connection)
-            outcome, response = _render_in_child(files[0], connection, task, address_space, call_filter)
-            os.close(files[0])
+        if message in (START, START_OUTPUT, *_STRIPPINGS):
+            if message in _STRIPPINGS:
+                respond = functools.partial(_respond_stripped, files[0], files[1], _STRIPPINGS[message])
+            else:
+                task = config if message == START else _for_output(config, connection)
+                respond = functools.partial(_respond, files[0], task)
+            outcome, response = _run_in_child(respond, connection, config, address_space, call_filter)
+            for file in files:
+                os.close(file)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(RESPONSE_HEADER.pack(outcome, len(response)) + response)
 
@@ -113,8 +127,12 @@ def _usable_filter() -> SystemCallFilter | None:
     return call_filter if os.waitpid(child, 0)[1] == 0 else None
 
 
-def _render_in_child(
-    file: int, connection: socket.socket, config: WorkerConfig, address_space: int, call_filter: SystemCallFilter | None
+def _run_in_child(
+    respond: Callable[[], bytes],
+    connection: socket.socket,
+    config: WorkerConfig,
+    address_space: int,
+    call_filter: SystemCallFilter | None,
 ) -> tuple[Outcome, bytes]:
     read_end, write_end = os.pipe()
     worker = os.getpid()
@@ -123,7 +141,7 @@ def _render_in_child(
         connection.close()
         os.close(read_end)
         end_with_parent(worker)
-        _run_child(file, write_end, config, address_space, call_filter)
+        _run_child(respond, write_end, config, address_space, call_filter)
     os.close(write_end)
     response = bytearray()
     try:
@@ -180,7 +198,11 @@ def _classify(status: int, response: bytes) -> tuple[Outcome, bytes]:
 
 
 def _run_child(
-    file: int, write_end: int, config: WorkerConfig, address_space: int, call_filter: SystemCallFilter | None
+    respond: Callable[[], bytes],
+    write_end: int,
+    config: WorkerConfig,
+    address_space: int,
+    call_filter: SystemCallFilter | None,
 ) -> None:
     code = 1
     try:
@@ -188,7 +210,7 @@ def _run_child(
         _set_limits(config, address_space)
         if call_filter:
             call_filter.install()
-        _write(write_end, _respond(file, config))
+        _write(write_end, respond())
         code = 0
     except MemoryError:
         code = _OUT_OF_MEMORY
@@ -199,12 +221,16 @@ def _run_child(
 
 
 def _set_limits(config: WorkerConfig, address_space: int) -> None:
-    """Limit processor time, memory and wall clock time, and prevent this process from opening files and sockets."""
+    """Limit processor time, memory and wall clock time, and prevent this process from opening files and sockets.
+
+    The same limit on memory applies to the only file that a child may write to.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (config.cpu_seconds, config.cpu_seconds))
     if sys.platform == "linux":  # macOS neither reports the mapped memory nor enforces the limit.
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (config.memory_bytes, config.memory_bytes))
     # The worker stops a child that exceeds its time. The alarm does so if the worker no longer exists.
     signal.alarm(config.wall_seconds + _GRACE_SECONDS)
 
@@ -220,6 +246,20 @@ def _respond(file: int, config: WorkerConfig) -> bytes:
         return encode_rendering(render(io.BytesIO(_read(file)), config.options))
     except AppError as error:
         return encode_error(error)
+
+
+def _respond_stripped(file: int, output: int, stripping: Stripping) -> bytes:
+    data = _read(file)
+    try:
+        stripped = strip(data, stripping)
+    except AppError as error:
+        return encode_error(error)
+    if stripped == data:
+        return encode_stripped(has_changed=False)
+    # A child that failed may have written a part of the file.
+    os.lseek(output, 0, os.SEEK_SET)
+    _write(output, stripped)
+    return encode_stripped(has_changed=True)
 
 
 def _read(file: int) -> bytes:

@@ -33,7 +33,7 @@ def read_png(data: bytes) -> PngChunks:
     """Return the chunks up to IEND. Raises IndexError if the file ends before, which decoders do not always detect."""
     metadata: dict[bytes, bytes] = {}
     parts = [data[:_SIGNATURE_BYTES]]
-    for kind, start, end in _chunks(data):
+    for kind, start, end in read_chunks(data):
         is_critical = not kind[0] & 0x20
         if is_critical or kind in _DECODED_CHUNKS:
             parts.append(data[start:end])
@@ -46,7 +46,7 @@ def read_png(data: bytes) -> PngChunks:
 def read_png_metadata(data: bytes) -> tuple[bytes | None, bytes | None]:
     """Return the EXIF data and the XMP packet, or None for each that is missing."""
     exif = xmp = None
-    for kind, start, end in _chunks(data):
+    for kind, start, end in read_chunks(data):
         content = data[start + 8 : end - 4]
         if kind == b"eXIf":
             exif = exif or content
@@ -62,7 +62,7 @@ def _international_text(content: bytes) -> bytes:
     return zlib.decompressobj().decompress(text, _MAX_XMP_BYTES) if is_compressed else text
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def read_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield the type, the start and the end of each chunk."""
     start, kind = _SIGNATURE_BYTES, b""
     while kind != b"IEND":

@@ -3,155 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
+import hashlib
 import operator
 import os
-import socket
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, TypeVar
 
 import structlog
 
+from app.common.blocking_io import run_blocking_io
 from app.domain.errors import DependencyUnavailable, ImageCorrupt, ImageTooExpensive
-from app.domain.renderings import Output, Rendering
+from app.domain.renderings import Output, Rendering, Stripping
 from app.imaging.fair_slots import FairSlots
 from app.imaging.options import RenderOptions
 from app.imaging.protocol import (
-    CANCEL,
-    MAX_RESPONSE_BYTES,
-    READY,
-    RESPONSE_HEADER,
     START,
     START_OUTPUT,
+    STRIP_MESSAGES,
     Outcome,
     Protection,
     ResponseInvalid,
     WorkerConfig,
     decode_response,
+    decode_stripped,
     encode_output,
 )
+from app.imaging.worker import Worker, WorkerFailed
+from app.ports.renderer import StrippedFile
 
-_PROJECT_DIR = Path(__file__).parents[2]
-_WORKER_MODULE = "app.imaging.child"
-# Workers get only the variables with which programs and libraries are found: a compromised decoder must see no secret.
-_PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
-# Each memory page of a child causes a page fault. Huge pages reduce processor time for large images by a tenth. Memory
-# that a child keeps for its next allocation, except for areas of 32 MiB and more, saves another twentieth.
-# C libraries other than glibc ignore the variable.
-_MALLOC_OPTIONS = ("hugetlb=1", f"mmap_threshold={32 << 20}", f"trim_threshold={4 << 30}")
-_MALLOC = {"GLIBC_TUNABLES": ":".join(f"glibc.malloc.{option}" for option in _MALLOC_OPTIONS)}
-_START_SECONDS = 60
 _STOP_SECONDS = 5
 _RESPONSE_SECONDS = 5
 """How long after the wall clock limit of an image the pool waits for the worker's response."""
 
+_READ_BYTES = 1 << 20
+
+T = TypeVar("T")
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class _WorkerFailed(Exception):
-    """The worker process itself ended or did not respond; the image is not the cause."""
+def _open_again(file: int, mode: int = os.O_RDONLY) -> int:
+    """Return a new descriptor, read-only or write-only.
 
-
-class _Worker:
-    def __init__(self, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
-        self._process = process
-        self._connection = connection
-        self.lacking = Protection(0)
-
-    @classmethod
-    async def start(cls, config: WorkerConfig) -> Self:
-        pool_socket, worker_socket = socket.socketpair()
-        pool_socket.settimeout(0)
-        try:
-            with worker_socket:
-                worker = cls(await _spawn(worker_socket, config), pool_socket)
-        except BaseException:
-            pool_socket.close()
-            raise
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                message = await worker._read(len(READY) + 1)
-                worker.lacking = Protection(message[-1])
-        except BaseException:
-            await worker.end(grace_seconds=0)
-            raise
-        return worker
-
-    async def render(self, file: int, *, message: bytes, timeout_seconds: float) -> tuple[Outcome, bytes]:
-        """Send `file` and `message` to the worker and return its response.
-
-        Raises _WorkerFailed. The worker cannot be used again after that, nor after this call was canceled.
-        """
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                # This never blocks: the socket buffer is empty, and the message is a few bytes.
-                socket.send_fds(self._connection, [message], [file])
-                outcome, length = RESPONSE_HEADER.unpack(await self._read(RESPONSE_HEADER.size))
-                return Outcome(outcome), await self._read(min(length, MAX_RESPONSE_BYTES))
-        except (OSError, EOFError, ValueError) as error:  # TimeoutError is a subclass of OSError.
-            raise _WorkerFailed from error
-
-    def cancel(self) -> None:
-        """Stop the current rendering, so that `render` returns soon."""
-        with contextlib.suppress(OSError):
-            self._connection.send(CANCEL)
-
-    async def end(self, *, grace_seconds: float) -> None:
-        self._connection.close()  # A worker exits when its connection is closed.
-        try:
-            async with asyncio.timeout(grace_seconds):
-                await self._process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
-
-    async def _read(self, size: int) -> bytes:
-        loop = asyncio.get_running_loop()
-        received = bytearray()
-        while len(received) < size:
-            part = await loop.sock_recv(self._connection, size - len(received))
-            if not part:
-                raise EOFError
-            received += part
-        return bytes(received)
-
-
-async def _spawn(connection: socket.socket, config: WorkerConfig) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        _WORKER_MODULE,
-        str(connection.fileno()),
-        config.to_json(),
-        pass_fds=[connection.fileno()],
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        cwd=_PROJECT_DIR,
-        env=_MALLOC | {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ},
-        # Ctrl-C sends SIGINT to the terminal's whole process group. Workers must finish their renderings first.
-        start_new_session=True,
-    )
-
-
-def _open_read_only(file: int) -> int:
-    """Return a new, read-only descriptor: a compromised decoder must not change a file that was checked and hashed."""
+    A compromised decoder must not change a file that was checked and hashed, and cannot map a file that it only writes.
+    """
     try:
-        return os.open(f"/proc/self/fd/{file}", os.O_RDONLY)
+        return os.open(f"/proc/self/fd/{file}", mode)
     except FileNotFoundError:
         return os.dup(file)  # macOS has no /proc and no other way to reopen an unnamed file.
 
 
 @dataclass(slots=True)
 class _RenderRequest:
-    file: int
+    files: list[int]
     message: bytes
-    worker: _Worker | None = None
+    worker: Worker | None = None
     canceled: bool = False
 
     def cancel(self) -> None:
@@ -167,14 +76,14 @@ class RenderPool:
         self._config = config
         self._slots = FairSlots(processes, queue_limit=queue_limit)
         # One entry per free slot. An entry is None if its worker has ended and no other has replaced it yet.
-        self._idle_workers: list[_Worker | None] = [None] * processes
+        self._idle_workers: list[Worker | None] = [None] * processes
         self._tasks: set[asyncio.Task[tuple[Outcome, bytes] | None]] = set()
 
     async def start(self) -> None:
         started = await asyncio.gather(
-            *(_Worker.start(self._config) for _ in self._idle_workers), return_exceptions=True
+            *(Worker.start(self._config) for _ in self._idle_workers), return_exceptions=True
         )
-        self._idle_workers = [worker for worker in started if isinstance(worker, _Worker)]
+        self._idle_workers = [worker for worker in started if isinstance(worker, Worker)]
         error = next((e for e in started if isinstance(e, BaseException)), None)
         if error is not None:
             raise RuntimeError("A render process did not start. Its standard error states the cause.") from error
@@ -192,11 +101,27 @@ class RenderPool:
 
     async def render(self, file: BinaryIO, *, owner_id: str = "", output: Output | None = None) -> Rendering:
         options = self._config.options.for_output(output) if output else self._config.options
+        message = START_OUTPUT + encode_output(output) if output else START
+        result = await self._exchange(lambda: [_open_again(file.fileno())], message, owner_id=owner_id)
+        return _completed(*result, lambda response: decode_response(response, options))
+
+    async def strip(
+        self, file: BinaryIO, output: BinaryIO, *, stripping: Stripping, owner_id: str = ""
+    ) -> StrippedFile | None:
+        result = await self._exchange(
+            lambda: [_open_again(file.fileno()), _open_again(output.fileno(), os.O_WRONLY)],
+            STRIP_MESSAGES[stripping],
+            owner_id=owner_id,
+        )
+        return await run_blocking_io(_measure, output) if _completed(*result, decode_stripped) else None
+
+    async def _exchange(
+        self, open_files: Callable[[], list[int]], message: bytes, *, owner_id: str
+    ) -> tuple[Outcome, bytes]:
+        """Send a message to a worker once one is free, and return its response. Raises DependencyUnavailable."""
         await self._slots.acquire(owner_id)
         try:
-            request = _RenderRequest(
-                _open_read_only(file.fileno()), START_OUTPUT + encode_output(output) if output else START
-            )
+            request = _RenderRequest(open_files(), message)
         except BaseException:
             self._slots.release()
             raise
@@ -211,7 +136,7 @@ class RenderPool:
             raise
         if result is None:
             raise DependencyUnavailable("renderer")
-        return self._to_rendering(*result, options)
+        return result
 
     async def _run(self, request: _RenderRequest) -> tuple[Outcome, bytes] | None:
         """Return the worker's response, or None if no worker was available in two attempts. Releases the slot."""
@@ -223,49 +148,61 @@ class RenderPool:
                     continue
                 request.worker = worker
                 try:
-                    return await worker.render(
-                        request.file,
+                    return await worker.run(
+                        request.files,
                         message=request.message,
                         timeout_seconds=self._config.wall_seconds + _RESPONSE_SECONDS,
                     )
-                except _WorkerFailed:
+                except WorkerFailed:
                     await worker.end(grace_seconds=0)
                     worker = request.worker = None
             return None
         finally:
             # A later cancellation would stop the next image of this worker.
             request.worker = None
-            os.close(request.file)
+            for file in request.files:
+                os.close(file)
             self._idle_workers.append(worker)
             self._slots.release()
 
-    async def _start_replacement(self) -> _Worker | None:
+    async def _start_replacement(self) -> Worker | None:
         try:
-            worker = await _Worker.start(self._config)
+            worker = await Worker.start(self._config)
         except (OSError, EOFError):
             _log.exception("render_worker.start_failed")
             return None
         _log.warning("render_worker.replaced")
         return worker
 
-    def _to_rendering(self, outcome: Outcome, response: bytes, options: RenderOptions) -> Rendering:
-        match outcome:
-            case Outcome.COMPLETED:
-                try:
-                    return decode_response(response, options)
-                except ResponseInvalid as error:
-                    _log.exception("render_worker.response_invalid")
-                    raise ImageCorrupt from error
-            case Outcome.LIMIT_EXCEEDED:
-                raise ImageTooExpensive
-            case Outcome.CRASHED:
-                _log.warning("render_worker.crashed")
-                raise ImageCorrupt
-            case Outcome.BLOCKED:
-                _log.warning("render_worker.blocked")
-                raise ImageCorrupt
-            case Outcome.FAILED | Outcome.CANCELED:
-                raise RuntimeError(f"The rendering was not completed: {outcome.name.lower()}.")
+
+def _completed(outcome: Outcome, response: bytes, decode: Callable[[bytes], T]) -> T:
+    """Return the decoded response of a child that has completed, or raise the error that the outcome means."""
+    match outcome:
+        case Outcome.COMPLETED:
+            try:
+                return decode(response)
+            except ResponseInvalid as error:
+                _log.exception("render_worker.response_invalid")
+                raise ImageCorrupt from error
+        case Outcome.LIMIT_EXCEEDED:
+            raise ImageTooExpensive
+        case Outcome.CRASHED:
+            _log.warning("render_worker.crashed")
+            raise ImageCorrupt
+        case Outcome.BLOCKED:
+            _log.warning("render_worker.blocked")
+            raise ImageCorrupt
+        case Outcome.FAILED | Outcome.CANCELED:
+            raise RuntimeError(f"The rendering was not completed: {outcome.name.lower()}.")
+
+
+def _measure(file: BinaryIO) -> StrippedFile:
+    """Return the size and digest of a file that a child has written. The child, which may be compromised, has ended."""
+    digest, size = hashlib.sha256(), 0
+    while part := os.pread(file.fileno(), _READ_BYTES, size):
+        digest.update(part)
+        size += len(part)
+    return StrippedFile(size, digest.hexdigest())
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from typing import Any
 from app.domain.errors import AppError, FileEmpty, FormatUnsupported, ImageCorrupt, ImageTooExpensive, ImageTooLarge
 from app.domain.formats import AVIF, FORMATS_BY_CONTENT_TYPE, JPEG, WEBP, sniff
 from app.domain.metadata import Metadata
-from app.domain.renderings import Crop, Output, RenderedThumbnail, Rendering, ThumbnailFormat
+from app.domain.renderings import Crop, Output, RenderedThumbnail, Rendering, Stripping, ThumbnailFormat
 from app.imaging.metadata_fields import decode_metadata
 from app.imaging.options import RenderLimits, RenderOptions
 
@@ -28,6 +28,9 @@ READY is followed by one more byte, the `Protection` that the worker's children 
 
 START_OUTPUT = b"o"
 """Like START, for one `Output` instead of the thumbnails: `encode_output` follows, OUTPUT_LENGTH bytes."""
+
+STRIP_MESSAGES = {Stripping.LOCATION: b"l", Stripping.ALL: b"a"}
+"""Write the first attached file without these metadata to the second one."""
 
 RESPONSE_HEADER = struct.Struct("!BI")
 """The outcome, and the length of the response that follows, in bytes."""
@@ -125,6 +128,10 @@ def encode_rendering(rendering: Rendering) -> bytes:
     return _encode_metadata(metadata) + b"".join(thumbnail.data for thumbnail in rendering.thumbnails)
 
 
+def encode_stripped(*, has_changed: bool) -> bytes:
+    return _encode_metadata({"has_changed": has_changed})
+
+
 def encode_error(error: AppError) -> bytes:
     return _encode_metadata({"error": error.code, "detail": error.detail})
 
@@ -149,6 +156,18 @@ def decode_response(response: bytes, options: RenderOptions) -> Rendering:
     if isinstance(result, AppError):
         raise result
     return result
+
+
+def decode_stripped(response: bytes) -> bool:
+    """Return whether the file was changed, or raise the error in the response. Raises ResponseInvalid."""
+    try:
+        metadata = json.loads(response[_METADATA_LENGTH.size :])
+        result = _decode_error(metadata) if "error" in metadata else metadata["has_changed"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ResponseInvalid(str(error)) from error
+    if isinstance(result, AppError):
+        raise result
+    return bool(result)
 
 
 def _decode_error(metadata: dict[str, Any]) -> AppError:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from app.domain.renderings import Output, Rendering
+from app.domain.renderings import Output, Rendering, Stripping
+
+
+@dataclass(frozen=True, slots=True)
+class StrippedFile:
+    """The size in bytes and the SHA-256 (hex) of a file that was written."""
+
+    size: int
+    sha256: str
 
 
 class Renderer(Protocol):
@@ -19,6 +28,22 @@ class Renderer(Protocol):
         Raises FormatUnsupported, ImageCorrupt, ImageTooLarge (from the header, before pixels are decoded),
         ImageTooExpensive when a limit on time or memory was exceeded, Overloaded immediately if the queue is full, and
         DependencyUnavailable if no render process could be started.
+        """
+        ...
+
+
+class Inspector(Renderer, Protocol):
+    """A renderer without thumbnails, for what does not decode pixels."""
+
+    async def strip(
+        self, file: BinaryIO, output: BinaryIO, *, stripping: Stripping, owner_id: str = ""
+    ) -> StrippedFile | None:
+        """Write the image in `file` to the empty `output` without its position, or without all metadata.
+
+        Return None if the image has nothing to remove; `output` is then empty.
+
+        Raises FormatUnsupported, ImageCorrupt if the file cannot be read well enough, ImageTooExpensive, Overloaded and
+        DependencyUnavailable, as `render` does.
         """
         ...
 

@@ -104,6 +104,7 @@ class Adoption:
                 filename=candidate.sidecar.filename,
                 description=candidate.sidecar.description,
                 custom_metadata=candidate.sidecar.custom_metadata,
+                uploaded_sha256=candidate.sidecar.uploaded_sha256,
             )
             image = await self._uploads.adopt(user, received, image_id=candidate.image_id, sidecar=candidate.sidecar)
         if await self._store.size(image.original_key) is None:

@@ -110,6 +110,7 @@ def _metadata(image: Image, name: str) -> dict[str, Any]:
         "content_type": image.content_type,
         "size": image.size,
         "sha256": image.sha256,
+        "uploaded_sha256": image.uploaded_sha256 or image.sha256,
         "width": image.width,
         "height": image.height,
         "uploaded_at": image.uploaded_at.isoformat(),

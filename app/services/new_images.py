@@ -24,6 +24,8 @@ class ReceivedFile:
     filename: str
     description: str | None
     custom_metadata: dict[str, str] = field(default_factory=dict)
+    uploaded_sha256: str | None = None
+    """Of the file that the client sent, if this is a copy of it without some metadata."""
 
 
 def new_image(user: User, image_id: str, received: ReceivedFile, rendering: Rendering, source: Source | None) -> Image:
@@ -45,4 +47,5 @@ def new_image(user: User, image_id: str, received: ReceivedFile, rendering: Rend
         source=source,
         metadata=rendering.metadata,
         custom_metadata=received.custom_metadata,
+        uploaded_sha256=received.uploaded_sha256,
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import BinaryIO
 
 import structlog
 
@@ -15,12 +16,12 @@ from app.common.rendition_urls import RenditionClaims, RenditionUrls
 from app.common.temp_files import TempFiles
 from app.domain.errors import AppError, ImageMissing, ImagePending, Overloaded
 from app.domain.images import FocalPoint, Image
-from app.domain.object_keys import image_folder, is_rendition_key, preview_key, rendition_key
+from app.domain.object_keys import image_folder, is_rendition_key, preview_key, rendition_key, shared_original_key
 from app.domain.objects import StoredObject
-from app.domain.renderings import Output
+from app.domain.renderings import Output, Stripping
 from app.domain.renditions import MAX_RENDITIONS, PREVIEW, RenditionRequest, plan, uses_preview
 from app.ports.clock import Clock
-from app.ports.renderer import Renderer, RenderTurns
+from app.ports.renderer import Inspector, Renderer, RenderTurns, StrippedFile
 from app.ports.storage import ObjectStore
 from app.ports.tables import IdempotencyTable, ImageTable
 from app.services.originals import fetch_original
@@ -44,7 +45,8 @@ class _Target:
 
     image: Image
     key: str
-    output: Output
+    output: Output | None
+    """None is a copy of the source without its position."""
     source_key: str
     max_source_bytes: int
 
@@ -58,6 +60,7 @@ class Renditions:
         images: ImageTable,
         leases: IdempotencyTable,
         renderer: Renderer,
+        inspector: Inspector,
         turns: RenderTurns,
         temp_files: TempFiles,
         sizes: Sequence[int],
@@ -69,6 +72,7 @@ class Renditions:
         self._images = images
         self._leases = Leases(leases, clock=clock)
         self._renderer = renderer
+        self._inspector = inspector
         self._turns = turns
         self._temp_files = temp_files
         self._sizes = sizes
@@ -101,6 +105,21 @@ class Renditions:
         else:
             source_key, max_bytes = image.original_key, image.size
         await self._make_once(_Target(image, key, output, source_key, max_bytes))
+        return key
+
+    async def ensure_without_location(self, image: Image) -> str:
+        """Return the key of a copy of the original without its position, which is made first unless it is stored.
+
+        Raises the errors of `ensure`, and ImageCorrupt if the position cannot be removed.
+        """
+        if image.is_pending:
+            raise ImagePending
+        key = shared_original_key(image.owner_id, image.id, image.content_type)
+        found = await self._store.find(key)
+        if found is not None:
+            await self._touch(found)
+        else:
+            await self._make_once(_Target(image, key, None, image.original_key, image.size))
         return key
 
     async def _touch(self, found: StoredObject) -> None:
@@ -158,10 +177,13 @@ class Renditions:
     async def _render(self, target: _Target) -> None:
         image = target.image
         async with self._temp_files.file() as file:
-            await fetch_original(self._store, target.source_key, file, max_bytes=target.max_source_bytes)
-            rendering = await self._renderer.render(file, owner_id=image.owner_id, output=target.output)
-        (rendered,) = rendering.thumbnails
-        await self._store.put(target.key, rendered.data, content_type=rendered.content_type)
+            sha256 = await fetch_original(self._store, target.source_key, file, max_bytes=target.max_source_bytes)
+            if target.output is None:
+                await self._put_without_location(target, StrippedFile(image.size, sha256), file)
+            else:
+                rendering = await self._renderer.render(file, owner_id=image.owner_id, output=target.output)
+                (rendered,) = rendering.thumbnails
+                await self._store.put(target.key, rendered.data, content_type=rendered.content_type)
         try:
             await self._images.get(image.owner_id, image.id)
         except ImageMissing:
@@ -170,6 +192,15 @@ class Renditions:
             raise
         if is_rendition_key(target.key):
             await self._evict(image, except_key=target.key)
+
+    async def _put_without_location(self, target: _Target, original: StrippedFile, file: BinaryIO) -> None:
+        image = target.image
+        async with self._temp_files.file() as output:
+            stripped = await self._inspector.strip(file, output, stripping=Stripping.LOCATION, owner_id=image.owner_id)
+            content, source = (stripped, output) if stripped else (original, file)
+            await self._store.put_file(
+                target.key, source, size=content.size, sha256=content.sha256, content_type=image.content_type
+            )
 
     async def _evict(self, image: Image, *, except_key: str) -> None:
         """Delete the renditions that were not used for the longest time, if there are too many."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 
 import structlog
@@ -28,6 +28,7 @@ from app.ports.storage import ObjectStore
 from app.ports.tables import ImageTable
 from app.services.new_images import ReceivedFile, new_image
 from app.services.rendered_thumbnails import put_thumbnails
+from app.services.stripping import Strip
 
 RENDER_JOB_KIND = "render"
 SCAN_JOB_KIND = "scan"
@@ -52,10 +53,11 @@ class Uploads:
         sizes: Sequence[int],
         allowed_content_types: Collection[str],
         scans: bool,
+        strip: Strip | None = None,
     ) -> None:
         """`inspector` is a renderer without thumbnail sizes; `sizes` are those that `renderer` makes.
 
-        With `scans`, images are pending until a scan job has accepted them.
+        With `scans`, images are pending until a scan job has accepted them. With `strip`, originals lose metadata.
         """
         self._store = store
         self._images = images
@@ -68,6 +70,7 @@ class Uploads:
         self._sizes = sizes
         self._allowed = frozenset(allowed_content_types)
         self._scans = scans
+        self._strip = strip
         self._deferred_kind = SCAN_JOB_KIND if scans else RENDER_JOB_KIND
 
     def detect_format(self, head: bytes) -> ImageFormat:
@@ -100,8 +103,22 @@ class Uploads:
         """
         if self._scans:
             return await self.store_deferred(user, received, image_id, source=source, claim=claim, upload=upload)
+        async with self._stripped(user, received) as stripped:
+            return await self._store_rendered(
+                user, stripped, image_id or new_id(), source=source, claim=claim, upload=upload
+            )
+
+    async def _store_rendered(
+        self,
+        user: User,
+        received: ReceivedFile,
+        image_id: str,
+        *,
+        source: Source | None,
+        claim: Claim | None,
+        upload: DirectUpload | None,
+    ) -> Image:
         await self.check_quota(user, received.size - _reserved_by(upload))
-        image_id = image_id or new_id()
         original = original_key(user.id, image_id, received.format.content_type)
         keys = {original}
         async with self._deleted_on_failure(() if _is_shared(upload) else keys):
@@ -134,8 +151,21 @@ class Uploads:
         When this returns, original, record and job are durable. Raises QuotaExceeded, what `Renderer.render` raises for
         a header, and ClaimLost. After an error the same is left as by `store_upload`.
         """
+        async with self._stripped(user, received) as stripped:
+            return await self._accept(user, stripped, image_id or new_id(), source=source, claim=claim, upload=upload)
+
+    async def _accept(
+        self,
+        user: User,
+        received: ReceivedFile,
+        image_id: str,
+        *,
+        source: Source | None,
+        claim: Claim | None,
+        upload: DirectUpload | None,
+    ) -> Image:
         await self.check_quota(user, received.size - _reserved_by(upload))
-        image = await self._inspect(user, received, image_id=image_id or new_id(), source=source)
+        image = await self._inspect(user, received, image_id=image_id, source=source)
         async with (
             self._deleted_on_failure(() if _is_shared(upload) else image.object_keys),
             asyncio.timeout(_STORE_SECONDS),
@@ -184,6 +214,10 @@ class Uploads:
             raise QuotaExceeded
         if self.quota.bytes and usage.bytes + usage.reserved_bytes + size > self.quota.bytes:
             raise QuotaExceeded
+
+    def _stripped(self, user: User, received: ReceivedFile) -> AbstractAsyncContextManager[ReceivedFile]:
+        """Return the file that is stored, with which everything that follows works."""
+        return self._strip(user, received) if self._strip else nullcontext(received)
 
     async def _inspect(self, user: User, received: ReceivedFile, *, image_id: str, source: Source | None) -> Image:
         """Validate the header, and return the record with all thumbnails pending."""

@@ -10,8 +10,11 @@ import pytest
 
 from app.domain.errors import ShareMissing
 from app.domain.ids import new_id
+from app.domain.renderings import Stripping
+from app.imaging.stripping import strip
 from tests.api.conftest import Person, Service
 from tests.pictures import jpeg
+from tests.stripping_files import jpeg_file
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -87,7 +90,7 @@ async def test_a_share_of_another_person_is_missing(service: Service):
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2030-01-01T00:00:00"}, "expires_at"),
         ({"password": "abc"}, "password"),
-        ({"download": "original"}, "download"),
+        ({"download": "everything"}, "download"),
         ({"title": "x" * 201}, "title"),
         ({"titel": "Summer"}, "titel"),
     ],
@@ -231,6 +234,33 @@ async def test_downloads_only_if_the_share_allows_them(both: Service):
     assert 'filename="photo.jpg"' in response.headers["Content-Disposition"]
     assert response.content[:3] == b"\xff\xd8\xff"
     assert "Download" in (await both.client.get(allowed["url"])).text
+
+
+async def test_originals_are_downloaded_without_their_position(both: Service):
+    person = await both.person()
+    image = (await person.upload(jpeg_file())).json()
+    share = (await person.post("/shares", json={"image_ids": [image["id"]], "download": "original"})).json()
+    assert share["download"] == "original"
+    (shown,) = (await both.client.get(f"/api/v1/shared/{token_of(share)}")).json()["images"]
+    for _ in range(2):
+        response = await both.client.get(shown["download_url"])
+        assert response.headers["Cache-Control"] == "no-store"
+        if response.status_code == 307:
+            response = await both.fetch(response.headers["Location"])
+        assert response.status_code == 200
+        assert response.content == strip(jpeg_file(), Stripping.LOCATION)
+        assert 'filename="photo.jpg"' in response.headers["Content-Disposition"]
+    assert (await person.request("DELETE", f"/images/{image['id']}")).status_code == 204
+    assert (await both.client.get(shown["download_url"])).status_code == 404
+
+
+async def test_an_original_without_a_position_is_downloaded_as_it_is(both: Service):
+    person, data = await both.person(), jpeg(300, 200)
+    share = await make_share(person, download="original")
+    response = await both.client.get(f"/api/v1/shared/{token_of(share)}/images/{share['image_ids'][0]}/download")
+    if response.status_code == 307:
+        response = await both.fetch(response.headers["Location"])
+    assert response.content == data
 
 
 async def test_guessed_links_are_missing(service: Service):

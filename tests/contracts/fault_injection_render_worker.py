@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,17 +156,17 @@ def respond(file: int, config: WorkerConfig) -> bytes:
         return encode_error(error)
 
 
-def render_in_child(file: int, *arguments: Any) -> tuple[Outcome, bytes]:
+def run_in_child(respond: partial[bytes], *arguments: Any) -> tuple[Outcome, bytes]:
     """Render the file, unless its command is to kill the worker, which no child can do."""
-    if os.pread(file, len(KILL_WORKER), 0) == KILL_WORKER:
+    if os.pread(respond.args[0], len(KILL_WORKER), 0) == KILL_WORKER:
         os.kill(os.getpid(), signal.SIGKILL)
-    return original_render_in_child(file, *arguments)
+    return original_run_in_child(respond, *arguments)
 
 
 if __name__ == "__main__":
     render_worker._respond = respond
-    original_render_in_child: Callable[..., tuple[Outcome, bytes]] = render_worker._render_in_child
-    render_worker._render_in_child = render_in_child  # type: ignore[assignment]
+    original_run_in_child: Callable[..., tuple[Outcome, bytes]] = render_worker._run_in_child
+    render_worker._run_in_child = run_in_child  # type: ignore[assignment]
     language = os.environ.get("LANG", "")
     if "WITHOUT_FILTER" in language:
         render_worker._usable_filter = lambda: None

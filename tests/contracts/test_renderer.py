@@ -30,7 +30,7 @@ from app.domain.errors import (
     Overloaded,
 )
 from app.domain.renderings import Crop, Output, Rendering, ThumbnailFormat
-from app.imaging import pool as render_pool
+from app.imaging import worker as render_worker
 from app.imaging.options import RenderLimits, RenderOptions
 from app.imaging.pool import RenderPool, open_render_pool
 from app.imaging.rendering import render
@@ -53,7 +53,7 @@ async def pool() -> AsyncIterator[RenderPool]:
 
 @pytest.fixture
 def open_faulty_pool(monkeypatch: pytest.MonkeyPatch) -> OpenPool:
-    monkeypatch.setattr(render_pool, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
+    monkeypatch.setattr(render_worker, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
     return partial(open_render_pool, OPTIONS, processes=1, queue_limit=8)
 
 
@@ -326,7 +326,7 @@ async def test_image_that_kills_two_workers_is_not_retried_again(open_faulty_poo
 
 
 async def test_opening_the_pool_fails_if_a_worker_cannot_start(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(render_pool, "_WORKER_MODULE", "tests.contracts.no_such_module")
+    monkeypatch.setattr(render_worker, "_WORKER_MODULE", "tests.contracts.no_such_module")
     with pytest.raises(RuntimeError, match="did not start"):
         async with open_render_pool(OPTIONS, processes=2, queue_limit=1):
             pass

@@ -22,7 +22,7 @@ from PIL import Image
 from app.container.renderers import check_protection
 from app.domain.errors import FormatUnsupported, ImageCorrupt
 from app.domain.renderings import Rendering
-from app.imaging import pool as render_pool
+from app.imaging import worker as render_worker
 from app.imaging.options import RenderOptions
 from app.imaging.pool import RenderPool, open_render_pool
 from app.imaging.protocol import Protection
@@ -52,7 +52,7 @@ async def confined(request: pytest.FixtureRequest) -> AsyncIterator[RenderPool]:
     if request.param == "NOBODY" and os.getuid() != 0:
         pytest.skip("only root can become another user")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render_pool, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
+        patch.setattr(render_worker, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
         patch.setenv("LANG", request.param)
         async with open_render_pool(RenderOptions(), processes=1, queue_limit=100) as opened:
             yield opened
@@ -102,7 +102,7 @@ async def test_the_payload_runs_as_the_user_of_the_test_and_can_start_threads(
 @needs_linux
 @pytest.mark.parametrize("name", ["unlink", "rename", "truncate", "symlink", "mkdir"])
 async def test_landlock_refuses_changes_of_files_on_its_own(data_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(render_pool, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
+    monkeypatch.setattr(render_worker, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
     monkeypatch.setenv("LANG", "WITHOUT_FILTER")
     async with open_render_pool(RenderOptions(), processes=1, queue_limit=1) as opened:
         assert opened.lacking == Protection.SECCOMP
@@ -145,7 +145,7 @@ async def test_every_format_is_rendered_in_the_sandbox(
     image_format: str, threads: str, monkeypatch: pytest.MonkeyPatch
 ):
     if threads:
-        monkeypatch.setattr(render_pool, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
+        monkeypatch.setattr(render_worker, "_WORKER_MODULE", "tests.contracts.fault_injection_render_worker")
         monkeypatch.setenv("LANG", threads)
     data = picture(image_format)
     async with open_render_pool(RenderOptions(), processes=1, queue_limit=1) as opened:

@@ -139,7 +139,7 @@ async def test_file_of_version_3_is_migrated_and_accepts_new_records(path: Path)
     connection = sqlite3.connect(path, isolation_level=None)
     migrate(connection, migrations=MIGRATIONS[:3])
     values = to_values(image)
-    added_later = {"source", "ean", "status", "focal_point", "metadata", "custom_metadata"}
+    added_later = {"source", "ean", "status", "focal_point", "metadata", "custom_metadata", "uploaded_sha256"}
     names = [name for name in values if name not in added_later]
     columns, parameters = ", ".join(names), ", ".join(f":{name}" for name in names)
     connection.execute(f"INSERT INTO images ({columns}) VALUES ({parameters})", values)  # noqa: S608 - own names

@@ -79,6 +79,12 @@ def test_sidecar_of_an_earlier_version_has_no_custom_metadata():
     assert read_sidecar(data) == Sidecar("a.jpg", None, None)
 
 
+async def test_a_sidecar_has_the_digest_of_an_upload_that_lost_metadata(storage: Storage):
+    image = replace(make_image(), uploaded_sha256="1" * 64)
+    await write_sidecar(storage.store, image)
+    assert (await storage.sidecar(image)).uploaded_sha256 == "1" * 64
+
+
 async def test_the_largest_sidecar_can_be_read(storage: Storage):
     pairs = {f"{n:02}" + "🌞" * 62: "🌞" * 512 for n in range(20)}
     image = replace(make_image(), filename="🌞" * 255, description="🌞" * 2000, custom_metadata=pairs)

@@ -74,7 +74,9 @@ async def get_shared_rendition(
 ) -> Response:
     """Read an image of a share in any size and format."""
     share = await services.shares.open(token, access=access)
-    return await _rendition(request, services, share, image_id, rendition)
+    image = await services.shares.image(share, image_id)
+    key = await services.renditions.ensure_of(image, rendition, focal_point=image.focal_point or CENTER)
+    return await _object(request, services, key)
 
 
 @router.get(
@@ -86,25 +88,24 @@ async def get_shared_rendition(
 async def download_shared_image(
     request: Request, token: str, image_id: Id, services: ServicesDep, access: Access = None
 ) -> Response:
-    """Download the largest rendition of an image, if the share allows it. It has no metadata, such as the position."""
+    """Download the largest rendition of an image, or its original, if the share allows it.
+
+    A rendition has no metadata, and the original has lost its position.
+    """
     share = await services.shares.open(token, access=access)
     if share.download is ShareDownload.NONE:
         raise ShareMissing("This share does not allow downloads.")
-    return await _rendition(request, services, share, image_id, _DOWNLOADED, is_download=True)
-
-
-async def _rendition(
-    request: Request,
-    services: Services,
-    share: Share,
-    image_id: str,
-    rendition: RenditionRequest,
-    *,
-    is_download: bool = False,
-) -> Response:
     image = await services.shares.image(share, image_id)
-    key = await services.renditions.ensure_of(image, rendition, focal_point=image.focal_point or CENTER)
-    filename = with_extension(image.filename, "image/jpeg") if is_download else None
+    if share.download is ShareDownload.ORIGINAL:
+        key = await services.renditions.ensure_without_location(image)
+        filename = with_extension(image.filename, image.content_type)
+    else:
+        key = await services.renditions.ensure_of(image, _DOWNLOADED, focal_point=image.focal_point or CENTER)
+        filename = with_extension(image.filename, "image/jpeg")
+    return await _object(request, services, key, filename=filename)
+
+
+async def _object(request: Request, services: Services, key: str, *, filename: str | None = None) -> Response:
     headers = PRIVATE | vary(request)
     if services.local_objects is not None:
         found = await services.local_objects.open_local(key)

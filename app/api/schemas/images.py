@@ -92,7 +92,11 @@ class ImageView(BaseModel):
     description: str | None
     content_type: str = Field(description="Detected from the content.", examples=["image/jpeg"])
     size: int = Field(description="Bytes.", examples=[4945838])
-    sha256: str
+    sha256: str = Field(description="Of the stored original, in hexadecimal digits.")
+    uploaded_sha256: str = Field(
+        description="Of the uploaded file. It differs from `sha256` if the service has removed metadata "
+        "(`STRIP_ORIGINALS`)."
+    )
     width: int = Field(description="After the EXIF orientation was applied.", examples=[4032])
     height: int = Field(examples=[3024])
     uploaded_at: datetime
@@ -129,6 +133,7 @@ class ImageView(BaseModel):
             content_type=image.content_type,
             size=image.size,
             sha256=image.sha256,
+            uploaded_sha256=image.uploaded_sha256 or image.sha256,
             width=image.width,
             height=image.height,
             uploaded_at=image.uploaded_at,

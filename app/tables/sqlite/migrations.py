@@ -325,4 +325,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         END
         """,
     ),
+    ("ALTER TABLE images ADD COLUMN uploaded_sha256 TEXT",),
 )

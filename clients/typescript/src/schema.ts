@@ -330,8 +330,16 @@ export interface components {
              * @example 4945838
              */
             size: number;
-            /** Sha256 */
+            /**
+             * Sha256
+             * @description Of the stored original, in hexadecimal digits.
+             */
             sha256: string;
+            /**
+             * Uploaded Sha256
+             * @description Of the uploaded file. It differs from `sha256` if the service has removed metadata (`STRIP_ORIGINALS`).
+             */
+            uploaded_sha256: string;
             /**
              * Width
              * @description After the EXIF orientation was applied.
@@ -913,7 +921,7 @@ export interface components {
          * @description What the receiver of a link may download.
          * @enum {string}
          */
-        ShareDownload: "none" | "rendition";
+        ShareDownload: "none" | "rendition" | "original";
         /** SharePageView */
         SharePageView: {
             /**

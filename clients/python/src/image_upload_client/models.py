@@ -66,6 +66,7 @@ class Image(TypedDict):
     content_type: str
     size: int
     sha256: str
+    uploaded_sha256: str
     width: int
     height: int
     uploaded_at: str

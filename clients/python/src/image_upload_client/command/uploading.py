@@ -52,9 +52,10 @@ class Uploader:
         if not uncertain:
             return
         for image in self.client.list():
-            if image["sha256"] in uncertain:
-                self.records.finish(image["sha256"], image["id"])
-                uncertain.remove(image["sha256"])
+            # The service may have removed metadata from the stored file.
+            if (sha256 := image.get("uploaded_sha256", image["sha256"])) in uncertain:
+                self.records.finish(sha256, image["id"])
+                uncertain.remove(sha256)
         for sha256 in uncertain:
             self.records.forget(sha256)
 
