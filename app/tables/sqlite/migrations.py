@@ -298,7 +298,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # never change.
         """
         ALTER TABLE images ADD COLUMN sorting_time TEXT NOT NULL GENERATED ALWAYS AS (
-            coalesce(metadata ->> '$.taken_at', substr(uploaded_at, 1, 23))
+            coalesce(json_extract(metadata, '$.taken_at'), substr(uploaded_at, 1, 23))
         ) VIRTUAL
         """,
         "CREATE INDEX images_by_time ON images (owner_id, sorting_time, id)",
