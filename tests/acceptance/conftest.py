@@ -43,6 +43,9 @@ class Deployment:
         assert response.status_code == 201, response.text
         return {**headers, "Authorization": f"Bearer {response.json()['access_token']}"}
 
+    def is_ready(self) -> bool:
+        return httpx.get(f"{self.url}/health/ready", headers={"Host": self.host}, timeout=300).is_success
+
 
 @dataclass(kw_only=True)
 class Running(Deployment):

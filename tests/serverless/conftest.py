@@ -97,6 +97,16 @@ def deploy(url: str, **variables: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in done.stdout.splitlines())
 
 
+@contextmanager
+def changed(stack: Stack, function: str, **changes: str) -> Iterator[None]:
+    """Change variables of a function, which then starts new environments."""
+    functions, name = stack.client("lambda"), stack.outputs[function]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changes}})
+    yield
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+
 def folder_without_settings() -> Path:
     """Return a folder that has no `.env`."""
     return ROOT / "infra"

@@ -14,8 +14,7 @@ from tests.acceptance.test_crash import reconcile, reconcile_later
 from tests.acceptance.test_outages import DEPENDENCIES, check, refused, use
 from tests.acceptance.worker_process import dead_letters, keys, wait_until_done
 from tests.fault_proxy import Fault, FaultProxy
-from tests.serverless.conftest import SECONDS, Stack, deployed
-from tests.serverless.test_failures import changed
+from tests.serverless.conftest import SECONDS, Stack, changed, deployed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * SECONDS)]
 
