@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -26,19 +27,33 @@ ROOT = Path(__file__).parent.parent.parent
 PASSWORD = "a long enough passphrase"
 
 
-@dataclass
-class Running:
-    process: subprocess.Popen[bytes]
+@dataclass(kw_only=True)
+class Deployment:
+    """The service as its clients see it, wherever it runs."""
+
     url: str
-    environment: dict[str, str]
-    log: Path
+    host: str
+    """The Host header of requests, without which an AWS emulator does not know which function they are for."""
 
     def register(self) -> dict[str, str]:
-        """Create an account and return its Authorization header."""
+        """Create an account and return the headers of its requests."""
         body = {"email": f"person-{uuid4().hex}@example.com", "password": PASSWORD}
-        response = httpx.post(f"{self.url}/api/v1/auth/register", json=body, timeout=300)
+        headers = {"Host": self.host}
+        response = httpx.post(f"{self.url}/api/v1/auth/register", json=body, headers=headers, timeout=300)
         assert response.status_code == 201, response.text
-        return {"Authorization": f"Bearer {response.json()['access_token']}"}
+        return {**headers, "Authorization": f"Bearer {response.json()['access_token']}"}
+
+    def is_ready(self) -> bool:
+        return httpx.get(f"{self.url}/health/ready", headers={"Host": self.host}, timeout=300).is_success
+
+
+@dataclass(kw_only=True)
+class Running(Deployment):
+    """The service as a process of this machine."""
+
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+    log: Path
 
     def memory(self) -> int:
         """Return the resident bytes of the process and all its descendants."""
@@ -98,7 +113,7 @@ def started(
     url = f"http://127.0.0.1:{environment['PORT']}"
     try:
         wait_for(f"{url}/health/ready", process=process)
-        yield Running(process, url, environment, log)
+        yield Running(url=url, host=urlsplit(url).netloc, process=process, environment=environment, log=log)
     finally:
         if process.poll() is None:
             process.terminate()

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.conftest import Running, environment_for, started
+from tests.acceptance.conftest import Deployment, environment_for, started
 from tests.acceptance.test_crash import reconcile, reconcile_later
 from tests.acceptance.worker_process import (
     ASYNC,
@@ -99,10 +99,10 @@ class Client:
         return None
 
 
-async def use(running: Running, headers: Mapping[str, str], proxy: FaultProxy) -> dict[str, list[Client]]:
+async def use(service: Deployment, headers: Mapping[str, str], proxy: FaultProxy) -> dict[str, list[Client]]:
     """Return the clients that used the service during the failure of each dependency, by its name."""
     clients: dict[str, list[Client]] = {}
-    async with httpx.AsyncClient(base_url=running.url, headers=headers) as api:
+    async with httpx.AsyncClient(base_url=service.url, headers=headers) as api:
         for number, dependency in enumerate(DEPENDENCIES):
             clients[dependency] = [Client(api, number * CLIENTS + one) for one in range(CLIENTS)]
             for share, seconds in ((SHAKY_SHARE, SHAKY_SECONDS), (1, OUTAGE_SECONDS)):
@@ -123,9 +123,9 @@ def refused(clients: list[Client]) -> set[str]:
     return {what for client in clients for what, status in client.responses if status == 503}
 
 
-def check(running: Running, headers: Mapping[str, str], clients: list[Client]) -> dict[str, int]:
+def check(service: Deployment, headers: Mapping[str, str], clients: list[Client]) -> dict[str, int]:
     """Return the expected number of objects under the prefix of each image."""
-    images = {image["id"]: image for image in pages(running, headers, "/images")}
+    images = {image["id"]: image for image in pages(service, headers, "/images")}
     kept = {image_id: photo for client in clients for image_id, photo in client.kept.items()}
     deleted, uncertain = (set().union(*(getattr(c, name) for c in clients)) for name in ("deleted", "uncertain"))
     assert kept.keys() - deleted - uncertain <= images.keys()
@@ -139,7 +139,7 @@ def check(running: Running, headers: Mapping[str, str], clients: list[Client]) -
             assert [thumbnail["status"] for thumbnail in image["thumbnails"]] == ["ready"] * 3
             for thumbnail in image["thumbnails"]:
                 assert len(opener.get(thumbnail["url"]).content) == thumbnail["bytes"]
-    me = httpx.get(f"{running.url}/api/v1/auth/me", headers=headers).json()
+    me = httpx.get(f"{service.url}/api/v1/auth/me", headers=headers).json()
     assert me["usage"]["images"] == len(images)
     assert me["usage"]["bytes"] == sum(image["size"] for image in images.values())
     return {f"images/{me['id']}/{image_id}": OBJECTS_PER_IMAGE for image_id in images}

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from botocore.session import Session
 
-from tests.acceptance.conftest import ROOT, Running, patient
+from tests.acceptance.conftest import ROOT, Deployment, patient
 from tests.aws_emulators import AwsEmulator
 
 ASYNC = {"Prefer": "respond-async"}
@@ -85,9 +85,9 @@ class Uploader:
         return image_id
 
 
-def pages(running: Running, headers: Mapping[str, str], path: str, **query: str) -> list[dict[str, Any]]:
+def pages(service: Deployment, headers: Mapping[str, str], path: str, **query: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    with httpx.Client(base_url=running.url, headers=headers, timeout=300) as client:
+    with httpx.Client(base_url=service.url, headers=headers, timeout=300) as client:
         parameters: dict[str, str] = {"limit": "100", **query}
         while True:
             response = client.get(f"/api/v1{path}", params=parameters)
@@ -98,17 +98,17 @@ def pages(running: Running, headers: Mapping[str, str], path: str, **query: str)
             parameters["cursor"] = response.json()["next_cursor"]
 
 
-def unfinished(running: Running, headers: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [job for status in UNFINISHED for job in pages(running, headers, "/jobs", status=status)]
+def unfinished(service: Deployment, headers: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [job for status in UNFINISHED for job in pages(service, headers, "/jobs", status=status)]
 
 
-def wait_until_done(running: Running, headers: Mapping[str, str], *, seconds: float = 300) -> list[dict[str, Any]]:
+def wait_until_done(service: Deployment, headers: Mapping[str, str], *, seconds: float = 300) -> list[dict[str, Any]]:
     """Wait until no job is unfinished; return all jobs."""
     deadline = time.monotonic() + seconds
-    while left := unfinished(running, headers):
+    while left := unfinished(service, headers):
         assert time.monotonic() < deadline, left
         time.sleep(0.5)
-    return pages(running, headers, "/jobs")
+    return pages(service, headers, "/jobs")
 
 
 def client(aws: AwsEmulator, service: str) -> Any:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -23,10 +22,11 @@ from botocore.session import Session
 from PIL import Image
 
 from infra.with_aws_emulator import ministack
-from tests.acceptance.conftest import PASSWORD
-from tests.aws_emulators import free_port
+from tests.acceptance.conftest import Deployment
+from tests.aws_emulators import AwsEmulator, free_port
 
 ROOT = Path(__file__).parents[2]
+REGION = "us-east-1"
 SECONDS = 600
 """How long anything may take that is waited for. The machine may be busy, and messages return after a minute."""
 
@@ -39,18 +39,22 @@ class Stack:
 
     def client(self, service: str) -> Any:
         config = Config(read_timeout=SECONDS, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-        return Session().create_client(service, region_name="us-east-1", endpoint_url=self.url, config=config)
+        return Session().create_client(service, region_name=REGION, endpoint_url=self.url, config=config)
+
+    @property
+    def service(self) -> Deployment:
+        return Deployment(url=self.url, host=urlsplit(self.outputs["FunctionUrl"]).netloc)
+
+    @property
+    def aws(self) -> AwsEmulator:
+        queue = self.outputs["QueueUrl"].rpartition("/")[2]
+        return AwsEmulator("ministack", self.url, REGION, self.outputs["BucketName"], self.outputs["TableName"], queue)
 
     @contextmanager
     def person(self) -> Iterator[httpx.Client]:
         """Yield a client that sends requests to the function URL with the token of a new account."""
-        host = urlsplit(self.outputs["FunctionUrl"]).netloc
-        headers = {"Host": host}
+        headers = self.service.register()
         with httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=SECONDS) as client:
-            body = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
-            registered = client.post("/auth/register", json=body)
-            assert registered.status_code == 201, registered.text
-            client.headers["Authorization"] = f"Bearer {registered.json()['access_token']}"
             yield client
 
     def invoke_worker(self, event: dict[str, Any]) -> Any:
@@ -91,6 +95,16 @@ def deploy(url: str, **variables: str) -> dict[str, str]:
     )
     assert done.returncode == 0, done.stderr
     return dict(line.split(": ", 1) for line in done.stdout.splitlines())
+
+
+@contextmanager
+def changed(stack: Stack, function: str, **changes: str) -> Iterator[None]:
+    """Change variables of a function, which then starts new environments."""
+    functions, name = stack.client("lambda"), stack.outputs[function]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changes}})
+    yield
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 
 def folder_without_settings() -> Path:

@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.test_worker import CUT_SHORT
 from tests.fault_proxy import FaultProxy
 from tests.pictures import jpeg
-from tests.serverless.conftest import SECONDS, Stack, eventually
+from tests.serverless.conftest import SECONDS, Stack, changed, eventually
 from tests.serverless.test_journey import initiate, post_form, upload
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * SECONDS)]
@@ -37,16 +37,6 @@ def failing(stack: Stack) -> Iterator[None]:
     """Give the worker a bucket that does not exist, so that its environments do not start."""
     with changed(stack, "WorkerFunction", S3_BUCKET="no-such-bucket"):
         yield
-
-
-@contextmanager
-def changed(stack: Stack, function: str, **changes: str) -> Iterator[None]:
-    """Change variables of a function, which then starts new environments."""
-    functions, name = stack.client("lambda"), stack.outputs[function]
-    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changes}})
-    yield
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 
 @pytest.mark.parametrize("fault", [throttled, failing])
