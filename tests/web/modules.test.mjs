@@ -53,7 +53,12 @@ test("the page loads nothing from other hosts and creates nothing from markup", 
 });
 
 /** The modules that may use the messages of a topic, in `messages/<topic>/`, which are not loaded with the page. */
-const TOPIC_MODULES = { account: /account\/(dialog|security)\.js$/, products: /js\/products\//, sharing: /js\/sharing\// };
+const TOPIC_MODULES = {
+  account: /account\/(dialog|security)\.js$/,
+  products: /js\/products\//,
+  sharing: /js\/sharing\//,
+  viewer: /js\/viewer\//,
+};
 
 test("every module uses only messages that are loaded with it", async () => {
   const common = (await load("messages/en.js")).default;
@@ -318,4 +323,36 @@ test("the transfer rate is that of the last seconds", async () => {
   for (let second = 0; second <= 20; second++)
     rate.add(second < 10 ? second * 100 : 1000 + (second - 10) * 10, second * 1000);
   assert.equal(rate.bytesPerSecond, 10);
+});
+
+test("what the camera recorded is described", async () => {
+  const [{ loadTopic }, { cameraTexts }] = await Promise.all([load("js/ui/i18n.js"), load("js/viewer/camera.js")]);
+  await loadTopic("viewer");
+  const metadata = {
+    taken_at: "2026-07-14T23:30:22.000",
+    taken_offset: "+02:00",
+    camera_make: "Canon",
+    camera_model: "Canon EOS R5",
+    lens: "RF 50mm F1.2",
+    exposure_seconds: 0.008,
+    f_number: 2.8,
+    iso: 400,
+    focal_length_mm: 50,
+    position: { latitude: -33.856784, longitude: 151.215297, altitude: null },
+  };
+  // Versions of ICU differ in the space before "PM".
+  const texts = cameraTexts(metadata).map(([key, text]) => [key, text.replaceAll(/\s/g, " ")]);
+  assert.deepEqual(texts, [
+    ["details.taken", "July 14, 2026 at 11:30 PM (UTC+02:00)"],
+    ["details.camera", "Canon EOS R5"],
+    ["details.lens", "RF 50mm F1.2"],
+    ["details.exposure", "1/125 s · f/2.8 · ISO 400 · 50 mm"],
+    ["details.place", "33.8568° S, 151.2153° E"],
+  ]);
+  const few = { camera_make: "Pentax", camera_model: "K1000", exposure_seconds: 1.5, taken_at: null, position: null };
+  assert.deepEqual(cameraTexts(few), [
+    ["details.camera", "Pentax K1000"],
+    ["details.exposure", "1.5 s"],
+  ]);
+  assert.deepEqual(cameraTexts({}), []);
 });

@@ -24,7 +24,7 @@ const lazyModules = {
   sharing: () => import("./sharing/dialog.js"),
   viewer: () => import("./viewer/viewer.js"),
 };
-const lazyTopics = ["account", "products", "sharing"];
+const lazyTopics = ["account", "products", "sharing", "viewer"];
 
 /** Dispatches `usage` when the storage usage of the account has changed. */
 export class AppShell extends EventTarget {
@@ -182,7 +182,7 @@ export class AppShell extends EventTarget {
   async #showRoute() {
     const id = location.hash.slice(1);
     if (!id) return this.viewer?.close();
-    const { Viewer } = await lazyModules.viewer();
+    const [{ Viewer }] = await Promise.all([lazyModules.viewer(), loadTopic("viewer")]);
     this.viewer ??= new Viewer({
       ...this,
       onShow: (shownId) => this.#showInRoute(shownId),

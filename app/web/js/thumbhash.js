@@ -18,10 +18,12 @@ export function decode(hash) {
   return { width, height, pixels };
 }
 
+const hasOpacity = (hash) => Boolean(hash[2] >> 7);
+
 function readChannels(hash) {
   const averages = hash[0] | (hash[1] << 8) | (hash[2] << 16);
   const shape = hash[3] | (hash[4] << 8);
-  const hasAlpha = Boolean(averages >> 23);
+  const hasAlpha = hasOpacity(hash);
   const isLandscape = Boolean(shape >> 15);
   const longCount = hasAlpha ? 5 : 7;
   const shortCount = shape & 7;
@@ -82,12 +84,12 @@ function cosines(frequency, length) {
   return tables.get(key);
 }
 
-/** Returns a canvas that shows `placeholder` (base64). */
+/** Returns a canvas that shows `placeholder` (base64). It has the class `transparent` if the image is. */
 export function drawPlaceholder(placeholder) {
   const hash = Uint8Array.from(atob(placeholder), (character) => character.charCodeAt(0));
   const { width, height, pixels } = decode(hash);
   const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width, height });
+  Object.assign(canvas, { width, height, className: hasOpacity(hash) ? "transparent" : "" });
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
   return canvas;
 }

@@ -7,6 +7,7 @@ import { formatBytes, formatDateTime, typeName } from "../ui/format.js";
 import { icon } from "../ui/icons.js";
 import { translate } from "../ui/i18n.js";
 import { showToast } from "../ui/toasts.js";
+import { cameraTexts } from "./camera.js";
 
 const MAX_DESCRIPTION_LENGTH = 2000;
 const SAVED_MESSAGE_MS = 2500;
@@ -124,12 +125,19 @@ export class Details {
 
 function propertiesOf(view) {
   return [
+    ...cameraTexts(view.metadata ?? {}).map(([key, text]) => property(key, text)),
     property("details.dimensions", `${view.width} × ${view.height}`),
     property("details.file", `${typeName(view.content_type)} · ${formatBytes(view.size)}`),
     property("details.uploaded", formatDateTime(view.uploaded_at)),
     view.source ? sourceProperties(view.source) : [],
+    customProperties(view.custom_metadata),
   ].flat();
 }
+
+const customProperties = (pairs) => {
+  const texts = Object.entries(pairs ?? {}).map(([key, value]) => el("div", {}, `${key}: ${value}`));
+  return texts.length ? property("details.custom", ...texts) : [];
+};
 
 function sourceProperties({ ean, url, product_name, brand, licence, attribution }) {
   const link = url && el("a", { href: url, target: "_blank", rel: "noreferrer" }, new URL(url).host, icon("external"));
