@@ -67,8 +67,9 @@ test-acceptance: $(VENV)/.dev
 	$(PYTEST_PARALLEL) tests/acceptance
 
 # The tests that are marked as slow, except those of test-failures, and property tests with more examples.
+SLOW_SELECTION := slow or hypothesis
 test-slow: $(VENV)/.dev
-	$(BIN)/pytest -m "slow or hypothesis" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
+	$(BIN)/pytest -m "$(SLOW_SELECTION)" --hypothesis-profile thorough --ignore tests/generated_clients --ignore tests/resumable \
 	  --ignore tests/compose --ignore tests/serverless $(PYTHON_CLIENT_TESTS:%=--ignore tests/python_client/test_%.py) \
 	  $(SLOW_IGNORED:%=--ignore %) \
 	  $(FAILURE_TESTS:%=--ignore tests/acceptance/test_%.py)

@@ -8,11 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -32,19 +31,18 @@ class Deployment:
     """The service as its clients see it, wherever it runs."""
 
     url: str
-    host: str
-    """The Host header of requests, without which an AWS emulator does not know which function they are for."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of each request. An AWS emulator finds out by the Host header which function a request is for."""
 
     def register(self) -> dict[str, str]:
         """Create an account and return the headers of its requests."""
         body = {"email": f"person-{uuid4().hex}@example.com", "password": PASSWORD}
-        headers = {"Host": self.host}
-        response = httpx.post(f"{self.url}/api/v1/auth/register", json=body, headers=headers, timeout=300)
+        response = httpx.post(f"{self.url}/api/v1/auth/register", json=body, headers=self.headers, timeout=300)
         assert response.status_code == 201, response.text
-        return {**headers, "Authorization": f"Bearer {response.json()['access_token']}"}
+        return {**self.headers, "Authorization": f"Bearer {response.json()['access_token']}"}
 
     def is_ready(self) -> bool:
-        return httpx.get(f"{self.url}/health/ready", headers={"Host": self.host}, timeout=300).is_success
+        return httpx.get(f"{self.url}/health/ready", headers=self.headers, timeout=300).is_success
 
 
 @dataclass(kw_only=True)
@@ -113,7 +111,7 @@ def started(
     url = f"http://127.0.0.1:{environment['PORT']}"
     try:
         wait_for(f"{url}/health/ready", process=process)
-        yield Running(url=url, host=urlsplit(url).netloc, process=process, environment=environment, log=log)
+        yield Running(url=url, process=process, environment=environment, log=log)
     finally:
         if process.poll() is None:
             process.terminate()

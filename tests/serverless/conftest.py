@@ -43,7 +43,7 @@ class Stack:
 
     @property
     def service(self) -> Deployment:
-        return Deployment(url=self.url, host=urlsplit(self.outputs["FunctionUrl"]).netloc)
+        return Deployment(url=self.url, headers={"Host": urlsplit(self.outputs["FunctionUrl"]).netloc})
 
     @property
     def aws(self) -> AwsEmulator:
