@@ -45,7 +45,8 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
     return { page, user: await register(page) };
   };
   const waitForTiles = (page, count) =>
-    page.waitForFunction((n) => document.querySelectorAll(".tile").length === n, count);
+    // Without `polling`, it would wait for animation frames, which a simulated clock does not always provide.
+    page.waitForFunction((n) => document.querySelectorAll(".tile").length === n, count, { polling: 100 });
 
   test("an expired token is renewed once for all tabs", async () => {
     const { page } = await openGallery();
