@@ -99,7 +99,10 @@ def pages(service: Deployment, headers: Mapping[str, str], path: str, **query: s
 
 
 def unfinished(service: Deployment, headers: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [job for status in UNFINISHED for job in pages(service, headers, "/jobs", status=status)]
+    """Return unfinished jobs, or nothing if all jobs have ended."""
+    found = [job for status in UNFINISHED for job in pages(service, headers, "/jobs", status=status)]
+    # A job whose status changes between these requests may be in none of them. The list of all jobs contains it.
+    return found or [job for job in pages(service, headers, "/jobs") if job["status"] in UNFINISHED]
 
 
 def wait_until_done(service: Deployment, headers: Mapping[str, str], *, seconds: float = 300) -> list[dict[str, Any]]:
