@@ -187,8 +187,9 @@ test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests
 	  "cd ../.. && $(BIN)/pytest tests/firebase tests/contracts/test_accounts.py && node --test tests/web/firebase.test.mjs"
 
 # The gallery page in a browser, on both backends. Needs Debian's chromium (or CHROMIUM=…) and Node 20 or newer.
+WEB_TESTS := test
 test-web: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
-	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && npm test --prefix tests/web'
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && npm run $(WEB_TESTS) --prefix tests/web'
 
 # A page of 50 images in responsive sizes, in a browser, on both backends. Needs what test-web needs.
 test-renditions: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json

@@ -1,4 +1,8 @@
-"""Fixtures and settings of all tests. With AWS_EMULATOR, only the tests that use an AWS emulator are selected."""
+"""Fixtures and settings of all tests, and which of them are selected.
+
+With AWS_EMULATOR, only the tests that use an AWS emulator are selected. Without it, the API runs only on the embedded
+backend: `make test-ministack` runs it on aws, and `AWS_EMULATOR=moto pytest tests/api` does so with moto's server.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import botocore.session
 import httpx
@@ -37,12 +42,14 @@ settings.register_profile("thorough", settings.get_profile("quick"), max_example
 settings.load_profile("quick")
 
 _AWS = re.compile(r"aws|dynamodb|s3|sqs")
+_API_TESTS = Path(__file__).parent / "api"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "AWS_EMULATOR" not in os.environ:
-        return
-    kept = [item for item in items if _needs_aws(item) or item.get_closest_marker("slow")]
+    if "AWS_EMULATOR" in os.environ:
+        kept = [item for item in items if _needs_aws(item) or item.get_closest_marker("slow")]
+    else:
+        kept = [item for item in items if _API_TESTS not in item.path.parents or not _needs_aws(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
 

@@ -92,6 +92,15 @@ def matching_items(table: Any, query: dict[str, Any]) -> Any:
     return items
 
 
+class RequestHandler(MotoRequestHandler):
+    """Keeps connections open, which the default, HTTP/1.0, does not, and logs nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: Any) -> None:
+        pass
+
+
 def list_the_services_once() -> None:
     """Moto reads its folder, and inspects the class of a service, for each request."""
     services = tuple(backends.list_of_moto_modules())
@@ -106,6 +115,6 @@ if __name__ == "__main__":
     list_the_services_once()
     moto = DomainDispatcherApplication(create_backend_app)
     app = one_dynamodb_call_at_a_time(moto)
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=RequestHandler)
     print(server.port, flush=True)  # noqa: T201 - the parent process reads it
     server.serve_forever()
