@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { accessibilityViolations, assertNoErrors, launch, noChromium, openPage, PASSWORD, register } from "./browser.mjs";
-import { PYTHON, ROOT, startService } from "./service.mjs";
+import { BACKEND, PYTHON, ROOT, startService } from "./service.mjs";
 
 const NEW_PASSWORD = "another long passphrase";
 
@@ -30,7 +30,7 @@ describe("account", { skip: noChromium, timeout: 600_000 }, () => {
       SMTP_URL: "smtp://127.0.0.1:9",
       EMAIL_FROM: "photos@example.com",
     });
-    [service, browser] = await Promise.all([startService("embedded", { environment }), launch()]);
+    [service, browser] = await Promise.all([startService(BACKEND, { environment }), launch()]);
   });
   after(async () => {
     await browser?.close();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { assertNoErrors, DESKTOP, launch, noChromium, openPage, register, uploadAndClose } from "./browser.mjs";
-import { CORPUS, noCorpus, startService } from "./service.mjs";
+import { BACKEND, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const CHECKERBOARD = /repeating-conic-gradient/;
 const backgroundOf = (locator) => locator.evaluate((element) => getComputedStyle(element).backgroundImage);
@@ -19,7 +19,7 @@ describe("the viewer", { skip: noChromium || noCorpus, timeout: 600_000 }, () =>
     await page.locator(".viewer .frame img.loaded").first().waitFor();
   };
   before(async () => {
-    [service, browser] = await Promise.all([startService("embedded"), launch()]);
+    [service, browser] = await Promise.all([startService(BACKEND), launch()]);
     page = await openPage(browser, service.url, DESKTOP);
     await register(page);
     const files = ["libavif__paris_exif_xmp_icc.jpg", "sharp__grey-8bit-alpha.png"];

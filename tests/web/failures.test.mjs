@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer, request as send } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -19,7 +18,8 @@ import {
   register,
   uploadAndClose,
 } from "./browser.mjs";
-import { CORPUS, freePort, noCorpus, startService } from "./service.mjs";
+import { startProxy } from "./proxy.mjs";
+import { BACKEND, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const photo = (name) => join(CORPUS, "good", name);
 const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", "Pillow__hopper.avif"].map(photo);
@@ -32,10 +32,12 @@ function deferred() {
   return { promise, resolve };
 }
 
-describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
+const OPTIONS = { skip: noChromium || noCorpus, timeout: 600_000 };
+
+describe("failures", OPTIONS, () => {
   let service;
   let browser;
-  before(async () => ([service, browser] = await Promise.all([startService("embedded"), launch()])));
+  before(async () => ([service, browser] = await Promise.all([startService(BACKEND), launch()])));
   after(async () => {
     await browser?.close();
     await service?.stop();
@@ -295,12 +297,16 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
     await page.context().close();
   });
 
-  test("an upload is retried after a lost response and creates one image", async () => {
+  test("an upload is retried after a lost response and creates one image", async (context) => {
     let remainingLosses = 2;
-    const losesResponse = ({ url }) => url.endsWith("/images/upload") && remainingLosses-- > 0;
-    const port = await freePort();
-    const proxy = createProxy("", service.url, { losesResponse }).listen(port, "127.0.0.1");
-    const page = await openPage(browser, `http://localhost:${port}/`);
+    const sendResponse = (response, outgoing, incoming) => {
+      if (!incoming.url.endsWith("/images/upload") || remainingLosses-- <= 0) return response.pipe(outgoing);
+      // The response is truncated, because the browser itself retries a request to which no byte has arrived.
+      outgoing.write("{", () => incoming.socket.destroy());
+    };
+    const proxy = await startProxy(service.url, { sendResponse });
+    context.after(proxy.close);
+    const page = await openPage(browser, proxy.url);
     await register(page);
     await chooseFiles(page, PHOTOS.slice(0, 2));
     await page.getByText("2 pictures uploaded").first().waitFor({ timeout: 600_000 });
@@ -309,7 +315,6 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
     await waitForTiles(page, 2);
     await page.locator(".usage", { hasText: "2 pictures" }).waitFor();
     await page.context().close();
-    proxy.close();
   });
 
   test("a file with a wrong extension is rejected with an explanation, and an upload can be canceled", async () => {
@@ -409,30 +414,18 @@ describe("failures", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
   });
 });
 
-describe("path prefix", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
-  let service;
-  let browser;
-  let proxy;
-  let url;
-  before(async () => {
-    [service, browser] = await Promise.all([startService("embedded", { rootPath: "/photos" }), launch()]);
-    const port = await freePort();
-    proxy = createProxy("/photos", service.url).listen(port, "127.0.0.1");
-    url = `http://localhost:${port}/photos/`;
-  });
-  after(async () => {
-    await browser?.close();
-    proxy?.close();
-    await service?.stop();
-  });
-
-  test("the page works behind a proxy that adds a path prefix", async () => {
-    const page = await openPage(browser, url);
-    await register(page);
-    await chooseFiles(page, PHOTOS.slice(0, 2));
-    await page.waitForFunction(() => document.querySelectorAll(".tile img.loaded").length === 2);
-    assertNoErrors(page);
-  });
+test("the page works behind a proxy that adds a path prefix", OPTIONS, async (context) => {
+  const browser = await launch();
+  context.after(() => browser.close());
+  const service = await startService(BACKEND, { rootPath: "/photos" });
+  context.after(service.stop);
+  const proxy = await startProxy(service.url, { prefix: "/photos" });
+  context.after(proxy.close);
+  const page = await openPage(browser, proxy.url);
+  await register(page);
+  await chooseFiles(page, PHOTOS.slice(0, 2));
+  await page.waitForFunction(() => document.querySelectorAll(".tile img.loaded").length === 2);
+  assertNoErrors(page);
 });
 
 /** Makes the refresh token invalid and lets the access token expire. */
@@ -443,19 +436,4 @@ async function expireSession(page) {
   });
   await page.clock.install();
   await page.clock.fastForward(ACCESS_TOKEN_EXPIRED_SECONDS * 1000);
-}
-
-/** Creates a proxy that removes `prefix` from paths and drops the responses to requests for which `losesResponse`. */
-function createProxy(prefix, target, { losesResponse = () => false } = {}) {
-  return createServer((incoming, outgoing) => {
-    if (!incoming.url.startsWith(`${prefix}/`)) return outgoing.writeHead(404).end();
-    const options = { method: incoming.method, headers: incoming.headers };
-    const forwarded = send(new URL(incoming.url.slice(prefix.length), target), options, (response) => {
-      outgoing.writeHead(response.statusCode, response.headers);
-      if (!losesResponse(incoming)) return response.pipe(outgoing);
-      // The response is truncated, because the browser itself retries a request to which no byte has arrived.
-      outgoing.write("{", () => incoming.socket.destroy());
-    });
-    incoming.pipe(forwarded);
-  });
 }

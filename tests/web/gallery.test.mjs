@@ -17,7 +17,7 @@ import {
   register,
   uploadAndClose,
 } from "./browser.mjs";
-import { PYTHON, ROOT, startService } from "./service.mjs";
+import { BACKEND, PYTHON, ROOT, startService } from "./service.mjs";
 import { simulateLibrary, spreadOverMonths } from "./simulated_library.mjs";
 
 const TAKEN = ["2024-05-03", "2024-05-09", "2019-12-31", "2016-02-29"];
@@ -42,7 +42,7 @@ describe("the gallery", { skip: noChromium, timeout: 600_000 }, () => {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "photos-"));
     execFileSync(PYTHON, ["-c", PHOTOGRAPHS, folder, ...TAKEN], { cwd: ROOT });
-    [service, browser] = await Promise.all([startService("embedded"), launch()]);
+    [service, browser] = await Promise.all([startService(BACKEND), launch()]);
   });
   after(async () => {
     await browser?.close();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { assertNoErrors, chooseFiles, launch, noChromium, openPage, register, uploadAndClose } from "./browser.mjs";
-import { CORPUS, noCorpus, startService } from "./service.mjs";
+import { BACKEND, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", "Pillow__hopper.avif"].map((name) =>
   join(CORPUS, "good", name),
@@ -13,7 +13,7 @@ const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", 
 describe("keyboard operation", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
-  before(async () => ([service, browser] = await Promise.all([startService("embedded"), launch()])));
+  before(async () => ([service, browser] = await Promise.all([startService(BACKEND), launch()])));
   after(async () => {
     await browser?.close();
     await service?.stop();

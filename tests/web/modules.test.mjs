@@ -301,6 +301,23 @@ test("a refresh finds what other clients have added and deleted", async () => {
   assert.equal(library.count, 2);
 });
 
+test("an image that the timeline already omits is not subtracted again when it turns out to be deleted", async () => {
+  const { library, views } = await createLibrary([2]);
+  const [deleted, other] = views.splice(0, 2, views[1]);
+  const { get } = library.api;
+  library.api.get = async (path) => {
+    if (path === "images/timeline") return { months: [{ month: "2025-12", images: 1 }], images: 1 };
+    if (path === `images/${deleted.id}`) throw Object.assign(new Error("deleted"), { code: "image_missing" });
+    return path === `images/${other.id}` ? other : get(path);
+  };
+  await library.refresh(); // The section has to be loaded again, because its number of images has changed.
+  const loading = library.load(library.sections[0]);
+  await library.refreshUrls([deleted.id], { force: true });
+  await loading;
+  assert.deepEqual(library.images, [other]);
+  assert.equal(library.count, 1);
+});
+
 test("events are parsed from chunks of any size", async () => {
   const { parseEvents } = await load("js/events.js");
   const stream = ': ping\n\nevent: job\nid: 1\ndata: {"a":\ndata: 1}\n\nid: 2\r\ndata: {}\r\n\r\ndata: truncated';

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, request as send } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { accessibilityViolations, chooseFiles, launch, noChromium, openPage, register } from "./browser.mjs";
-import { BACKENDS, CORPUS, freePort, noCorpus, startService } from "./service.mjs";
+import { startProxy } from "./proxy.mjs";
+import { BACKENDS, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const MIB = 1024 * 1024;
 const FILE_NAME = "Straße am Meer.jpg";
@@ -25,7 +25,7 @@ for (const backend of BACKENDS) {
       const photo = readFileSync(join(CORPUS, "good", "storage__sadcat.jpg"));
       writeFileSync(path, Buffer.concat([photo, randomBytes(20 * MIB)]));
       [service, browser] = await Promise.all([startService(backend.name), launch()]);
-      proxy = await startProxy(service.url);
+      proxy = await startDisturbingProxy(service.url);
     });
     beforeEach(async () => {
       proxy.reset();
@@ -143,25 +143,15 @@ async function until(condition) {
  * Starts a proxy that disturbs PATCH requests. Each one takes the first of `faults`: after that many bytes, the proxy cuts
  * the connection, or forwards no more bytes until the function is called that it appends to `held`.
  */
-async function startProxy(target) {
-  const proxy = { url: `http://localhost:${await freePort()}/` };
-  proxy.reset = () => Object.assign(proxy, { faults: [], held: [], offsets: [], uploadId: null });
-  const server = createServer((incoming, outgoing) => {
-    const options = { method: incoming.method, headers: incoming.headers };
-    const forwarded = send(new URL(incoming.url, target), options, (response) => {
-      outgoing.writeHead(response.statusCode, response.headers);
-      response.pipe(outgoing);
-    });
-    forwarded.on("error", () => outgoing.destroy());
-    outgoing.on("close", () => outgoing.writableFinished || forwarded.destroy());
+async function startDisturbingProxy(target) {
+  const state = { reset: () => Object.assign(state, { faults: [], held: [], offsets: [], uploadId: null }) };
+  const sendRequest = (incoming, forwarded) => {
     if (incoming.method !== "PATCH") return incoming.pipe(forwarded);
-    proxy.offsets.push(Number(incoming.headers["upload-offset"]));
-    proxy.uploadId = incoming.url.split("/").at(-1);
-    disturb(incoming, forwarded, proxy);
-  });
-  await new Promise((resolve) => server.listen(new URL(proxy.url).port, resolve));
-  proxy.close = () => server.close();
-  return proxy;
+    state.offsets.push(Number(incoming.headers["upload-offset"]));
+    state.uploadId = incoming.url.split("/").at(-1);
+    disturb(incoming, forwarded, state);
+  };
+  return Object.assign(state, await startProxy(target, { sendRequest }));
 }
 
 function disturb(incoming, forwarded, proxy) {

@@ -13,7 +13,10 @@ const START_MS = 300_000;
 export const CORPUS = fileURLToPath(new URL("../../../shared/corpus/", import.meta.url));
 export const noCorpus = existsSync(CORPUS) ? false : "requires the corpus of test images in ../shared/corpus";
 
-/** The backends to test. The aws backend requires an emulator, which `make test-web` starts. */
+/** The backend of the suites that run on one backend at a time: `make test-web-aws` runs them again on aws. */
+export const BACKEND = process.env.BACKEND ?? "embedded";
+
+/** The backends of the suites that run on both. The aws backend requires an emulator, which `make test-web` starts. */
 export const BACKENDS = [
   { name: "embedded", skip: false },
   { name: "aws", skip: process.env.LOCALSTACK_ENDPOINT_URL ? false : "requires an AWS emulator: run `make test-web`" },
@@ -38,21 +41,35 @@ export async function startService(backend, { rootPath = "", environment = {} } 
   if (backend === "aws")
     processes.push(startPython(["-m", "app", "worker"], { ...settings, DATA_DIR: join(folder, "worker") }));
   const url = `http://localhost:${port}/`;
-  await waitUntilReady(`${url}health/ready`);
-  return { url, settings, stop: () => stop(processes, folder) };
+  const service = { url, settings, stop: () => stop(processes, folder) };
+  try {
+    await waitUntilReady(`${url}health/ready`, processes);
+  } catch (error) {
+    await service.stop();
+    throw error;
+  }
+  return service;
 }
 
+/** A test that fails before it stops its service must not leave processes, and its report must not wait for them. */
+const running = new Set();
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 function startPython(args, env) {
-  return spawn(PYTHON, args.map(String), { cwd: ROOT, env, stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(PYTHON, args.map(String), { cwd: ROOT, env, stdio: ["ignore", "ignore", "inherit"] });
+  child.unref();
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  return child;
 }
 
 async function stop(processes, folder) {
   await Promise.all(
-    processes.map(async (process) => {
-      if (process.exitCode !== null) return;
-      const exited = new Promise((resolve) => process.once("exit", resolve));
-      process.kill("SIGTERM");
-      const killTimer = setTimeout(() => process.kill("SIGKILL"), 15_000);
+    processes.map(async (child) => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const exited = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      const killTimer = setTimeout(() => child.kill("SIGKILL"), 15_000);
       await exited;
       clearTimeout(killTimer);
     }),
@@ -60,9 +77,10 @@ async function stop(processes, folder) {
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function waitUntilReady(url) {
+async function waitUntilReady(url, processes) {
   const deadline = Date.now() + START_MS;
   while (Date.now() < deadline) {
+    if (processes.some(({ exitCode }) => exitCode !== null)) throw new Error(`A process has ended before ${url} was ready.`);
     const response = await fetch(url).catch(() => null);
     if (response?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -13,7 +13,7 @@ import {
   register,
   uploadAndClose,
 } from "./browser.mjs";
-import { CORPUS, noCorpus, startService } from "./service.mjs";
+import { BACKEND, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp"].map((name) =>
   join(CORPUS, "good", name),
@@ -23,7 +23,7 @@ const PASSWORD = "four words for friends";
 describe("share dialog", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
-  before(async () => ([service, browser] = await Promise.all([startService("embedded"), launch()])));
+  before(async () => ([service, browser] = await Promise.all([startService(BACKEND), launch()])));
   after(async () => {
     await browser?.close();
     await service?.stop();

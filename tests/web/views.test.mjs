@@ -15,7 +15,7 @@ import {
   PHONE,
   register,
 } from "./browser.mjs";
-import { CORPUS, noCorpus, startService } from "./service.mjs";
+import { BACKEND, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", "Pillow__hopper.avif"];
 const NARROW = { ...PHONE, viewport: { width: 320, height: 568 } };
@@ -48,7 +48,7 @@ for (const [screen, options] of Object.entries(SCREENS)) {
     const button = (name) => page.getByRole("button", { name, exact: true });
 
     before(async () => {
-      [service, browser] = await Promise.all([startService("embedded"), launch()]);
+      [service, browser] = await Promise.all([startService(BACKEND), launch()]);
       // axe is injected into the page as text, which the page's content security policy forbids.
       page = await openPage(browser, service.url, { ...options, bypassCSP: true });
     });

@@ -224,9 +224,12 @@ export class Library extends EventTarget {
   remove(ids) {
     this.#version += 1;
     const views = ids.map((id) => this.#views.get(id)).filter(Boolean);
+    let isCountUnknown = false;
     for (const view of views) {
       const section = this.#sectionOf(view);
-      if (section) section.count -= 1;
+      // Otherwise the count may come from a timeline that was already without the image.
+      if (section?.isComplete || section?.seenIds.has(view.id)) section.count -= 1;
+      else isCountUnknown = true;
     }
     for (const id of ids) {
       this.#forget(id);
@@ -235,6 +238,7 @@ export class Library extends EventTarget {
     this.sections = this.sections.filter(({ month, count }) => month === null || count > 0);
     this.dispatchEvent(new CustomEvent("removed", { detail: ids }));
     this.#dispatchChanged();
+    if (isCountUnknown) this.refresh().catch(() => {});
     return { unknown: ids.length - views.length, bytes: views.reduce((sum, { size }) => sum + size, 0) };
   }
 
