@@ -150,7 +150,9 @@ class DirectUploads:
         image = await self._library.find(user, _image_id(upload, record.result_id)) if record else None
         if image is None and record and record.done:
             raise UploadMissing(_IMAGE_DELETED)
-        return UploadState(upload, image, None if image else upload.refusal)
+        # Until a validation has ended, the file may still be deleted, so a client that is told of the refusal must not
+        # send another one yet. The refusal may also be that of an earlier file.
+        return UploadState(upload, image, None if record else upload.refusal)
 
     async def complete(self, user: User, upload_id: str) -> Image:
         """Validate the file that arrived and create its image. Repeated calls return the same image.
@@ -163,9 +165,8 @@ class DirectUploads:
         """
         loop = asyncio.get_running_loop()
         wait_until = loop.time() + _WAIT_SECONDS
+        upload = await self._get(user, upload_id)
         while True:
-            # A call that waited must see the refusal that the other one has recorded.
-            upload = await self._get(user, upload_id)
             try:
                 return await self._complete(user, upload)
             except RequestInProgress:
@@ -217,9 +218,7 @@ class DirectUploads:
 
     async def _create_image(self, user: User, upload: DirectUpload, claim: RequestClaim) -> Image:
         if (size := await self._store.size(upload.key)) is None:
-            if upload.refusal and (refused := _REFUSALS.get(upload.refusal.code)):
-                raise refused(upload.refusal.detail)
-            raise UploadIncomplete
+            raise await self._why_missing(user, upload)
         try:
             image = await self._validate_and_store(user, upload, size, claim)
         except AppError as error:
@@ -227,6 +226,14 @@ class DirectUploads:
             raise
         await self._delete(upload)
         return image
+
+    async def _why_missing(self, user: User, upload: DirectUpload) -> AppError:
+        """Return why there is no file: the latest one was refused, or none has arrived."""
+        # Another call may have refused and deleted the file after this one had read the upload.
+        refusal = (await self._get(user, upload.id)).refusal
+        if refusal and (refused := _REFUSALS.get(refusal.code)):
+            return refused(refusal.detail)
+        return UploadIncomplete()
 
     async def _refuse(self, upload: DirectUpload, error: AppError) -> None:
         """Delete a file that was refused, and release its reservation. A resumable upload is removed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -58,16 +59,14 @@ class Person:
         return await self.request("POST", "/images/upload", files=files, data=form)
 
 
-@dataclass
-class Service:
-    app: FastAPI
-    settings: Settings
-    client: httpx.AsyncClient
-    container: Container
+@dataclass(kw_only=True)
+class Reachable:
+    """The service as its clients reach it, wherever it runs."""
 
-    @property
-    def services(self) -> Services:
-        return self.container.services
+    client: httpx.AsyncClient
+    """Its requests to BASE_URL are sent to the service."""
+    concurrency: int
+    """How many requests it should be able to handle at the same time within the time limits of the tests."""
 
     async def person(self) -> Person:
         email = f"person-{next(_numbers)}@example.com"
@@ -81,6 +80,28 @@ class Service:
             return await self.client.get(url, **arguments)
         async with httpx.AsyncClient() as outside:
             return await outside.get(url, **arguments)
+
+    @abstractmethod
+    async def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the stored objects that begin with the prefix."""
+
+
+@dataclass(kw_only=True)
+class Service(Reachable):
+    """The service in the process of the tests."""
+
+    app: FastAPI
+    settings: Settings
+    container: Container
+    concurrency: int = 50
+
+    @property
+    def services(self) -> Services:
+        return self.container.services
+
+    async def keys(self, prefix: str) -> list[str]:
+        store = self.container.adapters.storage.store
+        return [stored.key async for stored in store.walk(prefix)]
 
 
 @contextmanager
@@ -112,7 +133,7 @@ async def running(
     app = create_app(settings, open_services, body_deadline=body_deadline or BodyDeadline())
     transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 4711))
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
-        yield Service(app, settings, client, containers[0])
+        yield Service(app=app, settings=settings, client=client, container=containers[0])
 
 
 def parsed(stream: str) -> list[dict[str, str]]:

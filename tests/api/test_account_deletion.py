@@ -15,14 +15,18 @@ import pytest
 
 from app.domain.jobs import Job
 from tests.api.conftest import PASSWORD, Person, Service, embedded_settings, running
+from tests.patience import SECONDS
 from tests.pictures import jpeg, transparent_png
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def finished(person: Person, job_id: str) -> dict[str, Any]:
-    job: dict[str, Any] = (await person.get(f"/jobs/{job_id}?wait=20")).json()
-    assert job["finished_at"], job
+    """Return the job when it has ended. Each request waits up to 20 s for that."""
+    job: dict[str, Any] = {"finished_at": None}
+    async with asyncio.timeout(SECONDS):
+        while not job["finished_at"]:
+            job = (await person.get(f"/jobs/{job_id}?wait=20")).json()
     return job
 
 

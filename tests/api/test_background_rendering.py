@@ -17,6 +17,7 @@ from app.domain.errors import Overloaded
 from app.domain.jobs import Job
 from app.services import thumbnails
 from tests.api.conftest import Person, Service, embedded_settings, parsed, running
+from tests.patience import SECONDS
 from tests.pictures import jpeg
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -31,13 +32,13 @@ async def upload(person: Person, data: bytes, **headers: str) -> httpx.Response:
     return await person.request("POST", "/images/upload", files=files, headers={**ASYNC, **headers})
 
 
-async def settled(person: Person, image_id: str, *, seconds: int = 10) -> dict[str, Any]:
-    for _ in range(20 * seconds):
-        image: dict[str, Any] = (await person.get(f"/images/{image_id}")).json()
-        if all(thumbnail["status"] != "pending" for thumbnail in image["thumbnails"]):
-            return image
-        await asyncio.sleep(0.2)
-    raise AssertionError("still pending")
+async def settled(person: Person, image_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(SECONDS):
+        while True:
+            image: dict[str, Any] = (await person.get(f"/images/{image_id}")).json()
+            if all(thumbnail["status"] != "pending" for thumbnail in image["thumbnails"]):
+                return image
+            await asyncio.sleep(0.2)
 
 
 async def test_response_does_not_wait_for_the_thumbnails(both: Service):

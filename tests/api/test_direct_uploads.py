@@ -12,6 +12,7 @@ from app.services import direct_uploads
 from tests.api.conftest import BASE_URL, Person, Service
 from tests.api.test_upload import stored_keys
 from tests.failing import Failing
+from tests.patience import SECONDS
 from tests.pictures import jpeg, transparent_png
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -45,8 +46,16 @@ async def complete(person: Person, opened: dict[str, Any]) -> httpx.Response:
 
 
 async def incoming(service: Service, person: Person) -> list[str]:
-    store = service.services.uploads._store
-    return [stored.key async for stored in store.walk(f"incoming/{person.tokens['user']['id']}/")]
+    return await service.keys(f"incoming/{person.tokens['user']['id']}/")
+
+
+async def wait_until_deleted(service: Service, person: Person) -> None:
+    """Wait until no file is left: another process, which learned of its arrival, may still be deleting it."""
+    for _ in range(10 * SECONDS):
+        if not await incoming(service, person):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the file was not deleted")
 
 
 async def test_file_uploaded_directly_to_the_store_becomes_an_image(both: Service):
@@ -61,7 +70,7 @@ async def test_file_uploaded_directly_to_the_store_becomes_an_image(both: Servic
     assert (view["filename"], view["description"], view["sha256"]) == ("beach.jpg", "At the sea", digest)
     assert (view["width"], view["height"], len(view["thumbnails"])) == (400, 300, 3)
     assert (await both.fetch(view["original_url"])).content == PHOTO
-    assert await incoming(both, person) == []
+    await wait_until_deleted(both, person)
     assert [item["id"] for item in (await person.get("/images")).json()["items"]] == [view["id"]]
 
 
@@ -256,32 +265,91 @@ async def test_a_refused_file_that_arrived_is_not_tried_again(service: Service, 
         assert await service.services.direct_uploads.complete_arrived(other) is None
 
 
+class Validation:
+    """Suspends the first validation of a file, and notes when a later call has read the record of its upload."""
+
+    def __init__(self, uploads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.started, self.read_again, self.may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._validate, self._get = uploads._validate_and_store, uploads._get
+        monkeypatch.setattr(uploads, "_validate_and_store", self.validate)
+        monkeypatch.setattr(uploads, "_get", self.get)
+
+    async def validate(self, *arguments: Any) -> Any:
+        self.started.set()
+        await self.may_end.wait()
+        return await self._validate(*arguments)
+
+    async def get(self, *arguments: Any) -> Any:
+        upload = await self._get(*arguments)
+        if self.started.is_set():
+            self.read_again.set()
+        return upload
+
+
 async def test_completing_an_upload_waits_for_a_completion_that_is_running(
     service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
 ):
     uploads = service.services.direct_uploads
-    entered, leave = asyncio.Event(), asyncio.Event()
-    validate = uploads._validate_and_store
-
-    async def slow(*arguments: Any) -> Any:
-        entered.set()
-        await leave.wait()
-        return await validate(*arguments)
-
     opened = await announce(person)
     await send(service, opened)
-    monkeypatch.setattr(uploads, "_validate_and_store", slow)
+    validation = Validation(uploads, monkeypatch)
     monkeypatch.setattr("app.common.idempotency.LEASE_SECONDS", 1)
     key = f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}"
     running = asyncio.create_task(uploads.complete_arrived(key))
-    await entered.wait()
+    await validation.started.wait()
     waiting = asyncio.create_task(complete(person, opened))
     done, _ = await asyncio.wait([waiting], timeout=3)
     assert not done
-    leave.set()
+    validation.may_end.set()
     image = await running
     assert image is not None
     assert (await waiting).json()["id"] == image.id
+
+
+async def test_a_client_that_completes_a_file_while_it_is_refused_gets_the_reason(
+    both: Service, monkeypatch: pytest.MonkeyPatch
+):
+    person = await both.person()
+    data = b"%PDF-1.7 " + bytes(500)
+    opened = await announce(person, data)
+    await send(both, opened, data)
+    validation = Validation(both.services.direct_uploads, monkeypatch)
+    key = f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}"
+    running = asyncio.create_task(both.services.direct_uploads.complete_arrived(key))
+    await validation.started.wait()
+    waiting = asyncio.create_task(complete(person, opened))
+    await validation.read_again.wait()
+    validation.may_end.set()
+    assert await running is None
+    response = await waiting
+    assert (response.status_code, response.json()["code"]) == (415, "format_unsupported")
+
+
+async def test_an_upload_is_shown_as_refused_only_when_its_file_is_gone(both: Service, monkeypatch: pytest.MonkeyPatch):
+    """Otherwise a client could send another file at once, and that file would be deleted."""
+    person = await both.person()
+    opened = await announce(person)
+    await send(both, opened, PHOTO[: len(PHOTO) // 2].ljust(len(PHOTO), b"\0"))
+    uploads = both.services.direct_uploads
+    deletes, may_delete = asyncio.Event(), asyncio.Event()
+    delete = uploads._delete
+
+    async def delete_later(*arguments: Any) -> None:
+        deletes.set()
+        await may_delete.wait()
+        await delete(*arguments)
+
+    monkeypatch.setattr(uploads, "_delete", delete_later)
+    key = f"incoming/{person.tokens['user']['id']}/{opened['upload_id']}"
+    path = f"/images/uploads/{opened['upload_id']}"
+    running = asyncio.create_task(uploads.complete_arrived(key))
+    await deletes.wait()
+    assert (await person.get(path)).json()["status"] == "pending"
+    may_delete.set()
+    assert await running is None
+    assert (await person.get(path)).json()["error"]["code"] == "image_corrupt"
+    await send(both, opened)
+    assert (await complete(person, opened)).status_code == 200
 
 
 async def test_content_decides_the_type_of_a_direct_upload(service: Service, person: Person):
@@ -390,11 +458,11 @@ async def test_retry_with_the_same_idempotency_key_returns_the_same_image(both: 
     assert len((await person.get("/images")).json()["items"]) == 1
 
 
-async def test_fifty_concurrent_uploads_with_one_key_create_one_image(both: Service):
+async def test_concurrent_uploads_with_one_key_create_one_image(both: Service):
     person = await both.person()
     headers = {"Idempotency-Key": "key-2"}
     files = {"file": ("a.jpg", PHOTO)}
-    tries = (person.request("POST", "/images/upload", files=files, headers=headers) for _ in range(50))
+    tries = (person.request("POST", "/images/upload", files=files, headers=headers) for _ in range(both.concurrency))
     responses = await asyncio.gather(*tries)
     assert {r.status_code for r in responses} <= {201, 409}
     assert len({r.json()["id"] for r in responses if r.status_code == 201}) == 1

@@ -77,8 +77,7 @@ async def test_a_download_of_missing_images_fails(both: Service):
 
 async def keys(service: Service, person: Person) -> list[str]:
     user_id = (await person.get("/auth/me")).json()["id"]
-    store = service.services.downloads._store
-    return [kept.key.rpartition("/")[2] async for kept in store.walk(f"exports/{user_id}/downloads/")]
+    return [key.rpartition("/")[2] for key in await service.keys(f"exports/{user_id}/downloads/")]
 
 
 async def test_a_later_download_replaces_older_ones(both: Service, monkeypatch: pytest.MonkeyPatch):

@@ -77,8 +77,7 @@ async def reserved(person: Person) -> int:
 
 
 async def incoming(service: Service, person: Person) -> list[str]:
-    store = service.services.uploads._store
-    return [stored.key async for stored in store.walk(f"incoming/{person.tokens['user']['id']}/")]
+    return await service.keys(f"incoming/{person.tokens['user']['id']}/")
 
 
 async def interrupted(data: bytes) -> AsyncIterator[bytes]:

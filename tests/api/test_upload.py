@@ -25,8 +25,7 @@ BOUNDARY = "frontier"
 
 
 async def stored_keys(service: Service, user_id: str) -> list[str]:
-    store = service.services.uploads._store
-    return [stored.key async for stored in store.walk(f"images/{user_id}/")]
+    return await service.keys(f"images/{user_id}/")
 
 
 def part(name: str, content: bytes, *, filename: str | None = None, extra: str = "") -> bytes:
