@@ -105,7 +105,7 @@ def unfinished(service: Deployment, headers: Mapping[str, str]) -> list[dict[str
     return found or [job for job in pages(service, headers, "/jobs") if job["status"] in UNFINISHED]
 
 
-def wait_until_done(service: Deployment, headers: Mapping[str, str], *, seconds: float = 300) -> list[dict[str, Any]]:
+def wait_until_done(service: Deployment, headers: Mapping[str, str], *, seconds: float = 500) -> list[dict[str, Any]]:
     """Wait until no job is unfinished; return all jobs."""
     deadline = time.monotonic() + seconds
     while left := unfinished(service, headers):
