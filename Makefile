@@ -157,8 +157,8 @@ test-uploads: $(VENV)/.dev $(VENV)-ministack/.ready tests/resumable/node_modules
   tests/web/node_modules/.package-lock.json
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack $(BIN)/pytest -m "" tests/resumable
 
-# The Lambda functions on MiniStack, which enforces their roles: requests, jobs, files that arrive, failures and throttling;
-# and the handlers in a process with a read-only file system.
+# The Lambda functions on MiniStack, which enforces their roles: requests, jobs, files that arrive, failures and throttling,
+# what the roles allow and refuse, and the handlers in a process with a read-only file system.
 SERVERLESS_TESTS := tests/serverless
 test-serverless: $(VENV)/.lambda $(VENV)-ministack/.ready
 	$(BIN)/pytest -m "" $(SERVERLESS_TESTS)

@@ -1,6 +1,7 @@
 """The cost to start: processor time to import `main` and to serve the first response, and the memory afterwards.
 
 `python -m bench.startup [REVISION]` measures the working tree, in turns with that Git revision if one is given.
+`rich` is hidden: the requirements of the service do not contain it, but structlog and httpx import it if it is there.
 """
 
 from __future__ import annotations
@@ -98,7 +99,10 @@ def compare(name: str, roots: list[Path], aws: AwsEmulator | None, *, imports: b
     measure = measure_import if imports else measure_start
     costs: dict[Path, list[Cost]] = {root: [] for root in roots}
     with tempfile.TemporaryDirectory() as folder:
-        environments = {root: environment_for(Path(folder) / str(n), aws) for n, root in enumerate(roots)}
+        (Path(folder) / "rich.py").write_text("raise ModuleNotFoundError\n")
+        environments = {
+            root: environment_for(Path(folder) / str(n), aws, PYTHONPATH=folder) for n, root in enumerate(roots)
+        }
         for root in roots:
             measure(root, environments[root])  # compiles the modules, and creates the database
         for _ in range(ROUNDS):

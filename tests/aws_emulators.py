@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -48,6 +48,9 @@ class AwsEmulator:
     bucket: str
     table: str
     queue: str
+    access_key: str = "test"
+    secret_key: str = "test"
+    session_token: str | None = None
 
     def service(self, name: AwsServiceName, *, url: str | None = None) -> AwsService:
         """Return the settings of a client of the emulator, or of a server that listens at `url`."""
@@ -55,15 +58,31 @@ class AwsEmulator:
             name=name,
             region=self.region,
             endpoint_url=url or self.url,
-            access_key="test",
-            secret_key="test",
-            session_token=None,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            session_token=self.session_token,
+        )
+
+    def assuming(self, role_arn: str) -> AwsEmulator:
+        """Return the emulator with credentials of the role, which MiniStack allows no more than the role's policies."""
+        sts: Any = Session().create_client("sts", region_name=self.region, endpoint_url=self.url)
+        keys = sts.assume_role(RoleArn=role_arn, RoleSessionName="tests")["Credentials"]
+        return replace(
+            self,
+            access_key=keys["AccessKeyId"],
+            secret_key=keys["SecretAccessKey"],
+            session_token=keys["SessionToken"],
         )
 
     def deployed_for(self, tests: str) -> AwsEmulator:
         """Deploy a bucket, a table and a queue that only `tests` use, in addition to those with the default names."""
         names = {"BucketName": f"{tests}-tests", "TableName": f"{tests}-tests", "QueueName": f"{tests}-tests"}
         return _deployed(self.name, self.url, stack=f"{tests}-tests", parameters=names)
+
+    def incomplete_uploads(self, prefix: str) -> int:
+        """Count the multipart uploads that are incomplete, which the service itself may not list."""
+        s3: Any = Session().create_client("s3", region_name=self.region, endpoint_url=self.url)
+        return len(s3.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix).get("Uploads", []))
 
     def make_queue(self) -> str:
         """Create a queue in addition to the stack's own, and return its name."""

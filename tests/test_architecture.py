@@ -82,7 +82,7 @@ ONLY_IN = {
     "PIL": ("app.imaging",),
     "pillow_heif": ("app.imaging",),
     "aiobotocore": ("app.container", "app.queues.sqs", "app.storage.s3", "app.tables.dynamodb"),
-    "botocore": ("app.queues.sqs", "app.storage.s3", "app.tables.dynamodb"),
+    "botocore": ("app.container.aws_sdk", "app.queues.sqs", "app.storage.s3", "app.tables.dynamodb"),
     "sqlite3": ("app.tables.sqlite",),
     "firebase_admin": ("app.auth",),
     "prometheus_client": ("app.observability",),

@@ -1,6 +1,8 @@
-"""The AWS resources of the contract tests."""
+"""The AWS resources of the contract tests. AWS_EMULATOR_ROLE is the ARN of a role with which they use an emulator."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
@@ -9,4 +11,6 @@ from tests.aws_emulators import AwsEmulator
 
 @pytest.fixture(scope="session")
 def aws(default_aws: AwsEmulator) -> AwsEmulator:
-    return default_aws.deployed_for("contract")
+    deployed = default_aws.deployed_for("contract")
+    role_arn = os.environ.get("AWS_EMULATOR_ROLE")
+    return deployed.assuming(role_arn) if role_arn else deployed

@@ -127,6 +127,7 @@ async def test_editing_a_missing_account_adds_none(accounts: AccountTable) -> No
     assert await accounts.find_account(account_id) is None
 
 
+@pytest.mark.worker_only
 async def test_all_accounts_are_listed(accounts: AccountTable, email: str) -> None:
     added = [make_account(f"{number}-{email}") for number in range(3)]
     for account in added:

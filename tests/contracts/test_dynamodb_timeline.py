@@ -134,6 +134,7 @@ async def test_an_image_that_joins_while_it_is_removed_is_not_counted(
     assert await images._table.find(entry_key(image)) is None
 
 
+@pytest.mark.worker_only
 async def test_a_record_that_an_earlier_version_removed_is_skipped_until_its_entry_is_removed(
     images: DynamoDBImageTable, timeline: DynamoDBTimelineTable, owner: str
 ) -> None:
@@ -172,6 +173,7 @@ async def test_a_record_that_an_earlier_version_removed_is_counted_once_if_it_is
         await images.get(owner, image.id)
 
 
+@pytest.mark.worker_only
 async def test_a_record_that_is_added_again_with_another_time_is_listed_once(
     images: DynamoDBImageTable, timeline: DynamoDBTimelineTable, owner: str
 ) -> None:

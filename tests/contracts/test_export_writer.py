@@ -70,8 +70,7 @@ async def subject(
             parts = S3PartStore(connection.client, bucket=aws.bucket, store=s3.store)
 
             async def unfinished_uploads() -> int:
-                answer = await connection.client.list_multipart_uploads(Bucket=aws.bucket, Prefix=key)
-                return len(answer.get("Uploads", []))
+                return aws.incomplete_uploads(key)
 
             yield Subject(s3.store, parts, key, unfinished_uploads)
 

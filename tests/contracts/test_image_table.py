@@ -390,6 +390,7 @@ async def test_usage_is_correct_after_concurrent_additions_and_removals(images: 
     assert await images.usage(owner) == Usage(20, 60)
 
 
+@pytest.mark.worker_only
 async def test_owners_are_those_with_an_image(images: ImageTable, owner: str) -> None:
     former, never = f"{owner}-former", f"{owner}-never"
     for image in (make_image(owner), make_image(owner), make_image(f"{owner}-other")):

@@ -24,6 +24,8 @@ from app.queues.local import LocalJobQueue
 from app.queues.sqs import SqsJobQueue, make_config, open_sqs
 from tests.aws_emulators import AwsEmulator, free_port
 
+pytestmark = pytest.mark.worker_only
+
 
 @pytest.fixture
 def client(aws: AwsEmulator) -> Any:

@@ -150,6 +150,7 @@ async def test_existing_image_can_be_added_again(owners: OwnerTable, images: Ima
     assert await images.usage(owner) == Usage(1, 1000)
 
 
+@pytest.mark.worker_only
 async def test_images_of_a_closed_owner_can_be_read_and_removed(
     owners: OwnerTable, images: ImageTable, owner: str
 ) -> None:

@@ -95,19 +95,12 @@ async def test_object_stored_with_a_form_has_the_declared_type(subject: Subject)
     assert (await get(subject, key)).headers["Content-Type"] == "image/png"
 
 
-async def unfinished(subject: Subject, aws: AwsEmulator, connection: AwsClient) -> int:
-    answer = await connection.client.list_multipart_uploads(Bucket=aws.bucket, Prefix=subject.prefix)
-    return len(answer.get("Uploads", []))
-
-
-async def test_a_large_put_that_fails_leaves_no_parts(
-    subject: Subject, aws: AwsEmulator, connection: AwsClient
-) -> None:
+async def test_a_large_put_that_fails_leaves_no_parts(subject: Subject, aws: AwsEmulator) -> None:
     with file_of(bytes(11 * MIB)) as file, pytest.raises(DependencyUnavailable):
         await subject.store.put_file(
             f"{subject.prefix}a", file, size=20 * MIB, sha256="0" * 64, content_type="image/png"
         )
-    assert await unfinished(subject, aws, connection) == 0
+    assert aws.incomplete_uploads(subject.prefix) == 0
 
 
 async def test_canceled_large_put_leaves_no_parts(subject: Subject, aws: AwsEmulator, connection: AwsClient) -> None:
@@ -117,11 +110,11 @@ async def test_canceled_large_put_leaves_no_parts(subject: Subject, aws: AwsEmul
     put = asyncio.create_task(put_file(subject.store, f"{subject.prefix}a", size=40 * MIB))
     await under_way.wait()
     events.unregister("before-call.s3.UploadPart", unique_id="under way")
-    assert await unfinished(subject, aws, connection) == 1
+    assert aws.incomplete_uploads(subject.prefix) == 1
     put.cancel()
     with pytest.raises(asyncio.CancelledError):
         await put
-    assert await unfinished(subject, aws, connection) == 0
+    assert aws.incomplete_uploads(subject.prefix) == 0
     assert await subject.walk() == []
 
 

@@ -98,6 +98,22 @@ def test_the_table_has_the_index_of_due_jobs_and_the_service_may_query_it(aws: A
     assert resource.endswith(f"table/{aws.table}/index/*")
 
 
+def actions_of(template: Path, resource: str) -> set[str]:
+    """Return what the policies of the resource allow in the bucket, the table and the queue."""
+    following = template.read_text().partition(f"\n  {resource}:\n")[2]
+    [text, *_] = re.split(r"\n  \w+:\n", following)
+    return set(re.findall(r'"((?:s3|dynamodb|sqs|kms):\w+)"', text))
+
+
+def test_the_roles_of_the_functions_allow_what_the_policy_of_the_service_allows():
+    service, functions = actions_of(TEMPLATE, "ServicePolicy"), TEMPLATE.with_name("serverless.yaml")
+    of_workers = {"dynamodb:Scan", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"}
+
+    assert len(service) > 15
+    assert actions_of(functions, "WorkerRole") == service
+    assert actions_of(functions, "ApiRole") == service - of_workers
+
+
 def test_the_bucket_expires_the_objects_that_a_reconcile_run_deletes():
     # Only LocalStack creates lifecycle rules from a template, so this test reads the template itself.
     rules = re.findall(r"Prefix: (\S+)\n +ExpirationInDays: (\d+)\n", TEMPLATE.read_text())

@@ -91,7 +91,7 @@ async def role(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setattr(AioContainerMetadataFetcher, "SLEEP_TIME", 0)
     # The session of the process keeps the credentials that it loaded first.
-    monkeypatch.setattr("app.container.aws._session", functools.cache(AioSession))
+    monkeypatch.setattr("app.container.aws.shared_session", functools.cache(AioSession))
     async with role_server(role) as url:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
         yield role
