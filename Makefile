@@ -11,7 +11,7 @@ endef
 
 .PHONY: run dev aws serverless check check-all lint format test test-acceptance test-clients test-deploy test-emulators test-failures \
   test-firebase test-compose test-ministack test-mutation test-openapi test-generated-clients test-python-client test-scale \
-  test-exiftool test-renditions test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web sdk-types vendor bench bench-scale \
+  test-browsers test-exiftool test-renditions test-sdk test-sdk-node test-serverless test-slow test-templates test-uploads test-web test-web-aws sdk-types vendor bench bench-scale \
   lock upgrade audit sbom
 
 run: $(VENV)/.run
@@ -42,8 +42,8 @@ serverless: $(VENV)/.run $(VENV)-ministack/.ready
 check: lint test test-acceptance
 
 # Every suite. It takes much longer and needs Node 20, Chromium, Docker for LocalStack, and the clients of test-clients.
-check-all: check test-exiftool test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web test-renditions \
-  test-clients test-uploads test-deploy test-compose test-serverless test-templates
+check-all: check test-exiftool test-slow test-openapi test-generated-clients test-sdk test-python-client test-emulators test-firebase test-web test-web-aws test-browsers \
+  test-renditions test-clients test-uploads test-deploy test-compose test-serverless test-templates
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -190,6 +190,21 @@ test-firebase: $(VENV)/.dev tests/firebase/node_modules/.package-lock.json tests
 WEB_TESTS := test
 test-web: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
 	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && npm run $(WEB_TESTS) --prefix tests/web'
+
+# The suites that test-web runs on the embedded backend, on the aws backend. Needs what test-web needs.
+AWS_WEB_TESTS := gallery keyboard account sharing views details failures
+test-web-aws: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json
+	$(BIN)/python -m infra.with_aws_emulator --check-signatures ministack sh -c '$(BIN)/python infra/deploy.py && \
+	  BACKEND=aws node --test --test-concurrency=1 $(AWS_WEB_TESTS:%=tests/web/%.test.mjs)'
+
+# The gallery page in Firefox (or FIREFOX=…) and in WebKit. Installs missing browsers with apt, which requires root.
+BROWSER_PACKAGES := $(if $(FIREFOX),,firefox-esr=firefox-esr) WebKitWebDriver=webkit2gtk-driver xvfb-run=xvfb xauth=xauth
+FIREFOX_TESTS := journey gallery keyboard account sharing views details
+test-browsers: $(VENV)/.dev tests/web/node_modules/.package-lock.json
+	missing=$$(for tool in $(BROWSER_PACKAGES); do command -v $${tool%=*} >/dev/null || echo $${tool#*=}; done); \
+	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
+	BROWSER=firefox node --test --test-concurrency=1 $(FIREFOX_TESTS:%=tests/web/%.test.mjs)
+	xvfb-run -a node --test tests/web/webkit.test.mjs
 
 # A page of 50 images in responsive sizes, in a browser, on both backends. Needs what test-web needs.
 test-renditions: $(VENV)/.dev $(VENV)-ministack/.ready tests/web/node_modules/.package-lock.json

@@ -40,7 +40,7 @@ _PAGE = Template("""<!doctype html>
 </body>
 </html>
 """)
-_PASSWORD_FORM = """<p class="note">$message</p>
+_PASSWORD_FORM = """<p class="note$kind">$message</p>
     <form method="post" action="$action">
       <label for="password">Password</label>
       <input id="password" name="password" type="password" autocomplete="off" required autofocus>
@@ -72,7 +72,7 @@ async def _share_page(request: Request) -> HTMLResponse:
         is_wrong = request.method == "POST"
         message = "This password is wrong. Try again." if is_wrong else "These images are protected by a password."
         action = escape(f"{request.base_url}s/{token}")
-        form = Template(_PASSWORD_FORM).substitute(message=message, action=action)
+        form = Template(_PASSWORD_FORM).substitute(message=message, kind=" error" if is_wrong else "", action=action)
         return _html(request, services, "Shared images", form, status=error.status)
     except AppError as error:
         headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}

@@ -3,12 +3,21 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
-import { accessibilityViolations, assertNoErrors, launch, noChromium, openPage, PASSWORD, register } from "./browser.mjs";
+import {
+  accessibilityViolations,
+  allowClipboard,
+  assertNoErrors,
+  launch,
+  noBrowser,
+  openPage,
+  PASSWORD,
+  register,
+} from "./browser.mjs";
 import { BACKEND, PYTHON, ROOT, startService } from "./service.mjs";
 
 const NEW_PASSWORD = "another long passphrase";
 
-describe("account", { skip: noChromium, timeout: 600_000 }, () => {
+describe("account", { skip: noBrowser, timeout: 600_000 }, () => {
   let service;
   let browser;
 
@@ -66,7 +75,7 @@ describe("account", { skip: noChromium, timeout: 600_000 }, () => {
 
   test("password fields are masked, accept pasted text and are known to password managers", async () => {
     const page = await open();
-    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await allowClipboard(page);
     await page.evaluate((text) => navigator.clipboard.writeText(text), PASSWORD);
     const check = async (label, purpose) => {
       const field = page.getByLabel(label, { exact: true });

@@ -1,22 +1,48 @@
-/** Starts Chromium and opens pages that record their errors. */
+/** Starts a browser and opens pages that record their errors. */
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { firefox } from "playwright-core-firefox";
 
-const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
-export const noChromium = existsSync(EXECUTABLE)
+const [FINE, HOVER] = [2, 4];
+export const BROWSER = process.env.BROWSER ?? "chromium";
+/** Firefox is that of Debian. Later versions of Playwright need commands that its long-term release does not have. */
+const BROWSERS = {
+  chromium: {
+    type: chromium,
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+  },
+  firefox: {
+    type: firefox,
+    channel: "moz-firefox",
+    executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
+    firefoxUserPrefs: {
+      "dom.events.testing.asyncClipboard": true, // Tests can read what the page has copied.
+      "browser.download.alwaysOpenPanel": false, // The panel would take the focus from the page.
+      // A mouse, which is fine and hovers. Otherwise it would have the pointers of the machine, which may have none.
+      "ui.primaryPointerCapabilities": FINE | HOVER,
+      "ui.allPointerCapabilities": FINE | HOVER,
+    },
+  },
+};
+const { type, ...LAUNCH_OPTIONS } = BROWSERS[BROWSER];
+export const noBrowser = existsSync(LAUNCH_OPTIONS.executablePath)
   ? false
-  : `requires Chromium at ${EXECUTABLE}: apt-get install chromium`;
-export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+  : `requires ${BROWSER} at ${LAUNCH_OPTIONS.executablePath}`;
+/** For suites that need what only Chromium has. */
+export const noChromium = BROWSER === "chromium" ? noBrowser : "requires Chromium";
+const MOBILE = BROWSER === "chromium" && { isMobile: true, hasTouch: true };
+export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, ...MOBILE };
+export const TABLET = { viewport: { width: 820, height: 1180 }, ...MOBILE };
 export const DESKTOP = { viewport: { width: 1280, height: 800 } };
 export const PASSWORD = "a long enough passphrase";
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+export const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let userCount = 0;
 
-export const launch = () =>
-  chromium.launch({ executablePath: EXECUTABLE, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+export const launch = () => type.launch({ ...LAUNCH_OPTIONS, timeout: 300_000 });
 
 /** Opens a page in a new profile. `page.errors` records console errors, uncaught errors and policy violations. */
 export async function openPage(browser, url, options = {}) {
@@ -52,6 +78,17 @@ export async function register(page) {
   await page.locator(".sign-in .primary").click();
   await page.locator(".empty-state").waitFor();
   return { email, password: PASSWORD };
+}
+
+/** Allows the page to use the clipboard. The settings of Firefox allow it to all pages. */
+export async function allowClipboard(page) {
+  if (BROWSER === "chromium") await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+}
+
+/** Replaces the text of a field with the keyboard. Firefox dispatches no `change` event for text that `fill` has entered. */
+export async function typeInto(field, text) {
+  await field.selectText();
+  await field.pressSequentially(text);
 }
 
 export async function chooseFiles(page, files) {

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { assertNoErrors, DESKTOP, launch, noChromium, openPage, register, uploadAndClose } from "./browser.mjs";
+import { assertNoErrors, DESKTOP, launch, noBrowser, openPage, register, uploadAndClose } from "./browser.mjs";
 import { BACKEND, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const CHECKERBOARD = /repeating-conic-gradient/;
 const backgroundOf = (locator) => locator.evaluate((element) => getComputedStyle(element).backgroundImage);
 
-describe("the viewer", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
+describe("the viewer", { skip: noBrowser || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
   let page;

@@ -11,11 +11,12 @@ import {
   accessibilityViolations,
   waitForUploads,
   launch,
-  noChromium,
+  noBrowser,
   openPage,
   PASSWORD,
   PHONE,
   register,
+  typeInto,
   uploadAndClose,
 } from "./browser.mjs";
 import { startProxy } from "./proxy.mjs";
@@ -32,7 +33,7 @@ function deferred() {
   return { promise, resolve };
 }
 
-const OPTIONS = { skip: noChromium || noCorpus, timeout: 600_000 };
+const OPTIONS = { skip: noBrowser || noCorpus, timeout: 600_000 };
 
 describe("failures", OPTIONS, () => {
   let service;
@@ -92,11 +93,11 @@ describe("failures", OPTIONS, () => {
     await page.locator(".viewer-title", { hasText: "." }).waitFor();
     await page.locator(".gallery").evaluate((gallery) => gallery.classList.add("same-element"));
     await expireSession(page);
-    // The dialog that the first response opens must not be there before both fields are filled.
+    // The dialog that the response opens must not be there before both fields are filled.
     const { promise: filled, resolve: release } = deferred();
-    await page.route("**/api/v1/images/*", (route) => filled.then(() => route.continue()));
-    await page.getByLabel("Name", { exact: true }).fill("admiral.avif");
-    await page.getByLabel("Description").fill("In uniform");
+    await page.route("**/auth/refresh", (route) => filled.then(() => route.continue()));
+    await typeInto(page.getByLabel("Name", { exact: true }), "admiral.avif");
+    await typeInto(page.getByLabel("Description"), "In uniform");
     release();
     const dialog = page.getByRole("dialog", { name: "Your session has expired" });
     await dialog.getByLabel("Password").fill(user.password);
@@ -203,7 +204,7 @@ describe("failures", OPTIONS, () => {
     await uploadAndClose(page, [PHOTOS[0]]);
     await page.locator(".tile").click();
     await page.route("**/api/v1/images/*", (route) => route.abort(), { times: 2 });
-    await page.getByLabel("Description").fill("At the sea");
+    await typeInto(page.getByLabel("Description"), "At the sea");
     await page.getByRole("button", { name: "Close" }).click();
     const toast = page.locator(".toast", { hasText: "Not saved" }).last();
     await toast.getByRole("button", { name: "Try again" }).click();

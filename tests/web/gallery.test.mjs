@@ -9,12 +9,14 @@ import { after, before, describe, test } from "node:test";
 import {
   accessibilityViolations,
   assertNoErrors,
+  BROWSER,
   DESKTOP,
   launch,
-  noChromium,
+  noBrowser,
   openPage,
   PHONE,
   register,
+  TABLET,
   uploadAndClose,
 } from "./browser.mjs";
 import { BACKEND, PYTHON, ROOT, startService } from "./service.mjs";
@@ -32,9 +34,8 @@ for number, date in enumerate(dates):
 `;
 // Colors do not depend on the screen, so each color scheme is tested on one.
 const SCHEMES = { phone: ["dark"], tablet: [], desktop: ["light"] };
-const TABLET = { viewport: { width: 820, height: 1180 }, hasTouch: true, isMobile: true };
 
-describe("the gallery", { skip: noChromium, timeout: 600_000 }, () => {
+describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
   let service;
   let browser;
   let folder;
@@ -168,7 +169,8 @@ describe("the gallery", { skip: noChromium, timeout: 600_000 }, () => {
     await page.context().close();
   });
 
-  test("all images are selected and deleted, also those that are not loaded", async () => {
+  const noBodies = BROWSER === "firefox" && "Firefox does not report the bodies of requests";
+  test("all images are selected and deleted, also those that are not loaded", { skip: noBodies }, async () => {
     const { page } = await openLargeGallery(1250, 30, { bypassCSP: true });
     await button(page, "Select").click();
     await button(page, "Select all").click();
@@ -280,11 +282,8 @@ describe("the gallery", { skip: noChromium, timeout: 600_000 }, () => {
       }
       await page.evaluate(() => (document.documentElement.style.fontSize = "200%"));
       await page.waitForTimeout(100);
-      const { scrollWidth, innerWidth } = await page.evaluate(() => ({
-        scrollWidth: document.documentElement.scrollWidth,
-        innerWidth,
-      }));
-      assert.ok(scrollWidth <= innerWidth);
+      const scrollWidth = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(scrollWidth <= options.viewport.width, `the page is ${scrollWidth} px wide`);
       await page.evaluate(() => (document.documentElement.style.fontSize = ""));
 
       await slider.press("Home");
@@ -292,7 +291,7 @@ describe("the gallery", { skip: noChromium, timeout: 600_000 }, () => {
       const box = await slider.boundingBox();
       await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
       await page.mouse.down();
-      await page.mouse.move(box.x + box.width / 2, 5000, { steps: 4 });
+      await page.mouse.move(box.x + box.width / 2, options.viewport.height - 1, { steps: 4 });
       await page.mouse.up();
       assert.match(await slider.getAttribute("aria-valuetext"), /^December 2018, /);
       await page.waitForFunction(() => document.querySelector(".grid-section:last-child .tile img.loaded"));

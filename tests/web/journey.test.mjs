@@ -6,13 +6,15 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
   accessibilityViolations,
+  allowClipboard,
   assertNoErrors,
   chooseFiles,
   launch,
-  noChromium,
+  noBrowser,
   openPage,
   PHONE,
   register,
+  typeInto,
   waitForUploads,
 } from "./browser.mjs";
 import { BACKENDS, CORPUS, noCorpus, startService } from "./service.mjs";
@@ -35,7 +37,7 @@ const UNKNOWN = "2000000000022";
 const photos = () => GOOD.map((name) => join(CORPUS, "good", name));
 
 for (const { name, skip } of BACKENDS) {
-  describe(`on the ${name} backend`, { skip: noChromium || noCorpus || skip, timeout: 600_000 }, () => {
+  describe(`on the ${name} backend`, { skip: noBrowser || noCorpus || skip, timeout: 600_000 }, () => {
     let service;
     let browser;
     let page;
@@ -114,8 +116,8 @@ for (const { name, skip } of BACKENDS) {
       await page.waitForFunction(() => document.querySelector(".frame img.loaded"));
       await page.keyboard.press("ArrowRight");
       await page.waitForFunction(() => document.querySelector(".viewer-title").textContent !== "big.jpg");
-      await page.getByLabel("Description").fill("At the sea");
-      await page.getByLabel("Name", { exact: true }).fill("sea.jpg");
+      await typeInto(page.getByLabel("Description"), "At the sea");
+      await typeInto(page.getByLabel("Name", { exact: true }), "sea.jpg");
       await page.keyboard.press("Enter");
       await dialog.getByText("Saved").waitFor();
       await page.reload();
@@ -125,7 +127,7 @@ for (const { name, skip } of BACKENDS) {
     });
 
     step("an image is downloaded under its name, and a link is copied and revoked", async () => {
-      await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+      await allowClipboard(page);
       await page.getByRole("button", { name: "Share", exact: true }).click();
       const dialog = page.getByRole("dialog", { name: "Share 1 picture" });
       await dialog.getByRole("button", { name: "Create link" }).click();

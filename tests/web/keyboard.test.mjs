@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { assertNoErrors, chooseFiles, launch, noChromium, openPage, register, uploadAndClose } from "./browser.mjs";
+import { assertNoErrors, chooseFiles, launch, noBrowser, openPage, register, typeInto, uploadAndClose } from "./browser.mjs";
 import { BACKEND, CORPUS, noCorpus, startService } from "./service.mjs";
 
 const PHOTOS = ["sharp__4.webp", "storage__sadcat.jpg", "Pillow__flower2.webp", "Pillow__hopper.avif"].map((name) =>
   join(CORPUS, "good", name),
 );
 
-describe("keyboard operation", { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
+describe("keyboard operation", { skip: noBrowser || noCorpus, timeout: 600_000 }, () => {
   let service;
   let browser;
   before(async () => ([service, browser] = await Promise.all([startService(BACKEND), launch()])));
@@ -73,7 +73,7 @@ describe("keyboard operation", { skip: noChromium || noCorpus, timeout: 600_000 
     await waitForFocus(page, ".viewer *");
     await page.keyboard.press("ArrowLeft");
     await waitForImage(0);
-    await page.getByLabel("Description").fill("discarded");
+    await typeInto(page.getByLabel("Description"), "discarded");
     await page.keyboard.press("Escape");
     await page.keyboard.press("ArrowRight");
     await waitForImage(1);

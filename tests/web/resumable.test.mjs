@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { accessibilityViolations, chooseFiles, launch, noChromium, openPage, register } from "./browser.mjs";
+import { accessibilityViolations, chooseFiles, launch, noBrowser, openPage, register } from "./browser.mjs";
 import { startProxy } from "./proxy.mjs";
 import { BACKENDS, CORPUS, noCorpus, startService } from "./service.mjs";
 
@@ -15,7 +15,7 @@ const FILE_NAME = "Straße am Meer.jpg";
 const LONG = { timeout: 600_000 };
 
 for (const backend of BACKENDS) {
-  describe(`large files on ${backend.name}`, { skip: noChromium || noCorpus || backend.skip, timeout: 600_000 }, () => {
+  describe(`large files on ${backend.name}`, { skip: noBrowser || noCorpus || backend.skip, timeout: 600_000 }, () => {
     let service, browser, proxy, folder, path, page, user;
 
     before(async () => {

@@ -38,9 +38,7 @@ export function createSelectionBar(shell, { onShare }) {
     closeButton,
     count,
     selectAllButton,
-    share,
-    download,
-    remove,
+    el("div", { class: "selection-actions" }, share, download, remove),
   );
   const update = () => {
     const selected = selection.count(library.count);
