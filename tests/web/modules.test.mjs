@@ -367,12 +367,12 @@ test("zooming loads larger renditions, and then an original that the browser can
   // 1280, 1920 and 2240 are too close to 1600 and 2560.
   assert.deepEqual(
     [700, 900, 1700, 3000].map((width) => urls(jpeg, width)),
-    [["r?w=800"], ["r?w=1600"], ["r?w=2560"], ["r?w=4096"]],
+    [["r?w=800"], ["r?w=1600"], ["r?w=2560"], ["r?w=4096&format=webp"]],
   );
-  assert.deepEqual(urls(jpeg, 5000), ["original", "r?w=4096"]);
-  assert.deepEqual(urls(jpeg, 5000, false), ["r?w=4096"]);
-  assert.deepEqual(urls({ ...jpeg, width: 4032 }, 3000), ["original", "r?w=4096"]);
-  assert.deepEqual(urls({ ...jpeg, content_type: "image/heic" }, 5000), ["r?w=4096"]);
+  assert.deepEqual(urls(jpeg, 5000), ["original", "r?w=4096&format=webp"]);
+  assert.deepEqual(urls(jpeg, 5000, false), ["r?w=4096&format=webp"]);
+  assert.deepEqual(urls({ ...jpeg, width: 4032 }, 3000), ["original", "r?w=4096&format=webp"]);
+  assert.deepEqual(urls({ ...jpeg, content_type: "image/heic" }, 5000), ["r?w=4096&format=webp"]);
   assert.deepEqual(urls({ ...jpeg, content_type: "image/gif" }, 100, false), ["original", "r?w=320"]);
   assert.deepEqual(sourcesFor(jpeg, 5000, { isZoomed: true, sizes: [] }), [
     { url: "original", width: 6000, isAnimated: false },

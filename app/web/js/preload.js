@@ -16,6 +16,7 @@ const GALLERY = [
   "thumbhash.js",
   "ui/format.js",
   "ui/icons.js",
+  "ui/stylesheets.js",
   "ui/toasts.js",
   "uploads/sources.js",
   "uploads/uploads.js",

@@ -8,21 +8,27 @@ import { Selection } from "./gallery/selection.js";
 import { byId, el } from "./ui/dom.js";
 import { icon } from "./ui/icons.js";
 import { loadTopic, translate } from "./ui/i18n.js";
+import { loadStylesheet } from "./ui/stylesheets.js";
 import { openFileChooser } from "./uploads/sources.js";
 import { Uploads } from "./uploads/uploads.js";
 
 const REFRESH_USAGE_AFTER_MS = 1200;
 
-// The gallery itself does not need these modules and messages, nor those that upload. They are loaded at the user's first
-// interaction with the page, so that they are available when the network is lost later.
-const lazyModules = {
-  account: () => import("./account/dialog.js"),
-  products: () => import("./products/dialog.js"),
-  resumable: () => import("./uploads/resumable.js"),
-  sharing: () => import("./sharing/dialog.js"),
-  viewer: () => import("./viewer/viewer.js"),
+// The gallery itself does not need these views, nor what uploads. They are loaded at the user's first interaction with the
+// page, so that they are available when the network is lost later.
+const lazyViews = {
+  account: { load: () => import("./account/dialog.js"), styles: ["dialogs"] },
+  products: { load: () => import("./products/dialog.js"), styles: ["dialogs"] },
+  sharing: { load: () => import("./sharing/dialog.js"), styles: ["dialogs", "sharing"] },
+  viewer: { load: () => import("./viewer/viewer.js"), styles: ["viewer"] },
 };
-const lazyTopics = ["account", "products", "sharing", "viewer"];
+
+/** Returns the module of a view after its messages and styles are loaded. */
+async function loadView(name) {
+  const { load, styles } = lazyViews[name];
+  const [module] = await Promise.all([load(), loadTopic(name), ...styles.map(loadStylesheet)]);
+  return module;
+}
 
 /** Dispatches `usage` when the storage usage of the account has changed. */
 export class AppShell extends EventTarget {
@@ -119,18 +125,18 @@ export class AppShell extends EventTarget {
   }
 
   async #openProducts() {
-    const [{ openProductDialog }] = await Promise.all([lazyModules.products(), loadTopic("products")]);
+    const { openProductDialog } = await loadView("products");
     openProductDialog(this, { onOpenImage: (id) => this.#openImage(id) });
   }
 
   async #openAccount() {
-    const [{ openAccountDialog }] = await Promise.all([lazyModules.account(), loadTopic("account")]);
+    const { openAccountDialog } = await loadView("account");
     openAccountDialog(this);
   }
 
   async #openShareDialog(ids) {
-    const { openShareDialog } = await lazyModules.sharing();
-    await openShareDialog(this, ids);
+    const { openShareDialog } = await loadView("sharing");
+    openShareDialog(this, ids);
   }
 
   #button(name, iconName, onclick, className = "") {
@@ -179,7 +185,7 @@ export class AppShell extends EventTarget {
   async #showRoute() {
     const id = location.hash.slice(1);
     if (!id) return this.viewer?.close();
-    const [{ Viewer }] = await Promise.all([lazyModules.viewer(), loadTopic("viewer")]);
+    const { Viewer } = await loadView("viewer");
     this.viewer ??= new Viewer({
       ...this,
       onShow: (shownId) => this.#showInRoute(shownId),
@@ -208,8 +214,8 @@ export class AppShell extends EventTarget {
   }
 
   #loadLazyModules() {
-    const modules = Object.values(lazyModules).map((load) => load());
-    const topics = lazyTopics.map((topic) => loadTopic(topic));
-    for (const loading of [this.uploads.load(), ...modules, ...topics]) loading.catch(() => {});
+    const resumable = import("./uploads/resumable.js");
+    const views = Object.keys(lazyViews).map(loadView);
+    for (const loading of [this.uploads.load(), resumable, ...views]) loading.catch(() => {});
   }
 }

@@ -3,6 +3,7 @@
 import { describeProblem, Problem } from "../problems.js";
 import { byId } from "../ui/dom.js";
 import { loadTopic, translate } from "../ui/i18n.js";
+import { loadStylesheet } from "../ui/stylesheets.js";
 import { showToast } from "../ui/toasts.js";
 
 /** The key in localStorage that is set while there may be unfinished uploads to continue after a reload of the page. */
@@ -49,6 +50,7 @@ export class Uploads {
       import("./queue.js"),
       import("./upload_panel.js"),
       loadTopic("uploads"),
+      loadStylesheet("uploads"),
     ]);
     this.#queue = new UploadQueue(this.api, this.config);
     this.#queue.addEventListener("stored", ({ detail }) => this.onStored(detail));

@@ -1,6 +1,8 @@
 /** Chooses the file that shows an image sharply at a given width. */
 
 const MIN_STEP = 1.4;
+/** Larger renditions take seconds as AVIF, but all browsers can show WebP. */
+const MAX_AUTO_SIZE = 2560;
 const ANIMATED_TYPES = ["image/gif", "image/webp"];
 const SUPPORTED_TYPES = ["image/jpeg", "image/png", "image/avif", ...ANIMATED_TYPES];
 const MAX_UNREQUESTED_BYTES = 24_000_000;
@@ -29,5 +31,6 @@ const stepsOf = (sizes) =>
 function renditionOf(view, neededWidth, steps) {
   const step = steps.find((width) => width >= neededWidth) ?? steps.at(-1);
   const scale = Math.min(1, step / view.width, steps.at(-1) / view.height);
-  return { url: view.rendition_url.replace(/\{.*/, `?w=${step}`), width: Math.floor(view.width * scale) };
+  const query = step > MAX_AUTO_SIZE ? `?w=${step}&format=webp` : `?w=${step}`;
+  return { url: view.rendition_url.replace(/\{.*/, query), width: Math.floor(view.width * scale) };
 }
