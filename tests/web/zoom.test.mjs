@@ -26,14 +26,19 @@ const SCREENS = {
 // Keys, and the side of the image that they move into the view.
 const SIDES = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "top", ArrowDown: "bottom" };
 
-for (const [screen, options] of Object.entries(SCREENS)) {
-  describe(`zooming on a ${screen} screen`, { skip: noChromium || noCorpus, timeout: 600_000 }, () => {
-    let service;
-    let browser;
-    let page;
+const skip = noChromium || noCorpus;
+let service;
+let browser;
+before(async () => skip || ([service, browser] = await Promise.all([startService("embedded"), launch()])));
+after(async () => {
+  await browser?.close();
+  await service?.stop();
+});
 
+for (const [screen, options] of Object.entries(SCREENS)) {
+  describe(`zooming on a ${screen} screen`, { skip, timeout: 600_000 }, () => {
+    let page;
     before(async () => {
-      [service, browser] = await Promise.all([startService("embedded"), launch()]);
       // axe is injected into the page as text, which the page's content security policy forbids.
       page = await openPage(browser, service.url, { ...options, bypassCSP: true });
       await register(page);
@@ -42,10 +47,6 @@ for (const [screen, options] of Object.entries(SCREENS)) {
         [PHOTO, HEIC].map((name) => join(CORPUS, "good", name)),
       );
     });
-    after(async () => {
-      await browser?.close();
-      await service?.stop();
-    });
 
     const open = async (name) => {
       await page.goto(service.url);
@@ -53,8 +54,10 @@ for (const [screen, options] of Object.entries(SCREENS)) {
       await page.locator(".viewer-title", { hasText: name }).waitFor();
       await page.waitForFunction(() => document.querySelector(".frame img.loaded"));
     };
-    const zoomUntil = (isExpected) =>
-      page.waitForFunction(`(${isExpected})(Number(document.querySelector(".frame").style.getPropertyValue("--zoom")))`);
+    const scale = () => page.locator(".frame").evaluate((frame) => Number(frame.style.getPropertyValue("--zoom")));
+    const waitForScale = async (isExpected) => {
+      while (!isExpected(await scale())) await page.waitForTimeout(50);
+    };
     const press = async (key, times) => {
       for (let i = 0; i < times; i++) await page.keyboard.press(key);
     };
@@ -91,7 +94,7 @@ for (const [screen, options] of Object.entries(SCREENS)) {
       await open(PHOTO);
       await screenshot("fitted");
       await press("+", 2);
-      await zoomUntil((scale) => scale === 2.25);
+      await waitForScale((value) => value === 2.25);
       await page.getByRole("status").getByText("225% of the fitted size").waitFor({ state: "attached" });
       assert.deepEqual(await accessibilityViolations(page), []);
       await press("+", 2);
@@ -102,21 +105,21 @@ for (const [screen, options] of Object.entries(SCREENS)) {
       await screenshot("zoomed");
       assert.equal(await page.locator(".viewer-title").textContent(), PHOTO);
       await press("0", 1);
-      await zoomUntil((scale) => scale === 1);
+      await waitForScale((value) => value === 1);
       await press("-", 1);
-      await zoomUntil((scale) => scale === 1);
+      await waitForScale((value) => value === 1);
       assertNoErrors(page);
     });
 
     test("buttons zoom", async () => {
       await open(PHOTO);
       await page.getByRole("button", { name: "Zoom in" }).click();
-      await zoomUntil((scale) => scale === 1.5);
+      await waitForScale((value) => value === 1.5);
       await page.getByRole("button", { name: "Zoom out" }).click();
-      await zoomUntil((scale) => scale === 1);
+      await waitForScale((value) => value === 1);
       await page.getByRole("button", { name: "Zoom in" }).click();
       await page.getByRole("button", { name: "Fit to the screen" }).click();
-      await zoomUntil((scale) => scale === 1);
+      await waitForScale((value) => value === 1);
     });
 
     test("a HEIC photo of 12 megapixels is shown with all its pixels", async () => {
@@ -128,8 +131,7 @@ for (const [screen, options] of Object.entries(SCREENS)) {
             ?.clientWidth,
         HEIC_WIDTH,
       );
-      const scale = await page.evaluate(() => document.querySelector(".frame").style.getPropertyValue("--zoom"));
-      const pixels = (await width.jsonValue()) * scale * (await page.evaluate(() => devicePixelRatio));
+      const pixels = (await width.jsonValue()) * (await scale()) * (await page.evaluate(() => devicePixelRatio));
       assert.ok(pixels >= HEIC_WIDTH, `${pixels} pixels of the screen`);
       await page.waitForFunction(() => document.querySelectorAll(".frame .sharp").length === 1);
       await screenshot("heic");
@@ -141,11 +143,11 @@ for (const [screen, options] of Object.entries(SCREENS)) {
         await open(PHOTO);
         const { x, y } = await middleOfPane();
         await page.mouse.dblclick(x, y);
-        await zoomUntil((scale) => scale >= 2);
+        await waitForScale((value) => value >= 2);
         await page.mouse.dblclick(x, y);
-        await zoomUntil((scale) => scale === 1);
+        await waitForScale((value) => value === 1);
         for (let i = 0; i < 2; i++) await page.mouse.wheel(0, -600);
-        await zoomUntil((scale) => scale > 2.5);
+        await waitForScale((value) => value > 2.5);
         for (const [dx, dy, sides] of [
           [-1, -1, ["right", "bottom"]],
           [1, 1, ["left", "top"]],
@@ -162,12 +164,12 @@ for (const [screen, options] of Object.entries(SCREENS)) {
         assertNoErrors(page);
       });
     } else {
-      test("double taps and two fingers; one finger moves a zoomed image and swipes to the next one otherwise", async () => {
+      test("double taps, two fingers, and one finger that moves a zoomed image or swipes to the next one", async () => {
         await open(HEIC);
         const { x, y } = await middleOfPane();
         await page.touchscreen.tap(x, y);
         await page.touchscreen.tap(x, y);
-        await zoomUntil((scale) => scale >= 2);
+        await waitForScale((value) => value >= 2);
         await swipe({ x: x + 100, y }, -200);
         assert.equal(await page.locator(".viewer-title").textContent(), HEIC);
         await press("0", 1);
@@ -177,7 +179,7 @@ for (const [screen, options] of Object.entries(SCREENS)) {
           ...[60, 80, 100, 120].map((distance) => ["touchMove", ...spread(distance)]),
           ["touchEnd"],
         ]);
-        await zoomUntil((scale) => scale > 2.5);
+        await waitForScale((value) => value > 2.5);
         const [{ left }] = await edges();
         await swipe({ x, y }, 60);
         assert.ok((await edges())[0].left > left + 20);
