@@ -129,6 +129,7 @@ def _limits(settings: Settings, *, max_request_size: int | None) -> LimitsView:
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,
         thumbnail_sizes=list(settings.thumbnail_sizes),
+        rendition_sizes=list(settings.rendition_sizes),
         quota=LimitView(images=settings.user_quota_images or None, bytes=settings.user_quota_bytes or None),
         has_local_accounts=settings.auth == "local",
         can_reset_password=settings.auth == "local" and settings.smtp_url is not None,

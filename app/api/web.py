@@ -7,11 +7,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.compressed_files import CompressedFiles
 from app.api.services import Services
 
 _FILES = Path(__file__).parent.parent / "web"
@@ -32,13 +31,13 @@ _PAGE_HEADERS = {
 
 def add_web_pages(app: FastAPI) -> None:
     """Serve the gallery at `/`, Swagger UI at `/docs`, Redoc at `/redoc`, and their files under `/web`."""
-    files = StaticFiles(directory=_FILES)
+    files = CompressedFiles(_FILES)
     # A mount at the root would respond to every unknown path and method of the API.
     app.router.routes += [
         _page_route("/", _Page(files, "index.html", _gallery_policy)),
         _page_route("/docs", _Page(files, "docs/swagger.html", _swagger_policy)),
         _page_route("/redoc", _Page(files, "docs/redoc.html", _redoc_policy)),
-        Mount("/web", GZipMiddleware(_WithHeaders(files, _FILE_HEADERS))),
+        Mount("/web", _WithHeaders(files, _FILE_HEADERS)),
     ]
 
 
@@ -79,7 +78,7 @@ def _redoc_policy(store: str) -> dict[str, str]:
 class _Page:
     """A page whose Content-Security-Policy depends on the origins of the object store."""
 
-    def __init__(self, files: StaticFiles, name: str, policy: Callable[[str], dict[str, str]]) -> None:
+    def __init__(self, files: CompressedFiles, name: str, policy: Callable[[str], dict[str, str]]) -> None:
         self._files = files
         self._name = name
         self._policy = policy
@@ -94,8 +93,7 @@ class _Page:
 
 
 def _page_route(path: str, page: _Page) -> Route:
-    app = GZipMiddleware(_WithHeaders(page, _FILE_HEADERS))
-    return Route(path, app, methods=["GET", "HEAD"], include_in_schema=False)
+    return Route(path, _WithHeaders(page, _FILE_HEADERS), methods=["GET", "HEAD"], include_in_schema=False)
 
 
 class _WithHeaders:

@@ -88,11 +88,14 @@ class Renditions:
         image = await self._images.get(claims.owner_id, claims.image_id)
         return await self.ensure_of(image, request, focal_point=claims.focal_point)
 
-    async def ensure_of(self, image: Image, request: RenditionRequest, *, focal_point: FocalPoint) -> str:
-        """Like `ensure`, of an image that the caller may see."""
+    async def ensure_of(
+        self, image: Image, request: RenditionRequest, *, focal_point: FocalPoint, max_side: int | None = None
+    ) -> str:
+        """Like `ensure`, of an image that the caller may see. Sizes that are larger than `max_side` are not used."""
         if image.is_pending:
             raise ImagePending
-        output = plan(image, request, focal_point=focal_point, sizes=self._sizes)
+        sizes = [size for size in self._sizes if max_side is None or size <= max_side] or self._sizes[:1]
+        output = plan(image, request, focal_point=focal_point, sizes=sizes)
         key = rendition_key(image.owner_id, image.id, output)
         found = await self._store.find(key)
         if found is not None:

@@ -29,6 +29,7 @@ async def test_the_limits_are_those_of_the_settings(tmp_path: Path):
         max_pixels=3000,
         max_frames=4,
         thumbnail_sizes="100",
+        rendition_sizes="300,4096",
         user_quota_images=5,
         user_quota_bytes=6000,
     )
@@ -47,6 +48,7 @@ async def test_the_limits_are_those_of_the_settings(tmp_path: Path):
             "max_filename_length": 255,
             "max_description_length": 2000,
             "thumbnail_sizes": [100],
+            "rendition_sizes": [300, 4096],
             "quota": {"images": 5, "bytes": 6000},
             "has_local_accounts": True,
             "can_reset_password": False,

@@ -238,6 +238,13 @@ async def test_the_original_of_a_large_image_is_decoded_once(service: Service) -
     assert (await size_of(service, image, w=480, format="webp"))[0] == 480
 
 
+async def test_a_rendition_that_is_larger_than_the_preview_has_all_pixels_of_the_original(service: Service) -> None:
+    image = await uploaded(await service.person(), encoded(picture(4032, 60), "PNG"))
+    before = await renderings(service)
+    assert await size_of(service, image, w=4032, format="webp") == (4032, 60)
+    assert await renderings(service) == before + 1
+
+
 async def test_the_least_recently_used_renditions_are_evicted(tmp_path: Path) -> None:
     sizes = tuple(range(16, 48))
     async with running(embedded_settings(tmp_path, rendition_sizes=sizes)) as service:

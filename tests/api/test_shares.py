@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from app.domain.errors import ShareMissing
 from app.domain.ids import new_id
 from app.domain.renderings import Stripping
 from app.imaging.stripping import strip
 from tests.api.conftest import Person, Service
-from tests.pictures import jpeg
+from tests.pictures import encoded, jpeg, picture
 from tests.stripping_files import jpeg_file
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -234,6 +236,18 @@ async def test_downloads_only_if_the_share_allows_them(both: Service):
     assert 'filename="photo.jpg"' in response.headers["Content-Disposition"]
     assert response.content[:3] == b"\xff\xd8\xff"
     assert "Download" in (await both.client.get(allowed["url"])).text
+
+
+async def test_renditions_of_a_share_have_at_most_2560_pixels(service: Service):
+    person = await service.person()
+    image = (await person.upload(encoded(picture(60, 3000), "PNG"))).json()
+    share = (await person.post("/shares", json={"image_ids": [image["id"]], "download": "rendition"})).json()
+    (shown,) = (await service.client.get(f"/api/v1/shared/{token_of(share)}")).json()["images"]
+    for response in (
+        await expand(service, shown["rendition_url"], w=4096, format="jpeg"),
+        await service.client.get(shown["download_url"]),
+    ):
+        assert Image.open(io.BytesIO(response.content)).size == (51, 2560)
 
 
 async def test_originals_are_downloaded_without_their_position(both: Service):

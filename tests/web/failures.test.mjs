@@ -289,12 +289,41 @@ describe("failures", OPTIONS, () => {
 
   test("uploads wait while the browser is offline and then continue automatically", async () => {
     const { page } = await openGallery(PHONE);
+    await page.locator(".upload-panel-card").waitFor({ state: "attached" });
     await page.context().setOffline(true);
     await chooseFiles(page, PHOTOS);
     await page.getByRole("heading", { name: "Waiting for a network connection" }).waitFor();
     await page.context().setOffline(false);
     await page.getByText(`${PHOTOS.length} pictures uploaded`).first().waitFor();
     await waitForTiles(page, PHOTOS.length);
+    await page.context().close();
+  });
+
+  test("no file is lost while the modules that upload are loading, or cannot be loaded", async () => {
+    const { page } = await openGallery();
+    const { promise: released, resolve: release } = deferred();
+    await page.route("**/uploads/queue.js", (route) => released.then(() => route.continue()));
+    await page.reload();
+    await chooseFiles(page, [PHOTOS[0]]);
+    await page.locator("html").evaluate((html) => {
+      const dataTransfer = new DataTransfer();
+      const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+      const bytes = Uint8Array.from(atob(png), (character) => character.charCodeAt(0));
+      dataTransfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+      html.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+    });
+    release();
+    await waitForTiles(page, 2);
+
+    await page.unroute("**/uploads/queue.js");
+    await page.route("**/uploads/queue.js", (route) => route.abort());
+    await page.reload();
+    await chooseFiles(page, [PHOTOS[1]]);
+    const retry = page.locator(".toast").getByRole("button", { name: "Try again" });
+    await retry.waitFor();
+    await page.unroute("**/uploads/queue.js");
+    await retry.click();
+    await waitForTiles(page, 3);
     await page.context().close();
   });
 

@@ -57,6 +57,7 @@ const TOPIC_MODULES = {
   account: /account\/(dialog|security)\.js$/,
   products: /js\/products\//,
   sharing: /js\/sharing\//,
+  uploads: /uploads\/(queue|upload_panel|validation)\.js$/,
   viewer: /js\/viewer\//,
 };
 
@@ -372,4 +373,27 @@ test("what the camera recorded is described", async () => {
     ["details.exposure", "1.5 s"],
   ]);
   assert.deepEqual(cameraTexts({}), []);
+});
+
+test("zooming loads larger renditions, and then an original that the browser can show", async () => {
+  const { sourcesFor } = await load("js/viewer/sources.js");
+  const sizes = [64, 320, 800, 1280, 1600, 1920, 2240, 2560, 4096];
+  const fields = { size: 9e6, original_url: "original", rendition_url: "r{?w,h,fit,format}" };
+  const jpeg = { width: 6000, height: 3000, content_type: "image/jpeg", ...fields };
+  const urls = (view, width, isZoomed = true) => sourcesFor(view, width, { isZoomed, sizes }).map(({ url }) => url);
+  // 1280, 1920 and 2240 are too close to 1600 and 2560.
+  assert.deepEqual(
+    [700, 900, 1700, 3000].map((width) => urls(jpeg, width)),
+    [["r?w=800"], ["r?w=1600"], ["r?w=2560"], ["r?w=4096&format=webp"]],
+  );
+  assert.deepEqual(urls(jpeg, 5000), ["original", "r?w=4096&format=webp"]);
+  assert.deepEqual(urls(jpeg, 5000, false), ["r?w=4096&format=webp"]);
+  assert.deepEqual(urls({ ...jpeg, width: 4032 }, 3000), ["original", "r?w=4096&format=webp"]);
+  assert.deepEqual(urls({ ...jpeg, content_type: "image/heic" }, 5000), ["r?w=4096&format=webp"]);
+  assert.deepEqual(urls({ ...jpeg, content_type: "image/gif" }, 100, false), ["original", "r?w=320"]);
+  assert.deepEqual(sourcesFor(jpeg, 5000, { isZoomed: true, sizes: [] }), [
+    { url: "original", width: 6000, isAnimated: false },
+  ]);
+  // The largest size also limits the height.
+  assert.equal(sourcesFor({ ...jpeg, width: 3024, height: 6048 }, 3000, { isZoomed: true, sizes })[1].width, 2048);
 });

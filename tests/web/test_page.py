@@ -13,6 +13,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from app.api import compressed_files
 from app.container import backends
 from app.settings import Settings
 from tests.api.conftest import Service, aws, aws_settings, embedded_settings, running
@@ -109,10 +110,33 @@ async def test_a_file_is_asked_for_again_and_sent_once(service: Service):
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_files_are_compressed(service: Service):
-    packed = await service.client.get("/web/css/views.css", headers={"Accept-Encoding": "gzip"})
-    assert packed.headers["content-encoding"] == "gzip"
-    assert int(packed.headers.get("content-length", 0)) < len(packed.content)
+@pytest.mark.parametrize(
+    "accept,encoding",
+    [("gzip, deflate, br, zstd", "br"), ("gzip", "gzip"), ("br;q=0, gzip;q=0.5", "gzip"), ("identity", None)],
+)
+@pytest.mark.parametrize("path", ["/web/css/views.css", "/"])
+async def test_files_are_compressed(service: Service, path: str, accept: str, encoding: str | None):
+    headers = {"Accept-Encoding": accept}
+    response = await service.client.get(path, headers=headers)
+    plain = await service.client.get(path, headers={"Accept-Encoding": "identity"})
+    assert response.content == plain.content
+    assert response.headers.get("Content-Encoding") == encoding
+    assert "Accept-Encoding" in response.headers["Vary"]
+    assert (int(response.headers["Content-Length"]) < len(response.content)) is (encoding is not None)
+    # Representations with different bytes do not share a strong ETag.
+    assert response.headers["ETag"].startswith("W/") is (encoding is not None)
+    head = await service.client.head(path, headers=headers)
+    assert (head.content, head.headers["Content-Length"]) == (b"", response.headers["Content-Length"])
+    again = await service.client.get(path, headers=headers | {"If-None-Match": response.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (again.headers["ETag"], again.headers["Vary"]) == (response.headers["ETag"], response.headers["Vary"])
+
+
+async def test_a_file_is_compressed_once(service: Service, monkeypatch: pytest.MonkeyPatch):
+    first = await service.client.get("/web/js/api.js", headers={"Accept-Encoding": "br"})
+    monkeypatch.setattr(compressed_files, "_COMPRESSORS", {"br": pytest.fail})
+    second = await service.client.get("/web/js/api.js", headers={"Accept-Encoding": "br"})
+    assert first.content == second.content
 
 
 async def test_page_contains_the_limits(service: Service):

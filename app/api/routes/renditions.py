@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.api.dependencies import ServicesDep, known_query
 from app.api.errors import problems
+from app.api.negotiation import accepted
 from app.api.object_responses import object_response
 from app.api.router import ApiRouter
 from app.api.schemas.fields import EXAMPLE_ID, Id
@@ -111,9 +112,5 @@ def _cache_control(until: datetime) -> str:
 
 def _negotiated(accept: str) -> RenditionFormat:
     """Return the best format that the Accept header names. `*/*` names none: not every client of it reads AVIF."""
-    accepted = set()
-    for media_range in accept.lower().split(","):
-        name, _, parameters = media_range.partition(";")
-        if parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
-            accepted.add(name.strip())
-    return next((name for name in _NEGOTIATED if f"image/{name}" in accepted), "jpeg")
+    media_types = accepted(accept)
+    return next((name for name in _NEGOTIATED if f"image/{name}" in media_types), "jpeg")

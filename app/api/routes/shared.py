@@ -18,13 +18,16 @@ from app.api.services import Services
 from app.api.shared_links import SharedLinks
 from app.domain.errors import JsonInvalid, Overloaded, ShareMissing, SharePasswordRequired, TooManyAttempts
 from app.domain.filenames import with_extension
+from app.domain.images import Image
 from app.domain.renditions import CENTER, RenditionRequest
 from app.domain.shares import Share, ShareDownload
 
 router = ApiRouter(prefix="/shared", tags=["shared images"])
 
 PRIVATE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow", "Referrer-Policy": "no-referrer"}
-_DOWNLOADED = RenditionRequest(width=2560, height=None, fit="contain", format="jpeg")
+_MAX_SIDE = 2560
+"""Renditions that are larger are for the owner of the images only, whatever `RENDITION_SIZES` contains."""
+_DOWNLOADED = RenditionRequest(width=_MAX_SIDE, height=None, fit="contain", format="jpeg")
 _ERRORS = (ShareMissing, SharePasswordRequired)
 
 Page = Annotated[int, Query(ge=1, le=100)]
@@ -75,7 +78,7 @@ async def get_shared_rendition(
     """Read an image of a share in any size and format."""
     share = await services.shares.open(token, access=access)
     image = await services.shares.image(share, image_id)
-    key = await services.renditions.ensure_of(image, rendition, focal_point=image.focal_point or CENTER)
+    key = await _rendition(services, image, rendition)
     return await _object(request, services, key)
 
 
@@ -100,9 +103,14 @@ async def download_shared_image(
         key = await services.renditions.ensure_without_location(image)
         filename = with_extension(image.filename, image.content_type)
     else:
-        key = await services.renditions.ensure_of(image, _DOWNLOADED, focal_point=image.focal_point or CENTER)
+        key = await _rendition(services, image, _DOWNLOADED)
         filename = with_extension(image.filename, "image/jpeg")
     return await _object(request, services, key, filename=filename)
+
+
+async def _rendition(services: Services, image: Image, rendition: RenditionRequest) -> str:
+    focal_point = image.focal_point or CENTER
+    return await services.renditions.ensure_of(image, rendition, focal_point=focal_point, max_side=_MAX_SIDE)
 
 
 async def _object(request: Request, services: Services, key: str, *, filename: str | None = None) -> Response:

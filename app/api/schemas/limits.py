@@ -42,6 +42,10 @@ class LimitsView(BaseModel):
     max_filename_length: int = Field(default=filenames.MAX_LENGTH, description="Longer filenames are truncated.")
     max_description_length: int = Field(default=MAX_DESCRIPTION, description="Longer descriptions are refused.")
     thumbnail_sizes: list[int] = Field(description="The longest sides in pixels.", examples=[[200, 500, 800]])
+    rendition_sizes: list[int] = Field(
+        description="The widths of renditions in pixels. The largest one also limits the height.",
+        examples=[[320, 640, 1280, 2560]],
+    )
     quota: LimitView = Field(description="What one user may store.")
     has_local_accounts: bool = Field(
         description="Whether this service stores the accounts: users can change passwords and end sessions."

@@ -16,13 +16,10 @@ const GALLERY = [
   "thumbhash.js",
   "ui/format.js",
   "ui/icons.js",
+  "ui/stylesheets.js",
   "ui/toasts.js",
-  "uploads/queue.js",
   "uploads/sources.js",
-  "uploads/transfer.js",
-  "uploads/transfer_rate.js",
-  "uploads/upload_panel.js",
-  "uploads/validation.js",
+  "uploads/uploads.js",
 ];
 const WELCOME = [
   "account/sign_in_form.js",

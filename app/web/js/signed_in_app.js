@@ -8,23 +8,27 @@ import { Selection } from "./gallery/selection.js";
 import { byId, el } from "./ui/dom.js";
 import { icon } from "./ui/icons.js";
 import { loadTopic, translate } from "./ui/i18n.js";
-import { UploadQueue } from "./uploads/queue.js";
+import { loadStylesheet } from "./ui/stylesheets.js";
 import { openFileChooser } from "./uploads/sources.js";
-import { continueUnfinished, forgetUnfinished } from "./uploads/transfer.js";
-import { UploadPanel } from "./uploads/upload_panel.js";
+import { Uploads } from "./uploads/uploads.js";
 
 const REFRESH_USAGE_AFTER_MS = 1200;
 
-// The gallery itself does not need these modules and messages. They are loaded at the user's first interaction with the
+// The gallery itself does not need these views, nor what uploads. They are loaded at the user's first interaction with the
 // page, so that they are available when the network is lost later.
-const lazyModules = {
-  account: () => import("./account/dialog.js"),
-  products: () => import("./products/dialog.js"),
-  resumable: () => import("./uploads/resumable.js"),
-  sharing: () => import("./sharing/dialog.js"),
-  viewer: () => import("./viewer/viewer.js"),
+const lazyViews = {
+  account: { load: () => import("./account/dialog.js"), styles: ["dialogs"] },
+  products: { load: () => import("./products/dialog.js"), styles: ["dialogs"] },
+  sharing: { load: () => import("./sharing/dialog.js"), styles: ["dialogs", "sharing"] },
+  viewer: { load: () => import("./viewer/viewer.js"), styles: ["viewer"] },
 };
-const lazyTopics = ["account", "products", "sharing", "viewer"];
+
+/** Returns the module of a view after its messages and styles are loaded. */
+async function loadView(name) {
+  const { load, styles } = lazyViews[name];
+  const [module] = await Promise.all([load(), loadTopic(name), ...styles.map(loadStylesheet)]);
+  return module;
+}
 
 /** Dispatches `usage` when the storage usage of the account has changed. */
 export class AppShell extends EventTarget {
@@ -43,8 +47,7 @@ export class AppShell extends EventTarget {
     this.api = new Api(app.session);
     this.library = new Library(this.api);
     this.selection = new Selection();
-    this.queue = new UploadQueue(this.api, app.config);
-    this.queue.addEventListener("stored", ({ detail }) => this.#addUploaded(detail));
+    this.uploads = new Uploads(this.api, app.config, { onStored: (view) => this.#addUploaded(view) });
     this.deletions = new UndoableDeletions(this.api, this.library, { onDeleted: (ids) => this.removeDeleted(ids) });
     this.library.addEventListener("removed", ({ detail }) => this.selection.forget(detail));
     this.#followOtherTabs();
@@ -52,27 +55,28 @@ export class AppShell extends EventTarget {
     // Another device may have added or deleted images in the meantime.
     document.addEventListener("visibilitychange", () => document.hidden || this.refreshUsageSoon(0));
     addEventListener("focus", () => this.refreshUsageSoon(0));
+    if (navigator.userActivation?.hasBeenActive) this.#loadLazyModules(); // The user has just signed in.
     for (const name of ["pointermove", "pointerdown", "keydown"]) {
-      addEventListener(name, loadLazyModules, { once: true });
+      addEventListener(name, () => this.#loadLazyModules(), { once: true });
     }
     this.refreshUsageSoon(0);
     this.started = this.library.start();
-    continueUnfinished(this.queue);
+    this.uploads.continueUnfinished();
   }
 
   /** Creates all views, and replaces the existing ones if the language has changed. */
   render() {
-    for (const view of [this.page, this.uploadPanel, this.viewer]) view?.remove();
+    for (const view of [this.page, this.viewer]) view?.remove();
     this.viewer = null;
     this.page = new GalleryPage(this, {
       onOpen: (id) => this.#openImage(id),
       onShare: (ids) => this.#openShareDialog(ids),
     });
-    this.uploadPanel = new UploadPanel(this.queue, byId("upload-panel"));
+    this.uploads.render();
     byId("main").replaceChildren(this.page.element);
     byId("top-bar-actions").replaceChildren(
       this.#button("ean.title", "barcode", () => this.#openProducts()),
-      this.#button("upload.camera", "camera", () => openFileChooser(this.queue, { camera: true }), "touch-only"),
+      this.#button("upload.camera", "camera", () => openFileChooser(this.uploads, { camera: true }), "touch-only"),
       this.#uploadButton(),
       this.#button("account.title", "person", () => this.#openAccount()),
     );
@@ -82,8 +86,7 @@ export class AppShell extends EventTarget {
   /** Sends pending deletions and cancels uploads, while the session still has its tokens. */
   prepareSignOut() {
     this.deletions.flush();
-    this.queue.cancelAll();
-    forgetUnfinished();
+    this.uploads.discardAll();
   }
 
   #addUploaded(view, { isFromOtherTab = false } = {}) {
@@ -122,18 +125,18 @@ export class AppShell extends EventTarget {
   }
 
   async #openProducts() {
-    const [{ openProductDialog }] = await Promise.all([lazyModules.products(), loadTopic("products")]);
+    const { openProductDialog } = await loadView("products");
     openProductDialog(this, { onOpenImage: (id) => this.#openImage(id) });
   }
 
   async #openAccount() {
-    const [{ openAccountDialog }] = await Promise.all([lazyModules.account(), loadTopic("account")]);
+    const { openAccountDialog } = await loadView("account");
     openAccountDialog(this);
   }
 
   async #openShareDialog(ids) {
-    const { openShareDialog } = await lazyModules.sharing();
-    await openShareDialog(this, ids);
+    const { openShareDialog } = await loadView("sharing");
+    openShareDialog(this, ids);
   }
 
   #button(name, iconName, onclick, className = "") {
@@ -143,7 +146,7 @@ export class AppShell extends EventTarget {
 
   #uploadButton() {
     const text = el("span", {}, translate("upload.choose"));
-    const label = { "aria-label": translate("upload.choose"), onclick: () => openFileChooser(this.queue) };
+    const label = { "aria-label": translate("upload.choose"), onclick: () => openFileChooser(this.uploads) };
     return el("button", { type: "button", class: "primary", ...label }, icon("upload"), text);
   }
 
@@ -182,7 +185,7 @@ export class AppShell extends EventTarget {
   async #showRoute() {
     const id = location.hash.slice(1);
     if (!id) return this.viewer?.close();
-    const [{ Viewer }] = await Promise.all([lazyModules.viewer(), loadTopic("viewer")]);
+    const { Viewer } = await loadView("viewer");
     this.viewer ??= new Viewer({
       ...this,
       onShow: (shownId) => this.#showInRoute(shownId),
@@ -209,9 +212,10 @@ export class AppShell extends EventTarget {
     this.#didPushState = false;
     this.page.grid.focus(id);
   }
-}
 
-function loadLazyModules() {
-  for (const load of Object.values(lazyModules)) load().catch(() => {});
-  for (const topic of lazyTopics) loadTopic(topic).catch(() => {});
+  #loadLazyModules() {
+    const resumable = import("./uploads/resumable.js");
+    const views = Object.keys(lazyViews).map(loadView);
+    for (const loading of [this.uploads.load(), resumable, ...views]) loading.catch(() => {});
+  }
 }

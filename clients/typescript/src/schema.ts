@@ -600,6 +600,17 @@ export interface components {
              *     ]
              */
             thumbnail_sizes: number[];
+            /**
+             * Rendition Sizes
+             * @description The widths of renditions in pixels. The largest one also limits the height.
+             * @example [
+             *       320,
+             *       640,
+             *       1280,
+             *       2560
+             *     ]
+             */
+            rendition_sizes: number[];
             /** @description What one user may store. */
             quota: components["schemas"]["LimitView"];
             /**

@@ -2,11 +2,10 @@
 
 import { describeProblem } from "../problems.js";
 import { el, moveFocusIfHidden } from "../ui/dom.js";
-import { formatBytes, formatPercent } from "../ui/format.js";
+import { formatBytes, formatPercent, typeNames } from "../ui/format.js";
 import { icon } from "../ui/icons.js";
 import { translate } from "../ui/i18n.js";
 import { acceptDropsAndPastes, openFileChooser } from "../uploads/sources.js";
-import { typeNames } from "../uploads/validation.js";
 import { Grid } from "./grid.js";
 import { createSelectionBar, deleteSelected } from "./selection_bar.js";
 
@@ -63,14 +62,14 @@ export class GalleryPage {
   }
 
   #listen() {
-    const { library, selection, queue } = this.shell;
+    const { library, selection, uploads } = this.shell;
     this.controller = new AbortController();
     const { signal } = this.controller;
     library.addEventListener("changed", () => this.#update(), { signal });
     this.shell.addEventListener("usage", () => this.#update(), { signal });
     addEventListener("keydown", (event) => this.#handleKey(event), { signal });
     selection.addEventListener("changed", () => this.#update(), { signal });
-    this.stopDropsAndPastes = acceptDropsAndPastes(queue);
+    this.stopDropsAndPastes = acceptDropsAndPastes(uploads);
   }
 
   #setSort(sort) {
@@ -169,7 +168,7 @@ export function describeUsage({ images, bytes, limit }) {
   return parts.join(" · ");
 }
 
-function createEmptyState({ queue, config }) {
+function createEmptyState({ uploads, config }) {
   const limit = formatBytes(Math.max(config.max_file_size, config.max_direct_file_size));
   return el(
     "section",
@@ -182,13 +181,13 @@ function createEmptyState({ queue, config }) {
       { class: "actions" },
       el(
         "button",
-        { type: "button", class: "primary", onclick: () => openFileChooser(queue) },
+        { type: "button", class: "primary", onclick: () => openFileChooser(uploads) },
         icon("upload"),
         translate("empty.choose"),
       ),
       el(
         "button",
-        { type: "button", class: "touch-only", onclick: () => openFileChooser(queue, { camera: true }) },
+        { type: "button", class: "touch-only", onclick: () => openFileChooser(uploads, { camera: true }) },
         icon("camera"),
         translate("upload.camera"),
       ),

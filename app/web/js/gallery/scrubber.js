@@ -2,11 +2,11 @@
 
 import { el, setStyle } from "../ui/dom.js";
 import { translate } from "../ui/i18n.js";
+import { loadStylesheet } from "../ui/stylesheets.js";
 import { formatMonth } from "./months.js";
 
 const MIN_YEAR_DISTANCE_REM = 1.75;
 const HIDE_AFTER_MS = 1500;
-const STYLESHEET = "web/css/scrubber.css";
 
 export class Scrubber {
   controller = new AbortController();
@@ -34,8 +34,7 @@ export class Scrubber {
     );
     this.years = el("div", { class: "scrubber-years", "aria-hidden": "true" });
     this.element = el("div", { class: "scrubber" }, this.years, this.thumb);
-    if (!document.querySelector(`link[href="${STYLESHEET}"]`))
-      document.head.append(el("link", { rel: "stylesheet", href: STYLESHEET }));
+    loadStylesheet("scrubber");
     this.#listen();
     // The height changes with the window, and when the stylesheet is loaded.
     this.observer = new ResizeObserver(() => this.element.clientHeight && this.#drawYears());

@@ -9,13 +9,11 @@ import { translate } from "../ui/i18n.js";
 import { copyLink } from "./clipboard.js";
 import { createShareForm } from "./form.js";
 import { createShareList } from "./list.js";
-import { loadResources } from "./resources.js";
 
 const MAX_IMAGES = 500;
 
 /** Opens the dialog for the images with these ids. Receivers see the images in the order of the ids. */
-export async function openShareDialog({ api, library }, ids) {
-  await loadResources();
+export function openShareDialog({ api, library }, ids) {
   const list = createShareList({ api, library });
   const submit = async (settings) => {
     const share = await api.post("shares", { image_ids: ids, ...settings });

@@ -2,9 +2,9 @@
 
 import { describeProblem } from "../problems.js";
 import { el, whileBusy } from "../ui/dom.js";
-import { translate } from "../ui/i18n.js";
+import { loadTopic, translate } from "../ui/i18n.js";
+import { loadStylesheet } from "../ui/stylesheets.js";
 import { createShareItem } from "./item.js";
-import { loadResources } from "./resources.js";
 
 const PAGE_SIZE = 10;
 
@@ -28,7 +28,7 @@ export function createShareList({ api, library }) {
   const loadPage = async () => {
     error.textContent = "";
     try {
-      await loadResources();
+      await Promise.all([loadTopic("sharing"), loadStylesheet("sharing")]); // for the account dialog
       const query = new URLSearchParams(cursor ? { limit: PAGE_SIZE, cursor } : { limit: PAGE_SIZE });
       const page = await api.get(`shares?${query}`);
       if (!cursor) list.replaceChildren();

@@ -14,6 +14,7 @@ export function formatBytes(bytes) {
 
 const TYPE_NAMES = { "image/webp": "WebP" };
 export const typeName = (contentType) => TYPE_NAMES[contentType] ?? contentType.split("/")[1].toUpperCase();
+export const typeNames = ({ content_types: types }) => types.map(typeName).join(", ");
 
 export const formatSpeed = (bytesPerSecond) => translate("format.speed", { size: formatBytes(bytesPerSecond) });
 

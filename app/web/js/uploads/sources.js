@@ -1,41 +1,48 @@
-/** Adds files to the upload queue: dropped files and folders, pasted files, chosen files and photos from the camera. */
+/** Uploads files that the user selects: dropped files and folders, pasted files, chosen files and photos from the camera. */
 
 import { el } from "../ui/dom.js";
 import { translate } from "../ui/i18n.js";
-import { acceptAttribute } from "./validation.js";
 
 /** Opens the browser's file chooser, or the camera of a phone. */
-export function openFileChooser(queue, { camera = false } = {}) {
+export function openFileChooser(uploads, { camera = false } = {}) {
   const input = el("input", {
     type: "file",
     class: "hidden",
     multiple: !camera,
-    accept: camera ? "image/*" : acceptAttribute(queue.config),
+    accept: camera ? "image/*" : acceptAttribute(uploads.config),
     capture: camera && "environment",
   });
-  input.addEventListener("change", () => (queue.add([...input.files]), input.remove()));
+  input.addEventListener("change", () => (uploads.add([...input.files]), input.remove()));
   input.addEventListener("cancel", () => input.remove());
   document.body.append(input); // Safari discards inputs that are not in the document.
   input.click();
 }
 
-/** Adds files that are dropped or pasted anywhere on the page. Returns a function that stops this. */
-export function acceptDropsAndPastes(queue) {
+const acceptAttribute = ({ extensions, content_types: types }) =>
+  [...types, ...extensions.map((extension) => `.${extension}`)].join();
+
+/** Uploads files that are dropped or pasted anywhere on the page. Returns a function that stops this. */
+export function acceptDropsAndPastes(uploads) {
   const overlay = el("div", { class: "drop-overlay", hidden: true }, el("p", {}, translate("upload.dropHere")));
   document.body.append(overlay);
   const controller = new AbortController();
   const listen = (name, handler) => addEventListener(name, handler, { signal: controller.signal });
-  listen("dragover", (event) => hasFiles(event) && (event.preventDefault(), (overlay.hidden = false)));
+  listen("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    if (overlay.hidden) uploads.load().catch(() => {});
+    overlay.hidden = false;
+  });
   listen("dragleave", (event) => event.relatedTarget === null && (overlay.hidden = true));
   listen("drop", async (event) => {
     overlay.hidden = true;
     if (!hasFiles(event)) return;
     event.preventDefault();
-    queue.add(await droppedFiles(event.dataTransfer));
+    uploads.add(await droppedFiles(event.dataTransfer));
   });
   listen("paste", ({ clipboardData: { files }, target }) => {
     // Spreadsheets copy cells both as text and as a picture. In a text field, the user wants the text.
-    if (files.length && !target.closest?.("input, textarea")) queue.add([...files]);
+    if (files.length && !target.closest?.("input, textarea")) uploads.add([...files]);
   });
   return () => (controller.abort(), overlay.remove());
 }

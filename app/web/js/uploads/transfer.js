@@ -2,9 +2,6 @@
 
 import { Problem } from "../problems.js";
 
-/** The key in localStorage that is set while there may be unfinished uploads to continue after a reload of the page. */
-export const UNFINISHED_KEY = "pictures.unfinished";
-
 async function loadResumable() {
   try {
     return await import("./resumable.js");
@@ -25,20 +22,6 @@ export async function uploadFile(api, upload, options) {
     if (problem.code === "network") await assertReadable(upload.file);
     throw problem;
   }
-}
-
-/** Adds the uploads to the queue that were unfinished when the page was closed or reloaded. */
-export async function continueUnfinished(queue) {
-  if (!localStorage.getItem(UNFINISHED_KEY)) return;
-  const resumable = await loadResumable().catch(() => null); // The next page continues them.
-  await resumable?.continueUnfinished(queue);
-}
-
-/** Removes the files of unfinished uploads from the browser. */
-export async function forgetUnfinished() {
-  if (!localStorage.getItem(UNFINISHED_KEY)) return;
-  const resumable = await loadResumable().catch(() => null); // `continueUnfinished` forgets the files of other users.
-  await resumable?.forgetAll();
 }
 
 /** The browser reports a network error for a file that was changed or removed after it was chosen. */

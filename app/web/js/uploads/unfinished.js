@@ -1,6 +1,6 @@
 /** Stores the files of unfinished uploads in IndexedDB, so that the uploads can continue after a reload of the page. */
 
-import { UNFINISHED_KEY } from "./transfer.js";
+import { UNFINISHED_KEY } from "./uploads.js";
 
 const DATABASE = "pictures.unfinished";
 const STORE = "uploads";

@@ -1,6 +1,6 @@
 /** Checks files before they are uploaded, so that users need not wait for the service to reject them. */
 
-import { formatBytes, typeName } from "../ui/format.js";
+import { formatBytes, typeNames } from "../ui/format.js";
 import { translate } from "../ui/i18n.js";
 
 /** Returns a message that states why the service would reject `file`, or null. */
@@ -18,9 +18,3 @@ function isImage(file, { extensions, content_types: contentTypes }) {
   const extension = file.name.split(".").at(-1).toLowerCase();
   return extensions.includes(extension) || contentTypes.includes(file.type);
 }
-
-export const typeNames = ({ content_types: types }) => types.map(typeName).join(", ");
-
-/** Returns the `accept` attribute for a file input. */
-export const acceptAttribute = ({ extensions, content_types: types }) =>
-  [...types, ...extensions.map((extension) => `.${extension}`)].join();

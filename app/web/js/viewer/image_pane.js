@@ -1,23 +1,37 @@
-/** Shows one image as large as it fits: first the placeholder, then a thumbnail, then the original if it is sharper. */
+/** Shows one image as large as it fits, or zoomed: first the placeholder, then a thumbnail, then files with more pixels. */
 
 import { displayName, srcsetOf } from "../gallery/tile.js";
 import { drawPlaceholder } from "../thumbhash.js";
 import { el, setStyle } from "../ui/dom.js";
+import { sourcesFor } from "./sources.js";
+import { onSwipe } from "./swipe.js";
+import { Zoom } from "./zoom.js";
 
-const MAX_ORIGINAL_BYTES = 24_000_000;
-const ANIMATED_TYPES = ["image/gif", "image/webp"];
+const SHARPEN_AFTER_MS = 200;
+const FADE_MS = 400;
+/** A file with a few pixels less than the screen looks the same. */
+const TOLERANCE = 1.1;
 
 export class ImagePane {
   #view = null;
+  #shownWidth = 0;
+  #timer = 0;
 
-  constructor() {
+  /** `sizes` are the widths of renditions in pixels, in ascending order. */
+  constructor({ sizes, onStep, onDown }) {
+    this.sizes = sizes;
     this.frame = el("div", { class: "frame" });
     this.element = el("div", { class: "image-pane", tabindex: "-1" }, this.frame);
+    this.zoom = new Zoom(this.element, this.frame);
+    this.zoom.addEventListener("changed", () => this.#sharpenSoon());
+    new ResizeObserver(() => this.#sharpenSoon()).observe(this.element);
+    onSwipe(this.element, { onStep, onDown, isEnabled: () => !this.zoom.isZoomed });
   }
 
   clear() {
     this.#view = null;
     this.frame.replaceChildren();
+    this.zoom.start(0);
   }
 
   show(view) {
@@ -25,9 +39,11 @@ export class ImagePane {
     this.#view = view;
     if (isShown) return this.frame.querySelector("img")?.setAttribute("alt", displayName(view));
     setStyle(this.frame, { "--ratio": view.width / view.height, "--natural": `${view.width}px` });
+    this.zoom.start(view.width);
     const placeholder = view.placeholder && drawPlaceholder(view.placeholder);
     this.frame.replaceChildren(...[placeholder, this.#createThumbnail(view)].filter(Boolean));
-    this.#showOriginal(view);
+    this.#shownWidth = Math.max(0, ...view.thumbnails.map(({ width }) => width ?? 0));
+    this.#sharpen();
   }
 
   /** Loads the thumbnails of images that are likely to be shown next. */
@@ -43,24 +59,37 @@ export class ImagePane {
     return image;
   }
 
-  async #showOriginal(view) {
-    if (!view.original_url || !this.#needsOriginal(view)) return;
-    const image = el("img", { alt: "", draggable: "false", class: "original" });
-    image.src = view.original_url;
-    try {
-      await image.decode();
-    } catch {
-      return; // The browser does not support the format, for example HEIC. The thumbnail remains.
-    }
-    if (this.#view?.id !== view.id) return;
-    this.frame.append(image);
-    requestAnimationFrame(() => image.classList.add("loaded"));
+  #sharpenSoon() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#view && this.#sharpen(), SHARPEN_AFTER_MS);
   }
 
-  #needsOriginal(view) {
-    if (view.size > MAX_ORIGINAL_BYTES || navigator.connection?.saveData) return false;
-    const thumbnailWidth = Math.max(0, ...view.thumbnails.map(({ width }) => width ?? 0));
-    const isThumbnailTooSmall = this.frame.clientWidth * devicePixelRatio > thumbnailWidth * 1.1;
-    return ANIMATED_TYPES.includes(view.content_type) || (isThumbnailTooSmall && view.width > thumbnailWidth);
+  /** Loads a file with more pixels if the screen shows more than the current file has, or if the image is animated. */
+  async #sharpen() {
+    const view = this.#view;
+    const { isZoomed, scale } = this.zoom;
+    if (navigator.connection?.saveData && !isZoomed) return;
+    const neededWidth = Math.min(view.width, (this.frame.clientWidth * scale * devicePixelRatio) / TOLERANCE);
+    for (const { url, width, isAnimated } of sourcesFor(view, neededWidth, { isZoomed, sizes: this.sizes })) {
+      const isSharper = () =>
+        (isAnimated && !this.frame.querySelector(".sharp")) ||
+        (neededWidth > this.#shownWidth && width > this.#shownWidth);
+      if (!isSharper()) return;
+      const image = el("img", { alt: "", draggable: "false", class: "sharp", src: url });
+      const isDecoded = await image.decode().then(
+        () => true,
+        () => false, // What is shown already remains. The next change of the zoom tries again.
+      );
+      if (this.#view?.id !== view.id) return;
+      if (isDecoded && isSharper()) return this.#show(image, width);
+    }
+  }
+
+  #show(image, width) {
+    this.#shownWidth = width;
+    const replaced = [...this.frame.querySelectorAll(".sharp")];
+    this.frame.append(image);
+    requestAnimationFrame(() => image.classList.add("loaded"));
+    setTimeout(() => replaced.forEach((old) => old.remove()), FADE_MS);
   }
 }

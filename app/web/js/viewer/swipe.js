@@ -4,18 +4,22 @@ import { setStyle } from "../ui/dom.js";
 
 const MIN_DISTANCE = 56;
 
-export function onSwipe(element, { onStep, onDown }) {
+/** A swipe has no effect while `isEnabled()` is false. */
+export function onSwipe(element, { onStep, onDown, isEnabled }) {
   let start = null;
   const fingers = new Set();
   const move = (x, y) => setStyle(element, { translate: `${x}px ${y}px` });
+  const cancel = () => {
+    start = null;
+    element.classList.remove("dragged");
+    move(0, 0);
+  };
 
   const end = (event) => {
     fingers.delete(event.pointerId);
     if (!start) return;
     const { x, y } = distance(start, event);
-    start = null;
-    element.classList.remove("dragged");
-    move(0, 0);
+    cancel();
     if (Math.abs(x) > MIN_DISTANCE && Math.abs(x) > Math.abs(y)) onStep(x < 0 ? 1 : -1);
     else if (y > MIN_DISTANCE * 1.5) onDown();
   };
@@ -23,9 +27,10 @@ export function onSwipe(element, { onStep, onDown }) {
   element.addEventListener("pointerdown", (event) => {
     if (event.pointerType === "mouse") return;
     fingers.add(event.pointerId);
-    // The browser handles zooming with two fingers and moving within a zoomed page.
-    start = fingers.size === 1 && (visualViewport?.scale ?? 1) <= 1.01 ? event : null;
-    element.classList.toggle("dragged", Boolean(start));
+    cancel(); // Two fingers zoom.
+    if (fingers.size > 1 || !isEnabled()) return;
+    start = event;
+    element.classList.add("dragged");
   });
   element.addEventListener("pointermove", (event) => {
     if (!start) return;
@@ -33,7 +38,7 @@ export function onSwipe(element, { onStep, onDown }) {
     move(x, Math.max(0, Math.abs(y) > Math.abs(x) ? y : 0));
   });
   element.addEventListener("pointerup", end);
-  element.addEventListener("pointercancel", (event) => (fingers.delete(event.pointerId), (start = null), move(0, 0)));
+  element.addEventListener("pointercancel", (event) => (fingers.delete(event.pointerId), cancel()));
 }
 
 const distance = (from, to) => ({ x: to.clientX - from.clientX, y: to.clientY - from.clientY });

@@ -8,7 +8,7 @@ import { showToast } from "../ui/toasts.js";
 import { Details } from "./details.js";
 import { downloadOriginal } from "./download.js";
 import { ImagePane } from "./image_pane.js";
-import { onSwipe } from "./swipe.js";
+import { createZoomControls } from "./zoom_controls.js";
 
 const WIDE_SCREEN = matchMedia("(min-width: 900px)");
 
@@ -20,9 +20,14 @@ export class Viewer {
    * Calls `onShow(id)` when an image is shown, `onShare(id)` when the user wants to share it, and `onClose(id)` with the
    * last image when the dialog is closed.
    */
-  constructor({ api, library, deletions, onShow, onShare, onClose }) {
+  constructor({ api, config, library, deletions, onShow, onShare, onClose }) {
     Object.assign(this, { api, library, deletions, onShow, onShare, onClose });
-    this.imagePane = new ImagePane();
+    this.imagePane = new ImagePane({
+      sizes: config.rendition_sizes ?? [], // Browsers may have cached the limits of an earlier version.
+      onStep: (step) => this.#step(step),
+      onDown: () => this.dialog.close(),
+    });
+    this.zoomControls = createZoomControls(this.imagePane.zoom);
     this.details = new Details({
       save: (id, changes) => this.#save(id, changes),
       retryThumbnails: (id) => library.retryThumbnails(id),
@@ -77,13 +82,13 @@ export class Viewer {
       button("viewer.delete", "trash", () => this.#delete()),
       this.info,
     );
-    const image = el("div", { class: "viewer-image" }, this.imagePane.element, this.previous, this.next);
+    const imageParts = [this.imagePane.element, this.previous, this.next, this.zoomControls.element];
+    const image = el("div", { class: "viewer-image" }, imageParts);
     const attributes = { class: "viewer", "aria-label": translate("viewer.label") };
     this.dialog = el("dialog", attributes, bar, image, this.details.element);
     // The listener is on the window because after an edit no element of the dialog may have the focus.
     addEventListener("keydown", (event) => this.#handleKey(event), { signal: this.controller.signal });
     this.dialog.addEventListener("close", () => this.#handleClose());
-    onSwipe(this.imagePane.element, { onStep: (step) => this.#step(step), onDown: () => this.dialog.close() });
     document.body.append(this.dialog);
   }
 
@@ -144,6 +149,7 @@ export class Viewer {
   #handleKey(event) {
     const topDialog = [...document.querySelectorAll("dialog[open]")].at(-1);
     if (topDialog !== this.dialog || event.target.closest?.("input, textarea")) return;
+    if (this.zoomControls.handleKey(event)) return;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step) this.#step(step);
     else if (event.key === "Delete" && !event.repeat) this.#delete();

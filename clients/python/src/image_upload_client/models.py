@@ -168,6 +168,7 @@ class Limits(TypedDict):
     max_filename_length: int
     max_description_length: int
     thumbnail_sizes: list[int]
+    rendition_sizes: list[int]
     quota: Quota
     has_local_accounts: bool
     can_reset_password: bool

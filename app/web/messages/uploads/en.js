@@ -1,0 +1,26 @@
+/** English messages of the uploads. */
+
+export default {
+  "upload.title": "Uploads",
+  "upload.files": "Files",
+  "upload.all": "All uploads",
+  "upload.details": "Upload details",
+  "upload.progress": { one: "{done} of {count} uploaded", other: "{done} of {count} uploaded" },
+  "upload.allDone": { one: "{count} picture uploaded", other: "{count} pictures uploaded" },
+  "upload.someFailed": { one: "{count} file was not uploaded", other: "{count} files were not uploaded" },
+  "upload.sentBytes": "{sent} of {total}",
+  "upload.offline": "Waiting for a network connection",
+  "upload.offlineDetail": "Uploads continue automatically when you are online again.",
+  "upload.waiting": "Waiting",
+  "upload.waitingForNetwork": "Waiting for a network connection",
+  "upload.processing": "Processing",
+  "upload.canceled": "Canceled",
+  "upload.cancelOne": "Cancel {name}",
+  "upload.retryOne": "Upload {name} again",
+  "upload.cancelAll": "Cancel all",
+  "upload.retryAll": "Try all again",
+  "upload.more": { one: "and {count} more", other: "and {count} more" },
+  "rejected.empty": "The file is empty.",
+  "rejected.type": "Unsupported file type. Supported: {types}.",
+  "rejected.size": "The file is too large: {size}. The limit is {limit}.",
+};
