@@ -47,6 +47,8 @@ _CACHE_CONTROL = "private, max-age=31536000, immutable"
 class UrlSigner(Protocol):
     async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl: ...
 
+    async def sign_all(self, keys: Sequence[str]) -> SignedUrls: ...
+
 
 class Signer(UrlSigner, Protocol):
     async def sign_briefly(self, key: str, *, seconds: int, disposition: str | None = None) -> SignedUrl: ...
@@ -256,8 +258,7 @@ class S3ObjectStore:
         return await self._reading_signer.sign(check_key(key), disposition=disposition)
 
     async def sign_urls(self, keys: Sequence[str]) -> SignedUrls:
-        signed = [await self._reading_signer.sign(check_key(key)) for key in keys]
-        return SignedUrls([each.url for each in signed], min(each.expires_at for each in signed))
+        return await self._reading_signer.sign_all([check_key(key) for key in keys])
 
     async def sign_url_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:
         disposition = None if filename is None else attachment(filename)

@@ -48,7 +48,8 @@ def to_value(value: object) -> Any:  # noqa: ANN401 - one of the types of SQLite
 
 
 def from_row(record_type: type[T], row: sqlite3.Row) -> T:
-    fields = dict(row)
+    # `dict(row)` searches for each column by its name, which takes twice as long.
+    fields = dict(zip(row.keys(), row, strict=True))
     for column in fields.keys() & _JSON_COLUMNS:
         fields[column] = json.loads(fields[column]) if fields[column] else None
     return from_fields(record_type, fields)
