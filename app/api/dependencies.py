@@ -11,6 +11,7 @@ import structlog
 from fastapi import Depends, Header, Request, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer, OAuth2PasswordBearer
 
 from app.api.auditing import AuditedRoute
@@ -162,12 +163,23 @@ async def known_query(request: Request) -> None:
 
     Raises RequestInvalid.
     """
-    parameters = get_flat_params(request.scope["route"].dependant)
-    known = {parameter.alias for parameter in parameters if isinstance(parameter.field_info, params.Query)}
+    known = _query_parameters(request.scope["route"])
     unknown = [name for name in request.query_params if name not in known and not name.startswith("_")]
     if unknown:
         faults = [FieldError(f"query.{name}", unknown_field_message(name, known)) for name in dict.fromkeys(unknown)]
         raise RequestInvalid(errors=faults)
+
+
+_query_parameters_of: dict[Callable[..., Any], frozenset[str]] = {}
+"""By the function of the route."""
+
+
+def _query_parameters(route: APIRoute) -> frozenset[str]:
+    if route.endpoint not in _query_parameters_of:
+        parameters = get_flat_params(route.dependant)
+        names = frozenset(each.alias for each in parameters if isinstance(each.field_info, params.Query))
+        _query_parameters_of[route.endpoint] = names
+    return _query_parameters_of[route.endpoint]
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import Request
 
 from app.api.schemas.images import ImageView
@@ -10,6 +12,11 @@ from app.api.services import Services
 from app.domain.images import Image
 from app.domain.jobs import Job, JobStatus
 from app.jobs.registry import JobResult
+
+
+async def image_views(request: Request, services: Services, images: Sequence[Image]) -> list[ImageView]:
+    base_url = str(request.base_url)
+    return [ImageView.of(await services.url_signer.sign(image), base_url=base_url) for image in images]
 
 
 async def image_view(request: Request, services: Services, image: Image) -> ImageView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,15 @@ class SignedUrl:
 
     url: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrls:
+    """The URLs of several objects, which are relative like those of `SignedUrl`."""
+
+    urls: Sequence[str]
+    expires_at: datetime
+    """When the first of them expires."""
 
 
 @dataclass(frozen=True, slots=True)

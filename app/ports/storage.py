@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
+from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, SignedUrls, StoredObject
 
 
 class ObjectStore(Protocol):
@@ -88,6 +88,10 @@ class ObjectStore(Protocol):
 
         Raises DependencyUnavailable if the credentials expire soon and cannot be refreshed.
         """
+        ...
+
+    async def sign_urls(self, keys: Sequence[str]) -> SignedUrls:
+        """Return the URL of `sign_url` for each of one or more keys. It takes less time than to sign each alone."""
         ...
 
     async def sign_url_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:

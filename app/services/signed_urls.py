@@ -14,12 +14,8 @@ from app.ports.storage import ObjectStore
 @dataclass(frozen=True, slots=True)
 class SignedThumbnail:
     thumbnail: Thumbnail
-    signed: SignedUrl | None
+    url: str | None
     """None unless the thumbnail is ready."""
-
-    @property
-    def url(self) -> str | None:
-        return self.signed.url if self.signed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +41,21 @@ class UrlSigner:
         self._renditions = renditions
 
     async def sign(self, image: Image) -> SignedImage:
+        thumbnails = sorted(image.thumbnails, key=lambda t: t.size)
         if image.is_pending:
-            unsigned = (SignedThumbnail(t, None) for t in sorted(image.thumbnails, key=lambda t: t.size))
-            return SignedImage(image, None, tuple(unsigned), None, None)
-        original = await self._store.sign_url(image.original_key)
-        thumbnails = [await self.sign_thumbnail(image, t) for t in sorted(image.thumbnails, key=lambda t: t.size)]
+            return SignedImage(image, None, tuple(SignedThumbnail(t, None) for t in thumbnails), None, None)
+        ready = [t for t in thumbnails if t.status is ThumbnailStatus.READY]
+        signed = await self._store.sign_urls([image.original_key, *map(image.thumbnail_key, ready)])
+        original_url, *thumbnail_urls = signed.urls
+        urls = {t.size: url for t, url in zip(ready, thumbnail_urls, strict=True)}
         rendition = self._renditions.sign(image)
-        expires_at = min(
-            [original.expires_at, rendition.expires_at, *(t.signed.expires_at for t in thumbnails if t.signed)]
+        return SignedImage(
+            image,
+            original_url,
+            tuple([SignedThumbnail(t, urls.get(t.size)) for t in thumbnails]),
+            rendition.url,
+            min(signed.expires_at, rendition.expires_at),
         )
-        return SignedImage(image, original.url, tuple(thumbnails), rendition.url, expires_at)
 
     async def sign_object(self, key: str) -> SignedUrl:
         return await self._store.sign_url(key)
@@ -65,4 +66,5 @@ class UrlSigner:
     async def sign_thumbnail(self, image: Image, thumbnail: Thumbnail) -> SignedThumbnail:
         if thumbnail.status is not ThumbnailStatus.READY:
             return SignedThumbnail(thumbnail, None)
-        return SignedThumbnail(thumbnail, await self._store.sign_url(image.thumbnail_key(thumbnail)))
+        signed = await self._store.sign_url(image.thumbnail_key(thumbnail))
+        return SignedThumbnail(thumbnail, signed.url)

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from app.container.aws import AwsClient
 from app.domain.errors import AppError, DependencyUnavailable, ObjectMissing, UploadTooLarge
-from app.domain.objects import PresignedPost
+from app.domain.objects import PresignedPost, SignedUrls
 from tests.aws_emulators import AwsEmulator
 from tests.contracts.object_stores import TTL, WINDOW, Subject, disk_subject, file_of, open_s3, s3_subject
 
@@ -337,6 +337,8 @@ async def test_invalid_key_is_rejected(subject: Subject, key: str) -> None:
         await store.fetch(key, file, max_bytes=1)
     with pytest.raises(ValueError, match="not a valid key"):
         await store.sign_url(key)
+    with pytest.raises(ValueError, match="not a valid key"):
+        await store.sign_urls(["a.jpg", key])
     for tried in (key, f"incoming/{key}"):
         with pytest.raises(ValueError, match="not a valid key"):
             await store.presign_post(tried, content_type="image/png", size=1, sha256=None, expires_at=datetime.now(UTC))
@@ -367,6 +369,13 @@ async def test_url_is_valid_for_at_least_its_lifetime(subject: Subject, seconds:
     signed = await subject.store.sign_url(f"{subject.prefix}a.jpg")
     lifetime = signed.expires_at - subject.clock.now
     assert timedelta(seconds=TTL) <= lifetime <= timedelta(seconds=TTL + WINDOW)
+
+
+async def test_urls_that_are_signed_together_are_those_of_each_key(subject: Subject) -> None:
+    keys = [f"{subject.prefix}{name}.jpg" for name in ("a", "b", "a")]
+    signed = await subject.store.sign_urls(keys)
+    each = [await subject.store.sign_url(key) for key in keys]
+    assert signed == SignedUrls([one.url for one in each], each[0].expires_at)
 
 
 async def test_a_url_with_a_filename_reads_the_object_too(subject: Subject) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import resource
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ import stamina
 
 from app.container.aws import AwsClient
 from app.domain.errors import DependencyUnavailable, UploadTooLarge
-from app.domain.objects import PresignedPost, SignedUrl
+from app.domain.objects import PresignedPost, SignedUrl, SignedUrls
 from app.ports.storage import ObjectStore
 from app.settings_fields import AwsService
 from app.storage.s3 import store as s3
@@ -154,6 +154,9 @@ class NoSigner:
         raise NotImplementedError
 
     async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl:
+        raise NotImplementedError
+
+    async def sign_all(self, keys: Sequence[str]) -> SignedUrls:
         raise NotImplementedError
 
     async def presign_post(

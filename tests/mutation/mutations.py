@@ -246,7 +246,7 @@ MUTATIONS: dict[str, tuple[str, list[Change]]] = {
     ),
     "app/auth/access_tokens.py": (
         "tests/contracts/test_local_accounts.py tests/contracts/test_accounts.py",
-        [("if expires_at <= now.timestamp():", "if False:")],
+        [("if claims.expires_at <= now.timestamp():", "if False:")],
     ),
     "app/auth/sign_in.py": (
         "tests/contracts/test_local_accounts.py tests/contracts/test_accounts.py",

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.common.content_disposition import attachment
-from app.domain.objects import SignedUrl
+from app.domain.objects import SignedUrl, SignedUrls
 from app.storage.s3.cloudfront import CloudFrontSigner
 from tests.fake_cloudfront import verify_signature
 from tests.unit.clock import NOON, ManualClock
@@ -97,6 +97,12 @@ def test_a_url_stays_the_same_within_its_window_in_every_process(seconds: int) -
     assert signed == sign(make_signer(ManualClock()))
     assert signed.expires_at == NOON + timedelta(seconds=TTL + WINDOW)
     assert signed.expires_at >= clock.now + timedelta(seconds=TTL)
+
+
+def test_urls_that_are_signed_together_are_those_of_each_key() -> None:
+    signer, keys = make_signer(ManualClock()), ["images/o/i/original.jpg", "images/o/i/200.jpg"]
+    each = [sign(signer, key) for key in keys]
+    assert asyncio.run(signer.sign_all(keys)) == SignedUrls([one.url for one in each], each[0].expires_at)
 
 
 def test_a_url_changes_with_the_window() -> None:

@@ -11,7 +11,7 @@ from app.api.errors import TOKEN_ERRORS, problems
 from app.api.image_order import ImagePeriod
 from app.api.router import ApiRouter
 from app.api.schemas.images import ImagePageView, MonthView, TimelineView
-from app.api.views import image_view
+from app.api.views import image_views
 from app.domain.errors import CursorInvalid
 
 router = ApiRouter(prefix="/images", tags=["images"], route_class=UserOrServerRoute)
@@ -36,8 +36,7 @@ async def list_images(
         page = await services.library.page(user, cursor=cursor, limit=limit)
     else:
         page = await services.timeline.page(user, period=period, cursor=cursor, limit=limit)
-    items = [await image_view(request, services, image) for image in page.items]
-    return ImagePageView(items=items, next_cursor=page.next_cursor)
+    return ImagePageView(items=await image_views(request, services, page.items), next_cursor=page.next_cursor)
 
 
 @router.get("/timeline", responses=problems(*TOKEN_ERRORS))

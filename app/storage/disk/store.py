@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from typing import BinaryIO, ParamSpec, TypeVar
 from app.common.signing import sign
 from app.domain.errors import DependencyUnavailable, ObjectMissing
 from app.domain.object_keys import check_key, check_prefix
-from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, StoredObject
+from app.domain.objects import LocalObject, PresignedPost, PresignedPostClaims, SignedUrl, SignedUrls, StoredObject
 from app.storage.disk.deletion_pause import deleting
 from app.storage.disk.files import (
     copy_file,
@@ -140,6 +140,9 @@ class DiskObjectStore:
 
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         return self._urls.sign(check_key(key), filename=filename)
+
+    async def sign_urls(self, keys: Sequence[str]) -> SignedUrls:
+        return self._urls.sign_all([check_key(key) for key in keys])
 
     async def sign_url_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:
         return self._urls.sign_briefly(check_key(key), filename=filename)

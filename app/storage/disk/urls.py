@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
@@ -11,7 +11,7 @@ from app.common.signing import derive_key, sign, verify
 from app.domain.errors import FormExpired, FormInvalid, UrlExpired, UrlInvalid
 from app.domain.formats import FORMATS_BY_EXTENSION, UNKNOWN_TYPE
 from app.domain.object_keys import INCOMING_PREFIX
-from app.domain.objects import BRIEF_SECONDS, PresignedPost, PresignedPostClaims, SignedUrl
+from app.domain.objects import BRIEF_SECONDS, PresignedPost, PresignedPostClaims, SignedUrl, SignedUrls
 
 # Relative, because the service may be behind a path prefix, which is known only when a request is handled.
 URL_PATH = "api/v1/objects/"
@@ -38,12 +38,15 @@ class DiskUrls:
         self._clock = clock
 
     def sign(self, key: str, *, filename: str | None) -> SignedUrl:
-        now = int(self._clock())
-        expires = now - now % self._window_seconds + self._window_seconds + self._ttl_seconds
-        return self._sign(key, expires=expires, filename=filename)
+        return self._signed_url(key, expires=self._end_of_window(), filename=filename)
+
+    def sign_all(self, keys: Sequence[str]) -> SignedUrls:
+        expires = self._end_of_window()
+        urls = [self._sign(key, expires=expires, filename=None) for key in keys]
+        return SignedUrls(urls, datetime.fromtimestamp(expires, UTC))
 
     def sign_briefly(self, key: str, *, filename: str | None) -> SignedUrl:
-        return self._sign(key, expires=int(self._clock()) + BRIEF_SECONDS, filename=filename)
+        return self._signed_url(key, expires=int(self._clock()) + BRIEF_SECONDS, filename=filename)
 
     def verify(self, key: str, *, expires: int, filename: str | None, signature: str, now: datetime) -> None:
         """Raises UrlInvalid and UrlExpired."""
@@ -75,12 +78,20 @@ class DiskUrls:
             raise FormExpired
         return PresignedPostClaims(fields["key"], fields["Content-Type"], int(fields["size"]), fields.get("sha256"))
 
-    def _sign(self, key: str, *, expires: int, filename: str | None) -> SignedUrl:
+    def _end_of_window(self) -> int:
+        """Return when the URLs expire that are signed now."""
+        now = int(self._clock())
+        return now - now % self._window_seconds + self._window_seconds + self._ttl_seconds
+
+    def _signed_url(self, key: str, *, expires: int, filename: str | None) -> SignedUrl:
+        return SignedUrl(self._sign(key, expires=expires, filename=filename), datetime.fromtimestamp(expires, UTC))
+
+    def _sign(self, key: str, *, expires: int, filename: str | None) -> str:
         signature = sign(self._url_key, _message(key, expires, filename))
         url = f"{URL_PATH}{key}?expires={expires}&signature={signature}"
         if filename is not None:
             url += f"&filename={quote(filename, safe='')}"
-        return SignedUrl(url, datetime.fromtimestamp(expires, UTC))
+        return url
 
 
 def _message(key: str, expires: int, filename: str | None) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import cast
 from urllib.parse import quote
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from app.domain.objects import SignedUrl
+from app.domain.objects import SignedUrl, SignedUrls
 
 _CACHED_URLS = 10_000
 """With their keys, less than 20 MB."""
@@ -70,6 +70,11 @@ class CloudFrontSigner:
             await asyncio.sleep(0)
             signed = self._signed[resource, expires] = self._sign(resource, expires)
         return signed
+
+    async def sign_all(self, keys: Sequence[str]) -> SignedUrls:
+        """Return the URLs that read `keys`, of which there is at least one."""
+        signed = [await self.sign(key) for key in keys]
+        return SignedUrls([each.url for each in signed], min(each.expires_at for each in signed))
 
     def _sign(self, resource: str, expires: int) -> SignedUrl:
         statement = {"Resource": resource, "Condition": {"DateLessThan": {"AWS:EpochTime": expires}}}

@@ -12,13 +12,13 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import quote
 
-from app.domain.objects import PresignedPost, SignedUrl
+from app.domain.objects import PresignedPost, SignedUrl, SignedUrls
 from app.storage.s3.credentials import SigningCredentials
 from app.storage.s3.endpoints import locate_bucket
 
@@ -110,24 +110,29 @@ class Presigner:
         """Return a URL that reads `key`. The headers given here replace the stored ones in the response."""
         now = self._clock()
         window = self._open_window(await self._credentials.get(now), int(now))
-        return self._sign(window, key, disposition=disposition, content_type=content_type)
+        return SignedUrl(self._sign(window, key, _encode_overrides(disposition, content_type)), window.expires_at)
+
+    async def sign_all(self, keys: Sequence[str]) -> SignedUrls:
+        """Return the URLs that read `keys`."""
+        now = self._clock()
+        window = self._open_window(await self._credentials.get(now), int(now))
+        return SignedUrls([self._sign(window, key) for key in keys], window.expires_at)
 
     async def sign_briefly(self, key: str, *, seconds: int, disposition: str | None = None) -> SignedUrl:
         """Return a URL that reads `key` for so many seconds."""
         now = self._clock()
         window = self._make_window(await self._credentials.get(now), int(now), lifetime=seconds)
-        return self._sign(window, key, disposition=disposition, content_type=None)
+        return SignedUrl(self._sign(window, key, _encode_overrides(disposition, None)), window.expires_at)
 
-    def _sign(self, window: _Window, key: str, *, disposition: str | None, content_type: str | None) -> SignedUrl:
+    def _sign(self, window: _Window, key: str, overrides: str = "") -> str:
         path = f"{self._path}{quote(key, safe='/~')}"
-        overrides = _encode_overrides(disposition, content_type)
         # The parameters of the canonical query are sorted: X precedes r.
         canonical = f"GET\n{path}\n{window.signed_query}{'&' if overrides else ''}{overrides}{self._canonical_end}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         signature = window.signature.copy()
         signature.update(f"{window.string_to_sign}{digest}".encode())
         query = f"{overrides}{'&' if overrides else ''}{window.query}"
-        return SignedUrl(f"{self._origin}{path}?{query}&X-Amz-Signature={signature.hexdigest()}", window.expires_at)
+        return f"{self._origin}{path}?{query}&X-Amz-Signature={signature.hexdigest()}"
 
     async def presign_post(
         self, key: str, *, content_type: str, size: int, sha256: str | None, expires_at: datetime

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.common.content_disposition import attachment
 from app.domain.errors import DependencyUnavailable, ObjectMissing
 from app.domain.object_keys import INCOMING_PREFIX, check_key, check_prefix
-from app.domain.objects import BRIEF_SECONDS, PresignedPost, SignedUrl, StoredObject
+from app.domain.objects import BRIEF_SECONDS, PresignedPost, SignedUrl, SignedUrls, StoredObject
 from app.storage.s3.calls import is_missing, response_within
 from app.storage.s3.files import FileSlice, save_to_file
 from app.storage.s3.multipart import MultipartUpload
@@ -46,6 +46,8 @@ _CACHE_CONTROL = "private, max-age=31536000, immutable"
 
 class UrlSigner(Protocol):
     async def sign(self, key: str, *, disposition: str | None = None) -> SignedUrl: ...
+
+    async def sign_all(self, keys: Sequence[str]) -> SignedUrls: ...
 
 
 class Signer(UrlSigner, Protocol):
@@ -254,6 +256,9 @@ class S3ObjectStore:
     async def sign_url(self, key: str, *, filename: str | None = None) -> SignedUrl:
         disposition = None if filename is None else attachment(filename)
         return await self._reading_signer.sign(check_key(key), disposition=disposition)
+
+    async def sign_urls(self, keys: Sequence[str]) -> SignedUrls:
+        return await self._reading_signer.sign_all([check_key(key) for key in keys])
 
     async def sign_url_briefly(self, key: str, *, filename: str | None = None) -> SignedUrl:
         disposition = None if filename is None else attachment(filename)

@@ -11,20 +11,22 @@ from app.tables.serializer import from_fields, time_to_text, to_fields
 
 T = TypeVar("T")
 
-_JSON_COLUMNS = (
-    "thumbnails",
-    "source",
-    "error",
-    "scopes",
-    "refusal",
-    "originals_deleted",
-    "segments",
-    "counts",
-    "event_types",
-    "image_ids",
-    "focal_point",
-    "metadata",
-    "custom_metadata",
+_JSON_COLUMNS = frozenset(
+    {
+        "thumbnails",
+        "source",
+        "error",
+        "scopes",
+        "refusal",
+        "originals_deleted",
+        "segments",
+        "counts",
+        "event_types",
+        "image_ids",
+        "focal_point",
+        "metadata",
+        "custom_metadata",
+    }
 )
 
 
@@ -46,8 +48,9 @@ def to_value(value: object) -> Any:  # noqa: ANN401 - one of the types of SQLite
 
 
 def from_row(record_type: type[T], row: sqlite3.Row) -> T:
-    fields = dict(row)
-    for column in fields.keys() & set(_JSON_COLUMNS):
+    # `dict(row)` searches for each column by its name, which takes twice as long.
+    fields = dict(zip(row.keys(), row, strict=True))
+    for column in fields.keys() & _JSON_COLUMNS:
         fields[column] = json.loads(fields[column]) if fields[column] else None
     return from_fields(record_type, fields)
 
