@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Callable
 from pathlib import Path
 
-import anyio.to_thread
 import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, Response
@@ -42,9 +42,7 @@ class CompressedFiles(StaticFiles):
             return response
         key = (str(response.path), etag, encoding)
         if key not in self._compressed:
-            self._compressed[key] = await anyio.to_thread.run_sync(
-                _compress, str(response.path), _COMPRESSORS[encoding]
-            )
+            self._compressed[key] = await asyncio.to_thread(_compress, str(response.path), _COMPRESSORS[encoding])
         return _encoded(response, self._compressed[key], encoding, has_body=scope["method"] != "HEAD")
 
 
