@@ -59,7 +59,7 @@ class RequestCounter:
             return session
 
         # An earlier service of this process may already have opened the session of the process.
-        monkeypatch.setattr(aws, "_session", functools.cache(open_session))
+        monkeypatch.setattr(aws, "shared_session", functools.cache(open_session))
 
     @contextmanager
     def counting(self) -> Iterator[Counts]:
