@@ -46,6 +46,9 @@ export class Uploads {
   }
 
   async #load() {
+    // Some browsers never request a module again whose import has failed, so this checks first that it can be requested.
+    const response = await fetch(new URL("./queue.js", import.meta.url), { method: "HEAD" });
+    if (!response.ok) throw new Error(`The modules that upload cannot be loaded: ${response.status}`);
     const [{ UploadQueue }, { UploadPanel }] = await Promise.all([
       import("./queue.js"),
       import("./upload_panel.js"),
