@@ -57,6 +57,11 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
     await uploadAndClose(page, files);
     return page;
   };
+  /** Requests whose responses are still being simulated are no errors. */
+  const close = async (page) => {
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await page.context().close();
+  };
   /** Opens a gallery that seems to have images in as many months. */
   const openLargeGallery = async (images, months, options) => {
     const page = await openGallery([photos()[0]], options);
@@ -93,7 +98,7 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
     assert.equal(await page.locator(".section-title").count(), 0);
     assert.equal(await page.getByLabel("Order of the pictures").inputValue(), "uploaded_at");
     assertNoErrors(page);
-    await page.context().close();
+    await close(page);
   });
 
   test("arrow keys cross months, and End goes to the oldest image", async () => {
@@ -109,7 +114,7 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
     assert.equal(await focused(), "2024-05-09.jpg");
     await page.keyboard.press("End");
     await page.waitForFunction(() => document.activeElement.querySelector("img")?.alt === "2016-02-29.jpg");
-    await page.context().close();
+    await close(page);
   });
 
   test("months and counts change at once, also in another tab, and on the return to a tab", async () => {
@@ -139,7 +144,7 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
     await waitForTitles(page, ["May 2024"]);
     await page.getByText("2 pictures ·").waitFor();
     assertNoErrors(page);
-    await page.context().close();
+    await close(page);
   });
 
   test("a selection is downloaded as a ZIP file", async () => {
@@ -166,7 +171,7 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
     assert.equal(original.suggestedFilename(), "2024-05-09.jpg");
     assert.equal(statSync(await original.path()).size, statSync(photos()[1]).size);
     assertNoErrors(page);
-    await page.context().close();
+    await close(page);
   });
 
   const noBodies = BROWSER === "firefox" && "Firefox does not report the bodies of requests";
@@ -210,7 +215,7 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
     await page.getByText("1 picture could not be deleted.").waitFor();
     await page.getByText("2 pictures ·").waitFor();
     await page.waitForFunction(() => document.querySelectorAll(".tile").length === 2);
-    await page.context().close();
+    await close(page);
   });
 
   /** The first deletion reports an error for one image, after a response that the browser did not receive. */
@@ -248,7 +253,7 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
       await page.waitForFunction((n) => Number(location.hash.slice(-12)) === n, number + step);
     }
     assertNoErrors(page);
-    await page.context().close();
+    await close(page);
   });
 
   test("images that are not in the timeline yet are shown in the order of their upload", async () => {
@@ -260,7 +265,7 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
     await page.unroute("**/images/timeline");
     await page.reload();
     await waitForTitles(page, ["May 2024"]);
-    await page.context().close();
+    await close(page);
   });
 
   for (const [name, options] of Object.entries({ phone: PHONE, tablet: TABLET, desktop: DESKTOP })) {
@@ -297,7 +302,7 @@ describe("the gallery", { skip: noBrowser, timeout: 600_000 }, () => {
       await page.waitForFunction(() => document.querySelector(".grid-section:last-child .tile img.loaded"));
       assert.ok((await page.locator("main *").count()) < 3000);
       assertNoErrors(page);
-      await page.context().close();
+      await close(page);
     });
   }
 });

@@ -67,6 +67,7 @@ async function stop(processes, folder) {
   await Promise.all(
     processes.map(async (child) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
+      child.ref(); // From now on, this process waits for it.
       const exited = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGTERM");
       const killTimer = setTimeout(() => child.kill("SIGKILL"), 15_000);

@@ -102,6 +102,7 @@ describe("share dialog", { skip: noBrowser || noCorpus, timeout: 600_000 }, () =
     await receiver.goto(link);
     await receiver.getByRole("heading", { name: "Summer at the sea" }).waitFor();
 
+    await page.bringToFront(); // Firefox ignores keys in a window that is not active.
     await button(share, "Revoke").click();
     await waitForFocus(page, "Keep");
     await checkView(page, "question, light");
