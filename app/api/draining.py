@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SLOW_BODY_SECONDS = 5
@@ -22,9 +22,12 @@ _CHECK_SECONDS = 0.25
 _log = structlog.stdlib.get_logger("app.request")
 
 
-def has_body(headers: Mapping[str, str]) -> bool:
-    """Return whether a request with these headers has a body."""
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+def has_body(scope: Scope) -> bool:
+    """Return whether the request has a body, according to its headers."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
 
 
 class DrainMiddleware:
@@ -111,7 +114,7 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        self._body_pending = has_body(Headers(scope=scope))
+        self._body_pending = has_body(scope)
         self.status = 0
         self.end_withheld = False
 

@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
@@ -127,9 +128,9 @@ def problem_response(error: AppError, scope: Scope) -> Response:
     base = scope.get("public_url") or scope.get("app_root_path", scope.get("root_path", ""))
     body = problem_body(error, request_id=scope["state"]["request_id"], base=base)
     if not _accepts_only_json(Headers(scope=scope).get("accept", "")):
-        return JSONResponse(body, error.status, headers, media_type=MEDIA_TYPE)
+        return Response(to_json(body), error.status, headers, MEDIA_TYPE)
     # Dropzone parses only this media type, and shows the member `error` to the user.
-    return JSONResponse({**body, "error": error.detail}, error.status, headers)
+    return Response(to_json({**body, "error": error.detail}), error.status, headers, "application/json")
 
 
 def _accepts_only_json(accept: str) -> bool:

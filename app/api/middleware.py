@@ -156,9 +156,8 @@ class _RequestContext:
         self._bytes_in = 0
         self._bytes_out = 0
         self._status = 0
-        headers = Headers(scope=scope)
-        self._body_pending = has_body(headers)
-        self._is_encoded = headers.get("content-encoding", "identity").lower() != "identity"
+        self._body_pending = has_body(scope)
+        self._is_encoded = Headers(scope=scope).get("content-encoding", "identity").lower() != "identity"
         # In other requests, only a streaming response receives, to notice that the client has disconnected.
         self._route_reads_body = scope["method"] not in ("GET", "HEAD")
         scope["max_body_bytes"] = MAX_BODY_BYTES

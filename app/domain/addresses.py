@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 _LOCALHOST = "localhost"
@@ -9,6 +10,7 @@ _IPV6_NETWORK_BITS = 64
 """The part of an IPv6 address that a provider assigns: one client may use every address with this prefix."""
 
 
+@functools.lru_cache(maxsize=32)
 def is_loopback(host: str) -> bool:
     """Return whether the host is this machine, as seen from itself."""
     try:
