@@ -1,7 +1,7 @@
 """The AWS SDK, with less work than by default: when it is imported, when its clients are opened, and for each response.
 
 Its classes are replaced only where the SDK lets its users do that. Where a private name is used, the SDK works as well
-without it, only slower, which `tests/contracts/test_aws_sdk.py` notices.
+without it, only slower, which `tests/unit/test_aws_sdk.py` notices.
 """
 
 from __future__ import annotations
