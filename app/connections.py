@@ -101,8 +101,7 @@ class LimitedProtocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        joining = JoiningTransport(cast(asyncio.Transport, transport), self.loop)
-        super().connection_made(cast(asyncio.Transport, joining))
+        super().connection_made(cast(asyncio.Transport, transport))
         host = self.client[0] if self.client else None
         if host is None or self._is_trusted_proxy(host):
             self.app_state = {**self.app_state, "trusted_proxy": host}
@@ -175,35 +174,3 @@ class LimitedProtocol(H11Protocol):
         response = h11.Response(status_code=error.status, headers=headers, reason=error.title.encode())
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
-
-
-class JoiningTransport:
-    """Sends the headers of a response together with its body, although uvicorn writes them separately.
-
-    A write waits for the next one, but no longer than until the event loop continues, so that one system call sends
-    both. At most one write waits, so the flow control of the transport still limits the memory.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._waiting = b""
-
-    def write(self, data: bytes) -> None:
-        if self._waiting:
-            waiting, self._waiting = self._waiting, b""
-            self._transport.write(waiting + data)
-        elif data:
-            self._waiting = data
-            self._loop.call_soon(self._send_waiting)
-
-    def close(self) -> None:
-        self._send_waiting()
-        self._transport.close()
-
-    def _send_waiting(self) -> None:
-        if self._waiting:
-            self.write(b"")
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the type in the transport
-        return getattr(self._transport, name)
