@@ -128,7 +128,7 @@ def checked_out(revision: str | None) -> Iterator[list[Path]]:
         roots = [ROOT]
         if revision:
             tree = Path(stack.enter_context(tempfile.TemporaryDirectory())) / revision.replace("/", "-")
-            _git("worktree", "add", "--detach", str(tree), revision)
+            _git("worktree", "add", "--quiet", "--detach", str(tree), revision)
             stack.callback(_git, "worktree", "remove", "--force", str(tree))
             roots.append(tree)
         yield roots
