@@ -161,6 +161,7 @@ describe("failures", OPTIONS, () => {
 
   test("a file that was removed after it was chosen is not reported as a network failure", async () => {
     const { page } = await openGallery();
+    await uploadAndClose(page, [PHOTOS[1]]); // Loads the modules that validate files when they are chosen.
     const folder = mkdtempSync(join(tmpdir(), "pictures-"));
     const path = join(folder, "removed.webp");
     copyFileSync(PHOTOS[0], path);
@@ -324,6 +325,20 @@ describe("failures", OPTIONS, () => {
     await page.unroute("**/uploads/queue.js");
     await retry.click();
     await waitForTiles(page, 3);
+    await page.context().close();
+  });
+
+  test("files wait for a network that is back before the attempt to load the modules has failed", async () => {
+    const { page } = await openGallery();
+    const { promise: released, resolve: release } = deferred();
+    await page.route("**/uploads/queue.js", (route) => released.then(() => route.abort()), { times: 1 });
+    await page.reload();
+    const request = page.waitForRequest("**/uploads/queue.js");
+    await chooseFiles(page, [PHOTOS[0]]);
+    await request;
+    await page.evaluate(() => dispatchEvent(new Event("online")));
+    release();
+    await waitForTiles(page, 1);
     await page.context().close();
   });
 

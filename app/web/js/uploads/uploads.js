@@ -20,7 +20,7 @@ export class Uploads {
   /** Calls `onStored` with the view of each uploaded image. */
   constructor(api, config, { onStored }) {
     Object.assign(this, { api, config, onStored });
-    addEventListener("online", () => this.#files.length && this.add([]));
+    addEventListener("online", () => this.#addWaiting());
     addEventListener("beforeunload", (event) => this.#files.length && event.preventDefault());
   }
 
@@ -35,6 +35,12 @@ export class Uploads {
       return;
     }
     this.#queue.add(this.#files.splice(0));
+  }
+
+  /** Uploads the files that wait, after an attempt to load the modules that began before the network was back. */
+  async #addWaiting() {
+    await this.#loading?.catch(() => {});
+    if (this.#files.length) await this.add([]);
   }
 
   load() {
